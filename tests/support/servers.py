@@ -1,0 +1,191 @@
+"""Real servers for tests: PostgreSQL 15 as the judge, Apache Kafka as the broker.
+
+Each lives in a folder of its own under the system's temporary folder, listens on 127.0.0.1 on a free
+port and is ended by its pid."""
+import os
+import pathlib
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+
+import psycopg
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from .process import ROOT, wait_until
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def end(process, with_signal, seconds=20):
+    if process.poll() is None:
+        process.send_signal(with_signal)
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+class Postgres:
+    """A server that answers as LANGUAGE says: UTC, ISO, interval style postgres, collation C."""
+
+    programs = pathlib.Path("/usr/lib/postgresql/15/bin")
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-postgres-"))
+        self.port = free_port()
+        self.drop = []
+        if os.geteuid() == 0:      # the server refuses root
+            nobody = pwd.getpwnam("nobody")
+            os.chown(self.folder, nobody.pw_uid, nobody.pw_gid)
+            self.drop = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}",
+                         "--clear-groups"]
+        data = self.folder / "data"
+        subprocess.run([*self.drop, self.programs / "initdb", "-D", data, "-U", "judge", "-A",
+                        "trust", "--no-sync", "--encoding=UTF8", "--lc-collate=C",
+                        "--lc-ctype=C.UTF-8", "--lc-messages=C", "--lc-monetary=C",
+                        "--lc-numeric=C", "--lc-time=C"],
+                       check=True, capture_output=True, cwd="/")
+        self.log = open(self.folder / "log", "wb")
+        self.process = subprocess.Popen(
+            [*self.drop, self.programs / "postgres", "-D", data, "-p", str(self.port),
+             "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+             "-c", "fsync=off", "-c", "shared_buffers=32MB", "-c", "timezone=UTC",
+             "-c", "datestyle=ISO", "-c", "intervalstyle=postgres", "-c", "jit=off"],
+            stdout=self.log, stderr=self.log, cwd="/")
+        self.connection = wait_until(self.connect, "PostgreSQL accepts a connection")
+
+    def connect(self):
+        assert self.process.poll() is None, (self.folder / "log").read_text()
+        try:
+            return psycopg.connect(host="127.0.0.1", port=self.port, user="judge",
+                                   dbname="postgres", autocommit=True)
+        except psycopg.OperationalError:
+            return None
+
+    def execute(self, sql):
+        self.connection.execute(sql)
+
+    def json_rows(self, sql):
+        """The rows of a query, each as the text that row_to_json makes of it."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SELECT row_to_json(q)::text FROM ({sql}) q")
+            return [row[0] for row in cursor]
+
+    def load(self, table, columns, rows):
+        """A fresh table of (name, type) columns filled with rows of JSON-like values."""
+        quoted = ", ".join(f'"{name}" {kind}' for name, kind in columns)
+        self.execute(f'DROP TABLE IF EXISTS "{table}"; CREATE TABLE "{table}" ({quoted})')
+        with self.connection.cursor() as cursor, cursor.copy(f'COPY "{table}" FROM STDIN') as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def stop(self):
+        self.connection.close()
+        end(self.process, signal.SIGINT)
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Kafka:
+    """One broker; it can be stopped and started again on the same port and data."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-kafka-"))
+        self.port, self.controller_port = free_port(), free_port()
+        self.bootstrap = f"127.0.0.1:{self.port}"
+        self.process = None
+
+    def start(self):
+        log = open(self.folder / "broker.log", "ab")
+        self.process = subprocess.Popen(
+            [ROOT / "tests/kafka/broker", "run", self.folder, str(self.port),
+             str(self.controller_port)], stdout=log, stderr=log)
+        log.close()
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        wait_until(self.answers, "Apache Kafka answers", 60)
+        return self
+
+    def answers(self):
+        assert self.process.poll() is None, (self.folder / "broker.log").read_text()[-5000:]
+        try:
+            return self.admin.list_topics(timeout=2).brokers
+        except KafkaException:
+            return None
+
+    def stop(self):
+        end(self.process, signal.SIGTERM)
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def create_topic(self, name, partitions=4, **config):
+        config = {key.replace("_", "."): value for key, value in config.items()}
+        for future in self.admin.create_topics(
+                [NewTopic(name, num_partitions=partitions, replication_factor=1,
+                          config=config)]).values():
+            future.result(30)
+        wait_until(lambda: len(self.admin.list_topics(name, timeout=5)
+                               .topics[name].partitions) == partitions, f"topic {name} is there")
+        return name
+
+    def producer(self, **config):
+        config = {key.replace("_", "."): value for key, value in config.items()}
+        return Producer({"bootstrap.servers": self.bootstrap, "acks": "all", "linger.ms": 5,
+                         **config})
+
+    def produce(self, topic, messages, producer=None):
+        """Sends (partition, value) or (partition, value, key) and waits until all are acknowledged."""
+        mine = producer or self.producer()
+        failures = []
+
+        def delivered(error, _):
+            if error:
+                failures.append(error)
+        for partition, value, *key in messages:
+            if isinstance(value, str):
+                value = value.encode()
+            while True:
+                try:
+                    mine.produce(topic, value, key[0] if key else None, partition,
+                                 on_delivery=delivered)
+                    break
+                except BufferError:
+                    mine.poll(0.1)
+        assert mine.flush(60) == 0 and not failures, failures
+
+    def consume(self, topic, partitions=None, isolation="read_committed"):
+        """All messages between begin and end: [(partition, offset, key, value)]."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "reader",
+                             "isolation.level": isolation, "enable.auto.commit": False,
+                             "enable.partition.eof": True, "auto.offset.reset": "earliest"})
+        try:
+            count = partitions or len(consumer.list_topics(topic, 10).topics[topic].partitions)
+            consumer.assign([TopicPartition(topic, p, 0) for p in range(count)])
+            ended, messages = set(), []
+
+            def drained():
+                message = consumer.poll(0.5)
+                while message is not None:
+                    if not message.error():
+                        messages.append((message.partition(), message.offset(), message.key(),
+                                         message.value()))
+                    elif message.error().code() == KafkaError._PARTITION_EOF:
+                        ended.add(message.partition())
+                    else:
+                        raise KafkaException(message.error())
+                    message = None if len(ended) == count else consumer.poll(0.5)
+                return len(ended) == count
+            wait_until(drained, f"topic {topic} is read to its end", 60)
+            return messages
+        finally:
+            consumer.close()
