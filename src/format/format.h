@@ -1,0 +1,111 @@
+/* Formats turn the bytes of records into batches and rows into bytes. A decoder belongs to one thread. */
+#pragma once
+#include "data/batch.h"
+#include "data/schema.h"
+#include "expr/expr.h"
+
+/* One record as a source hands it over. */
+typedef struct Record {
+    Str body;             /* body.data NULL: a null message (Kafka tombstone) */
+    int64_t position;     /* offset; byte where it begins; event number */
+    int64_t timestamp_us; /* broker's or file's; NO_TIME: none */
+    Str key;              /* data NULL: none */
+    void *handle;         /* the connector's own, for headers */
+} Record;
+
+/* Raw records of one partition and the position after them. Either `records`, or `bytes` that the format splits. */
+typedef struct Chunk Chunk;
+struct Chunk {
+    int partition;
+    Str bytes;        /* whole records of a byte stream, beginning at `begin` */
+    Record *records;  /* or NULL */
+    int record_count;
+    int64_t begin, end; /* positions: of the first byte or record, and after the last */
+    int64_t taken_us;   /* the clock when it was taken in */
+    const char *topic;    /* metadata('topic'); NULL: none */
+    const char *filename; /* metadata('filename'); NULL: none */
+    /* JSON text of a record's headers into `out`; NULL: there are none. */
+    void (*headers)(const Record *, Buffer *out);
+    void (*release)(Chunk *); /* frees the chunk and its bytes */
+    void *owner; /* the connector's own */
+    bool log_append_time; /* Kafka: the record timestamps are the broker's clock: max_future is judged by them */
+};
+
+typedef enum DecodeKind {
+    DECODE_FIELD,     /* top-level key (json) or named column (csv) `name` */
+    DECODE_PATH,      /* inside the object `name`: steps; as `(name #>> path)` for text, `#>` for jsonb, `(#>>)::float8` for float8 */
+    DECODE_TOPIC, DECODE_PARTITION, DECODE_OFFSET, DECODE_TIMESTAMP, DECODE_KEY, DECODE_HEADERS, DECODE_FILENAME,
+    DECODE_COMPUTED,  /* GENERATED ALWAYS AS: `expr` over the columns before it */
+} DecodeKind;
+
+typedef struct DecodeColumn {
+    DecodeKind kind;
+    const char *name;   /* the declared spelling: the JSON key or csv header */
+    Type type;          /* PATH: text, jsonb or float8; a value that does not cast is VALUE_ERROR there, not a bad record */
+    bool not_null;      /* missing or null makes a dead letter */
+    const char **path;  /* PATH: steps as spelled, digits also index arrays */
+    int path_count;
+    Expr *expr;         /* COMPUTED; column numbers are indexes into DecodeSpec.columns */
+} DecodeColumn;
+
+typedef enum OnError { ON_ERROR_DEAD_LETTER, ON_ERROR_NULL, ON_ERROR_SKIP, ON_ERROR_FAIL } OnError;
+
+typedef struct DecodeSpec {
+    const char *table;     /* for reasons: `telemetry[3]@1021: field value: expected number, got string` */
+    DecodeColumn *columns; /* all that is decoded, in the order of the batch's visible columns */
+    int column_count;
+    int event_time;        /* index into columns, -1: none. Rows whose event time is NULL are dead letters */
+    OnError on_error;
+    int64_t max_future_us; /* INT64_MAX: off */
+    bool csv_header;
+    char csv_delimiter;
+    char **csv_columns;    /* declared columns in order, for files without header */
+    int csv_column_count;
+    int batch_rows;        /* most rows a batch; 0: BATCH_ROWS. >0 with random_rows: 1…batch_rows by the seed */
+    uint64_t random_rows;  /* 0: off */
+    struct Env *env;       /* for volatile functions in computed columns */
+} DecodeSpec;
+
+typedef struct DecodeReject {
+    int64_t position;
+    const char *reason; /* in the decoded arena */
+    Str record;         /* a view into the chunk */
+    int row_before;     /* how many good rows of the chunk came before it (for order) */
+} DecodeReject;
+
+/* What one chunk became. Owns its arena; the chunk's bytes are viewed by the batches. */
+typedef struct Decoded {
+    Arena *arena;
+    Batch **batches; /* hidden columns filled but `seen` (the engine's) */
+    int batch_count;
+    DecodeReject *rejects;
+    int reject_count;
+    int64_t records;  /* all: rows + rejects + skipped */
+    int64_t skipped;  /* bad records under on_error = 'skip' */
+    bool failed;      /* a bad record under on_error = 'fail': reason in `error` */
+    Error error;
+} Decoded;
+
+typedef struct Decoder Decoder;
+typedef struct Format Format;
+struct Format {
+    const char *name, *help;
+    /* How many of the bytes are whole records: the rest is kept for the next chunk. `last`: no more bytes will come, so an
+     * unended last record is a record. A csv record may hold newlines in quotes. Bytes begin at a record's begin. */
+    size_t (*split)(Str bytes, bool last);
+    CHECKED Status (*decoder_new)(const DecodeSpec *, Decoder **, Error *);
+    /* csv: the first chunk of each file carries the header line; later ones need it: the source hands the file's header with
+     * each chunk through `header` (empty for formats without). */
+    void (*decode)(Decoder *, const Chunk *, Str header, Decoded *out);
+    void (*decoder_free)(Decoder **);
+};
+extern const Format json_format, csv_format;
+const Format *format_find(const char *name);
+const Format *format_at(int index);
+void decoded_free(Decoded *);
+
+/* Encoders: a row as one JSON object with the schema's names (no newline). */
+void json_row(const Schema *, const Batch *, int row, Buffer *out);
+void json_columns_row(const Schema *, const Column *columns, int row, Buffer *out);
+
+enum { RECORD_MOST_BYTES = 64 << 20 }; /* a longer record is a dead letter, its bytes cut */

@@ -1,0 +1,86 @@
+/* Operators take batches and time and emit batches. They see no clock, no lock, no thread; what they remember is in
+ * their State and nowhere else. The engine (engine/pipeline.c) joins them into chains and drives them. */
+#pragma once
+#include "data/batch.h"
+#include "expr/expr.h"
+#include "state/state.h"
+#include <stdatomic.h>
+
+/* How far time has come on a stream of batches.
+ * time: of rows with an event time of their own: no older row is expected. Of results of windows: no row whose
+ *   window_end is <= time is still to come.
+ * window_start: of results of windows, and behind a window operator: no row whose window_start is less is still to come. */
+typedef struct Watermark {
+    int64_t time, window_start;
+} Watermark;
+#define WATERMARK_NONE ((Watermark){NO_TIME, NO_TIME})
+#define WATERMARK_END ((Watermark){END_OF_TIME, END_OF_TIME})
+static inline Watermark watermark_min(Watermark a, Watermark b) {
+    return (Watermark){a.time < b.time ? a.time : b.time,
+                       a.window_start < b.window_start ? a.window_start : b.window_start};
+}
+
+typedef enum RejectKind { REJECT_LATE, REJECT_DEAD } RejectKind;
+
+/* Each number is written by the engine thread and read by any. */
+typedef struct OperatorCounters {
+    _Atomic int64_t rows_in, rows_out, filtered, late, late_idle, dead, deduplicated;
+    _Atomic int64_t state_bytes, state_entries;
+    _Atomic int64_t busy_us;
+} OperatorCounters;
+
+typedef struct Operator Operator;
+typedef struct OperatorType OperatorType;
+
+typedef struct Edge {
+    Operator *to;
+    int input;
+    bool own_query; /* the reader belongs to the same query: growth and deletes of windowed rows are for it too */
+} Edge;
+
+/* What the engine lends to operators. */
+typedef struct OperatorHost OperatorHost;
+struct OperatorHost {
+    Env *env; /* for programs (random numbers) only */
+    /* Row `row` of `batch` is late or dead for the operator's query. Counted here too. */
+    void (*reject)(OperatorHost *, Operator *, RejectKind, const Batch *, int row, const char *reason);
+    /* The loaded reference table: see operator/reference.h */
+    const struct ReferenceTable *(*reference)(OperatorHost *, int index);
+};
+
+struct Operator {
+    const OperatorType *type;
+    const char *name; /* stable within the pipeline: "per_device.aggregate" */
+    int query;        /* index of the query that it belongs to */
+    OperatorHost *host;
+    int inputs;
+    Edge *outs;
+    int out_count;
+    State *state;          /* NULL: it remembers nothing */
+    Watermark output_mark; /* set by advance before it returns OK; without advance the engine copies the input's */
+    Watermark *input_marks; /* [inputs], kept by the engine: what was last advanced on each */
+    OperatorCounters counters;
+};
+
+struct OperatorType { /* what it remembers is in its State and nowhere else */
+    const char *name;
+    size_t size; /* of its struct, which begins with Operator */
+    /* The spec is the plan's and outlives the operator. Makes op->state if it needs one. */
+    Status (*open)(Operator *, const void *spec, Error *);
+    Status (*push)(Operator *, int input, const Batch *, Error *); /* OK or FAIL; bad rows go to host->reject */
+    /* Time has come this far on that input. Emits at most one batch a call and returns AGAIN until all that is due is
+     * out; then sets op->output_mark and returns OK. NULL: passes marks on. */
+    Status (*advance)(Operator *, int input, Watermark, Error *);
+    /* An epoch closes: emit what changed since the last one (growing groups, groups without a window), at most one batch
+     * a call, AGAIN until done. NULL: nothing to say. */
+    Status (*changes)(Operator *, Error *);
+    void (*close)(Operator *);
+};
+
+/* Pushes into every reader. Batches with growth, and rows with ROW_DELETE of windowed results, go to readers of the same query only. */
+CHECKED Status emit(Operator *, const Batch *, Error *);
+/* Takes the rows in which any of `columns` is VALUE_ERROR out of the batch as dead letters; returns the batch itself
+ * when there is none. */
+const Batch *reject_errors(Operator *, const Batch *source_rows, const Column *columns, int count, const RowErrors *, Arena *, uint8_t **keep_out);
+Operator *operator_new(const OperatorType *, const char *name, int query, OperatorHost *, int inputs);
+void operator_free(Operator **); /* closes it too */
