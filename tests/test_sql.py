@@ -57,5 +57,6 @@ def test_folder(leat, case, way):
         assert_same(rows, actual, name)
     for name in expected.keys() - set(REJECTS):
         assert_same(expected[name], result(leat.folder, home, name, inputs), name)
-    if way == "killed":
+    if way == "killed" and any((case / name).is_file() and (case / name).stat().st_size
+                               for name in inputs - {"pipeline.sql"}):
         assert runs > 1, "no epoch was closed before the end: nothing was killed"

@@ -77,7 +77,7 @@ class Postgres:
     def json_rows(self, sql):
         """The rows of a query, each as the text that row_to_json makes of it."""
         with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT row_to_json(q)::text FROM ({sql}) q")
+            cursor.execute(f"SELECT row_to_json(row_)::text FROM ({sql}) row_")
             return [row[0] for row in cursor]
 
     def load(self, table, columns, rows):

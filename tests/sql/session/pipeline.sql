@@ -1,0 +1,7 @@
+SET http = 'off';
+CREATE TABLE events (k text, v int, t timestamptz)
+WITH (connector = 'file', path = 'events.ndjson', event_time = 't', watermark_delay = '60 seconds');
+
+CREATE MATERIALIZED VIEW s AS
+SELECT k, window_start, window_end, count(*) AS n, sum(v) AS total
+FROM session(events, t, INTERVAL '10 seconds', partition_by => k) GROUP BY k, window_start, window_end;
