@@ -52,6 +52,7 @@ typedef struct Call {
     void *state;        /* what function->prepare made, or NULL */
     Type result;        /* with modifier: for casts */
     int arg_count;
+    int rows;           /* of the columns */
     int64_t taken_us;   /* now() */
     struct Env *env;    /* random numbers; NULL when folding constants (volatile functions are not folded) */
 } Call;
@@ -99,6 +100,8 @@ int functions_named(Str name, bool is_operator, const Function **found, int most
 /* The cast function from one type to another, or NULL. Text-like to anything and anything to text exist (explicit). Casts
  * between text and varchar, and those that only check a modifier, are functions too. */
 const Function *cast_between(TypeKind from, TypeKind to);
+/* The same for INSERT: differs where a value that is too long for varchar(n) is cut by a cast and refused there. */
+const Function *cast_for_assignment(TypeKind from, TypeKind to);
 bool function_exists(Str name);
 
 /* Build trees: all in `arena`. expr_call folds when all arguments are constants and the function is neither volatile nor
