@@ -15,6 +15,9 @@ typedef struct FilterSpec {
 typedef struct ProjectSpec {
     Expr **exprs;
     int count;
+    /* [count] or NULL: where not NULL, a row with NULL in that column is a dead letter for this reason (NOT NULL columns of a
+     * sink). */
+    const char *const *required;
 } ProjectSpec;
 
 typedef enum WindowKind { WINDOW_TUMBLE, WINDOW_HOP } WindowKind;

@@ -15,6 +15,7 @@ typedef struct ScopeColumn {
     Type type;
     TimeRole role;
     int column; /* in the row that the expression will see; -1: a source column that nobody reads yet (see want) */
+    bool qualified_only; /* the right side's column of JOIN … USING: only `relation.name` finds it */
 } ScopeColumn;
 
 typedef struct Scope Scope;
