@@ -62,161 +62,29 @@ static void concat_ws_kernel(Call *call, int rows, const Column *const *args, Co
     buffer_free(&made);
 }
 
-/* PostgreSQL's words that may not stand as a plain identifier everywhere, sorted. */
-static const char *const quoted_words[] = {"all",
-                                           "analyse",
-                                           "analyze",
-                                           "and",
-                                           "any",
-                                           "array",
-                                           "as",
-                                           "asc",
-                                           "asymmetric",
-                                           "authorization",
-                                           "between",
-                                           "bigint",
-                                           "binary",
-                                           "bit",
-                                           "boolean",
-                                           "both",
-                                           "case",
-                                           "cast",
-                                           "char",
-                                           "character",
-                                           "check",
-                                           "coalesce",
-                                           "collate",
-                                           "collation",
-                                           "column",
-                                           "concurrently",
-                                           "constraint",
-                                           "create",
-                                           "cross",
-                                           "current_catalog",
-                                           "current_date",
-                                           "current_role",
-                                           "current_schema",
-                                           "current_time",
-                                           "current_timestamp",
-                                           "current_user",
-                                           "dec",
-                                           "decimal",
-                                           "default",
-                                           "deferrable",
-                                           "desc",
-                                           "distinct",
-                                           "do",
-                                           "else",
-                                           "end",
-                                           "except",
-                                           "exists",
-                                           "extract",
-                                           "false",
-                                           "fetch",
-                                           "float",
-                                           "for",
-                                           "foreign",
-                                           "freeze",
-                                           "from",
-                                           "full",
-                                           "grant",
-                                           "greatest",
-                                           "group",
-                                           "grouping",
-                                           "having",
-                                           "ilike",
-                                           "in",
-                                           "initially",
-                                           "inner",
-                                           "inout",
-                                           "int",
-                                           "integer",
-                                           "intersect",
-                                           "interval",
-                                           "into",
-                                           "is",
-                                           "isnull",
-                                           "join",
-                                           "lateral",
-                                           "leading",
-                                           "least",
-                                           "left",
-                                           "like",
-                                           "limit",
-                                           "localtime",
-                                           "localtimestamp",
-                                           "national",
-                                           "natural",
-                                           "nchar",
-                                           "none",
-                                           "normalize",
-                                           "not",
-                                           "notnull",
-                                           "null",
-                                           "nullif",
-                                           "numeric",
-                                           "offset",
-                                           "on",
-                                           "only",
-                                           "or",
-                                           "order",
-                                           "out",
-                                           "outer",
-                                           "overlaps",
-                                           "overlay",
-                                           "placing",
-                                           "position",
-                                           "precision",
-                                           "primary",
-                                           "real",
-                                           "references",
-                                           "returning",
-                                           "right",
-                                           "row",
-                                           "select",
-                                           "session_user",
-                                           "setof",
-                                           "similar",
-                                           "smallint",
-                                           "some",
-                                           "substring",
-                                           "symmetric",
-                                           "table",
-                                           "tablesample",
-                                           "then",
-                                           "time",
-                                           "timestamp",
-                                           "to",
-                                           "trailing",
-                                           "treat",
-                                           "trim",
-                                           "true",
-                                           "union",
-                                           "unique",
-                                           "user",
-                                           "using",
-                                           "values",
-                                           "varchar",
-                                           "variadic",
-                                           "verbose",
-                                           "when",
-                                           "where",
-                                           "window",
-                                           "with",
-                                           "xmlattributes",
-                                           "xmlconcat",
-                                           "xmlelement",
-                                           "xmlexists",
-                                           "xmlforest",
-                                           "xmlnamespaces",
-                                           "xmlparse",
-                                           "xmlpi",
-                                           "xmlroot",
-                                           "xmlserialize",
-                                           "xmltable"};
+/* PostgreSQL's words that may not stand as a plain identifier everywhere, each between blanks. */
+static const char quoted_words[] =
+    " all analyse analyze and any array as asc asymmetric authorization between bigint binary "
+    "bit boolean both case cast char character check coalesce collate collation column "
+    "concurrently constraint create cross current_catalog current_date current_role "
+    "current_schema current_time current_timestamp current_user dec decimal default "
+    "deferrable desc distinct do else end except exists extract false fetch float for foreign "
+    "freeze from full grant greatest group grouping having ilike in initially inner inout int "
+    "integer intersect interval into is isnull join lateral leading least left like limit "
+    "localtime localtimestamp national natural nchar none normalize not notnull null nullif "
+    "numeric offset on only or order out outer overlaps overlay placing position precision "
+    "primary real references returning right row select session_user setof similar smallint "
+    "some substring symmetric table tablesample then time timestamp to trailing treat trim "
+    "true union unique user using values varchar variadic verbose when where window with "
+    "xmlattributes xmlconcat xmlelement xmlexists xmlforest xmlnamespaces xmlparse xmlpi "
+    "xmlroot xmlserialize xmltable ";
 
-static int compare_word(const void *key, const void *item) {
-    return str_compare(*(const Str *)key, str_from(*(const char *const *)item));
+static bool is_quoted_word(Str word) {
+    char between[24] = " ";
+    if (word.size > sizeof between - 3) return false;
+    memcpy(between + 1, word.data, word.size);
+    between[word.size + 1] = ' ';
+    return strstr(quoted_words, between) != NULL;
 }
 
 static void add_identifier(Str s, Buffer *out) {
@@ -225,8 +93,7 @@ static void add_identifier(Str s, Buffer *out) {
         char c = s.data[i];
         plain = (c >= 'a' && c <= 'z') || c == '_' || (c >= '0' && c <= '9');
     }
-    if (plain && !bsearch(&s, quoted_words, sizeof quoted_words / sizeof *quoted_words,
-                          sizeof *quoted_words, compare_word)) {
+    if (plain && !is_quoted_word(s)) {
         buffer_add_str(out, s);
         return;
     }
