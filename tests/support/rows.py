@@ -42,6 +42,10 @@ def same(expected, actual):
         return actual is expected or (type(actual) is int and actual == int(expected))
     if expected is None or actual is None:
         return expected is None and actual is None
+    if type(expected) in (int, float):      # a row of another home
+        return type(actual) is type(expected) and (
+            expected == actual or
+            (type(actual) is float and math.isclose(expected, actual, rel_tol=1e-12)))
     if isinstance(expected, Number):
         if str(expected) == str(actual):
             return True
@@ -114,6 +118,10 @@ def assert_same(expected, actual, what):
     assert not wrong, f"{what}: {wrong}"
 
 
+def as_text(value):
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
 class Home:
     """A pipeline's home, read as any SQLite tool would."""
 
@@ -125,7 +133,7 @@ class Home:
         try:
             cursor = connection.execute(sql, parameters)
             names = [d[0] for d in cursor.description]
-            return [dict(zip(names, row)) for row in cursor]
+            return [dict(zip(names, map(as_text, row))) for row in cursor]
         finally:
             connection.close()
 
