@@ -83,6 +83,8 @@ Batch *batch_gather(const Batch *, const int32_t *row_indexes, int rows, Arena *
 Column column_gather(const Column *, const int32_t *row_indexes, int rows, Arena *arena);
 /* A column of `rows` rows with room for values (and states when `with_states`, all VALUE_OK), to be filled. */
 Column column_new(Type, int rows, bool with_states, Arena *arena);
+/* States, all VALUE_OK, for a column just made by column_new without them. */
+uint8_t *column_add_states(Column *, Arena *);
 /* Writable access for the one who just made the column. */
 static inline int64_t *column_ints(Column *c) { return (int64_t *)(uintptr_t)c->ints; }
 static inline double *column_floats(Column *c) { return (double *)(uintptr_t)c->floats; }

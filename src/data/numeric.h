@@ -12,7 +12,7 @@ CHECKED Status numeric_from_double(double, Str *out, Arena *, Error *); /* 15 si
 CHECKED Status numeric_from_float4(double, Str *out, Arena *, Error *); /* 6 significant digits */
 CHECKED Status numeric_parse(Str text, Str *out, Arena *, Error *); /* also NaN, Infinity, 1e3 */
 void numeric_text(Str, Buffer *out);
-double numeric_to_double(Str);
+double numeric_to_double(Str); /* beyond a double's range: infinite */
 CHECKED Status numeric_to_int64(Str, int64_t *out, Error *); /* rounds half away from zero; "bigint out of range" */
 /* Rounds to numeric(p,s): modifier as in Type. REJECT "numeric field overflow". -1: unchanged. */
 CHECKED Status numeric_apply_modifier(Str, int32_t modifier, Str *out, Arena *, Error *);
@@ -38,6 +38,13 @@ int numeric_compare(Str, Str); /* NaN is greater than all and equal to itself */
 int numeric_scale(Str);        /* digits behind the point that are shown */
 bool numeric_is_nan(Str);
 Str numeric_normalize(Str, Arena *); /* trailing zeros gone: equal values, equal bytes */
+
+bool numeric_is_finite(Str);
+/* Bytes from outside (a record of the home) are a numeric as numeric.c lays it out. */
+bool numeric_valid(Str bytes);
+/* numeric_normalize without an arena, into `room`, for all but the largest. false: it is one of those. */
+enum { NUMERIC_SMALL_BYTES = 19 };
+bool numeric_normalize_small(Str, char room[NUMERIC_SMALL_BYTES], Str *out);
 
 /* A running exact sum that stays in 128 bits as long as it can: for sum and avg. */
 typedef struct NumericSum {

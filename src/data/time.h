@@ -5,6 +5,14 @@
 #define US_PER_SECOND INT64_C(1000000)
 #define US_PER_DAY INT64_C(86400000000)
 
+/* What is accepted from outside: the years 1 to 9999. */
+#define FIRST_INPUT_US (INT64_C(-719162) * US_PER_DAY)
+#define LAST_INPUT_US (INT64_C(2932897) * US_PER_DAY - 1)
+/* What arithmetic may reach: 4714-11-24 BC, as PostgreSQL, to the first days of 294247. INT64_MAX and INT64_MIN are
+ * 'infinity' and '-infinity'. */
+#define FIRST_TIMESTAMP_US (INT64_C(-2440588) * US_PER_DAY)
+#define LAST_TIMESTAMP_US (INT64_C(106751991) * US_PER_DAY - 1)
+
 typedef struct Calendar {
     int year, month, day, hour, minute, second, us;
 } Calendar;

@@ -1,0 +1,8 @@
+/* What the files about time share. Inside of data/ only. */
+#pragma once
+#include "data/time.h"
+
+int month_length(int year, int month);
+/* The microseconds that digits behind a decimal point mean, rounded as PostgreSQL rounds: 0 … 1000000. */
+int64_t fraction_us(const char *digits, size_t count);
+char *put_fraction(char *to, int us); /* ".5", or nothing for 0; at most 7 bytes */
