@@ -22,6 +22,7 @@ struct Aggregate {
     void (*encode)(const char *state, Type arg, Buffer *);
     void (*decode)(char *state, Type arg, Reader *);
     void (*release)(char *state); /* frees owned memory; NULL where there is none */
+    size_t (*bytes)(const char *state); /* of owned memory; NULL where there is none */
     const char *help;
 };
 

@@ -2,7 +2,7 @@
  * (smallint + bigint) are PostgreSQL's own and share the kernels, because all integers lie in memory as int64. */
 #include "expr/kernel.h"
 #include "data/numeric.h"
-#include "expr/math.h"
+#include "expr/math_kernels.h"
 #include <math.h>
 
 /* ---- integers ---- */

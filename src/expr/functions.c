@@ -5,12 +5,23 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-extern const Function arithmetic_functions[], compare_functions[], math_functions[];
+extern const Function arithmetic_functions[], cast_functions[], compare_functions[], encoding_functions[],
+    json_build_functions[], json_functions[], like_functions[], math_functions[], regex_functions[], text_functions[],
+    text_concat_functions[], text_part_functions[];
 
 static const Function *const tables[] = {
     arithmetic_functions,
+    cast_functions,
     compare_functions,
+    encoding_functions,
+    json_build_functions,
+    json_functions,
+    like_functions,
     math_functions,
+    regex_functions,
+    text_concat_functions,
+    text_functions,
+    text_part_functions,
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

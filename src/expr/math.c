@@ -1,6 +1,6 @@
 /* Named functions on numbers: rounding, powers, logarithms, trigonometry, width_bucket, gcd, random. Double precision ones check
  * their domain and range as PostgreSQL's float.c does, so that the same rows fail with the same words. */
-#include "expr/math.h"
+#include "expr/math_kernels.h"
 #include "base/env.h"
 #include "data/numeric.h"
 #include "expr/kernel.h"
@@ -146,11 +146,7 @@ static void sign_numeric(Call *call, int rows, const Column *const *args, Column
     }
 }
 
-static bool is_infinite(Str x) {
-    double value = numeric_to_double(x);
-    /* a finite numeric may be too large for a double: those have digits, infinities none */
-    return isinf(value) && numeric_scale(x) == 0 && x.size <= 4;
-}
+static bool is_infinite(Str x) { return !numeric_is_finite(x) && !numeric_is_nan(x); }
 
 static Status divide_whole(Str x, Str y, Str *out, Arena *arena, Error *error) {
     Str rest;
