@@ -64,6 +64,8 @@ typedef struct Batch {
     const Str *keys;            /* a result's encoded key (branch and full group key); NULL: it is known by position */
     int branch;                 /* of a UNION ALL; 0 elsewhere */
     const uint8_t *ops;         /* RowOp per row; NULL: all ROW_INSERT. Only on results of groups */
+    bool final;  /* each group comes once: of a window that closed, or of input that ended. A ROW_DELETE among them takes back
+                    growth, from this query's own view alone */
     bool growth; /* rows of groups that are not final yet: for this query's own view, never for other readers */
     int64_t taken_us; /* the clock when the rows' chunk was taken in: what now() says */
 } Batch;

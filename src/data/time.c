@@ -81,14 +81,12 @@ static bool parse_offset(const char *at, const char *end, int *seconds) {
     if (at[0] != '+' && at[0] != '-') return false;
     if (size == 6 && at[3] != ':') return false;
     const char *minutes = size == 6 ? at + 4 : at + 3;
-    unsigned digits = (unsigned)(at[1] - '0') | (unsigned)(at[2] - '0');
     if ((unsigned)(at[1] - '0') > 9 || (unsigned)(at[2] - '0') > 9) return false;
     unsigned hour = two(at + 1), minute = 0;
     if (size > 3) {
         if ((unsigned)(minutes[0] - '0') > 9 || (unsigned)(minutes[1] - '0') > 9) return false;
         minute = two(minutes);
     }
-    (void)digits;
     if (hour > 15 || minute > 59) return false;
     *seconds = (int)(hour * 3600 + minute * 60);
     if (at[0] == '-') *seconds = -*seconds;
@@ -128,7 +126,7 @@ static bool fixed_part_fits(const char *at) {
     return wrong == 0 && (at[10] == 'T' || at[10] == 't' || at[10] == ' ');
 }
 
-Status rfc3339_parse(Str s, int64_t *us) {
+Status rfc3339_split(Str s, int64_t *local_us, int *offset) {
     const char *at = s.data, *end = s.data + s.size;
     if (s.size < 19 || !fixed_part_fits(at)) return REJECT;
     int year = (int)(two(at) * 100 + two(at + 2)), month = (int)two(at + 5), day = (int)two(at + 8);
@@ -136,22 +134,27 @@ Status rfc3339_parse(Str s, int64_t *us) {
     if (year < 1 || month < 1 || month > 12 || day < 1 || (day > 28 && day > month_length(year, month)) || hour > 23 ||
         minute > 59 || second > 60)
         return REJECT;
-    int64_t result = (days_from_civil(year, month, day) * 86400 + (int64_t)(hour * 3600 + minute * 60 + second)) *
-                     US_PER_SECOND;
+    *local_us = (days_from_civil(year, month, day) * 86400 + (int64_t)(hour * 3600 + minute * 60 + second)) *
+                US_PER_SECOND;
     at += 19;
     if (at < end && *at == '.') {
         const char *digits = ++at;
         while (at < end && (unsigned)(*at - '0') <= 9) at++;
         if (at == digits) return REJECT;
-        result += fraction_us(digits, (size_t)(at - digits));
+        *local_us += fraction_us(digits, (size_t)(at - digits));
     }
-    if (at < end && !(end - at == 1 && (*at == 'Z' || *at == 'z'))) {
-        int offset;
-        if (!parse_offset(at, end, &offset)) return REJECT;
-        result -= offset * US_PER_SECOND;
-    }
-    if (result < FIRST_INPUT_US || result > LAST_INPUT_US) return REJECT;
-    *us = result;
+    *offset = 0;
+    if (at == end || (end - at == 1 && (*at == 'Z' || *at == 'z'))) return OK;
+    return parse_offset(at, end, offset) ? OK : REJECT;
+}
+
+Status rfc3339_parse(Str s, int64_t *us) {
+    int64_t local_us;
+    int offset;
+    if (rfc3339_split(s, &local_us, &offset) != OK) return REJECT;
+    local_us -= offset * US_PER_SECOND;
+    if (local_us < FIRST_INPUT_US || local_us > LAST_INPUT_US) return REJECT;
+    *us = local_us;
     return OK;
 }
 
