@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from support.process import BINARY, wait_until
+from support.process import BINARY
 from support.rows import Home, assert_same, parse
 
 VERBS = ["run", "check", "explain", "sql", "generate", "verify", "version"]
@@ -280,8 +280,7 @@ def test_filter_order_and_limit(leat):
     assert ask("SELECT a FROM input ORDER BY a DESC NULLS LAST LIMIT 2") == [[3], [2]]
     assert ask("SELECT a, count(*) AS n FROM input GROUP BY a ORDER BY n DESC, a LIMIT 2") == \
         [[1, 2], [2, 1]]
-    assert ask("SELECT b FROM input ORDER BY a * 2 DESC LIMIT 3 OFFSET 1") == [["x"], ["b"], ["a"]] or \
-        ask("SELECT b FROM input ORDER BY a * 2 DESC LIMIT 3") == [["y"], ["x"], ["b"]]
+    assert ask("SELECT b FROM input ORDER BY a * 2 DESC LIMIT 3") == [["y"], ["x"], ["b"]]
     assert ask("SELECT count(*) FROM input LIMIT 0") == []
 
 
@@ -371,8 +370,7 @@ def test_changed_query(leat):
 def test_comments_and_spelling_change_nothing(leat):
     simple(leat)
     leat.ok("run", "p.sql")
-    leat.write("p.sql", "-- a comment\n" + SIMPLE.replace("SELECT k, v FROM", "select  K , V\nfrom")
-               .replace("checkpoint", "checkpoint"))
+    leat.write("p.sql", "-- a comment\n" + SIMPLE.replace("SELECT k, v FROM", "select  K , V\nfrom"))
     ended = leat.run("run", "p.sql")
     assert ended.status == 0 and "finished" in ended.err, ended
 
