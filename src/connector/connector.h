@@ -32,6 +32,7 @@ typedef struct OptionValue {
     const Option *option; /* NULL: a property handed through under its own name (Kafka) */
     const char *name;
     const char *text;   /* after ${} */
+    const char *raw;    /* as written, for showing */
     bool given;
     union {
         int64_t integer; /* INT, BOOL, INTERVAL, SIZE, ENUM (index into choices) */
@@ -128,8 +129,11 @@ typedef struct SinkType {
     CHECKED Status (*open)(const SinkContext *, Sink **out, Error *);
     /* Appends a batch's rows to an epoch's blob (called by the engine thread; no I/O). */
     void (*encode)(Sink *, const Batch *, Buffer *out);
-    /* BY_LENGTH: make the thing outside be exactly `length` long (0 and !exists_in_home: first start). FAIL: shorter than that, or not
-     * ours; names the remedy. */
+    /* BY_LENGTH, first start only, before the home claims the thing outside: FAIL when it exists already and is not to be
+     * overwritten. Changes nothing. */
+    CHECKED Status (*check)(Sink *, Error *);
+    /* BY_LENGTH: make the thing outside be exactly `length` long; `known`: this home has written it before (else it is made
+     * anew, check has passed). Missing with length 0 is made. FAIL: shorter than that; names the remedy. */
     CHECKED Status (*recover)(Sink *, bool known, int64_t length, Error *);
     /* BY_LENGTH, AT_ONCE: write these bytes now. AGAIN: away, try again later. FAIL. */
     CHECKED Status (*write)(Sink *, Str bytes, Error *);

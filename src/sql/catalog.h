@@ -48,7 +48,9 @@ typedef struct View {
 
 typedef struct Insert {
     const char *table;
+    bool quoted;
     const char **columns; /* INSERT INTO t (a, b); NULL: all */
+    bool *columns_quoted;
     int column_count;
     SelectTree *select;
     int line, place;
@@ -76,6 +78,7 @@ typedef struct Catalog {
     int view_count;
     Insert *inserts;
     int insert_count;
+    SelectTree *adhoc; /* `leat sql`: its SELECT; NULL in a pipeline file */
     char **warnings; /* "FILE:LINE:COL: warning: …" */
     int warning_count;
     void *trees; /* libpg_query's, kept until catalog_free */
