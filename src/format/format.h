@@ -11,9 +11,11 @@ typedef struct Record {
     int64_t timestamp_us; /* broker's or file's; NO_TIME: none */
     Str key;              /* data NULL: none */
     void *handle;         /* the connector's own, for headers */
+    int64_t whole_bytes;  /* > 0: longer than RECORD_MOST_BYTES; so long it was, and `body` is its beginning: a dead letter */
 } Record;
 
-/* Raw records of one partition and the position after them. Either `records`, or `bytes` that the format splits. */
+/* Raw records of one partition and the position after them. Either `records`, or `bytes` that the format splits. Decoders
+ * read nothing behind a record, so that neither needs padding. */
 typedef struct Chunk Chunk;
 struct Chunk {
     int partition;
@@ -21,6 +23,8 @@ struct Chunk {
     Record *records;  /* or NULL */
     int record_count;
     int64_t begin, end; /* positions: of the first byte or record, and after the last */
+    int64_t offset_base; /* metadata('offset') is the position less this (files read one after the other); else 0 */
+    Str header;       /* csv: the header line of the file that `bytes` are of; `bytes` never hold it. Empty: none */
     int64_t taken_us;   /* the clock when it was taken in */
     const char *topic;    /* metadata('topic'); NULL: none */
     const char *filename; /* metadata('filename'); NULL: none */
@@ -91,11 +95,15 @@ typedef struct Format Format;
 struct Format {
     const char *name, *help;
     /* How many of the bytes are whole records: the rest is kept for the next chunk. `last`: no more bytes will come, so an
-     * unended last record is a record. A csv record may hold newlines in quotes. Bytes begin at a record's begin. */
-    size_t (*split)(Str bytes, bool last);
+     * unended last record is a record. A csv record may hold newlines in quotes; what is a quote depends on the
+     * delimiter (other formats: any). Bytes begin at a record's begin. */
+    size_t (*split)(Str bytes, char delimiter, bool last);
+    /* The size of the first record with its newline; 0: it is not whole. */
+    size_t (*first)(Str bytes, char delimiter, bool last);
+    /* The spec is lent for the decoder's life. */
     CHECKED Status (*decoder_new)(const DecodeSpec *, Decoder **, Error *);
-    /* csv: the first chunk of each file carries the header line; later ones need it: the source hands the file's header with
-     * each chunk through `header` (empty for formats without). */
+    /* `header`: as Chunk.header, which is taken when this is empty. *out need not be initialised; the chunk must live as
+     * long as what came out. */
     void (*decode)(Decoder *, const Chunk *, Str header, Decoded *out);
     void (*decoder_free)(Decoder **);
 };
