@@ -78,7 +78,7 @@ enum { /* Function.flags */
     FUNCTION_ANY_FIRST = 256,  /* args of kind TYPE_UNKNOWN in the table mean "any type" */
 };
 
-enum { FUNCTION_ARGS = 6 };
+enum { FUNCTION_ARGS = 8 };
 
 struct Function {
     const char *name; /* PostgreSQL's, lower case */

@@ -6,8 +6,9 @@
 #include <stdlib.h>
 
 extern const Function arithmetic_functions[], cast_functions[], compare_functions[], encoding_functions[],
-    json_build_functions[], json_functions[], like_functions[], math_functions[], regex_functions[], text_functions[],
-    text_concat_functions[], text_part_functions[];
+    json_build_functions[], json_functions[], like_functions[], math_functions[], misc_functions[], regex_functions[],
+    text_functions[], text_concat_functions[], text_part_functions[], time_functions[], time_field_functions[],
+    time_make_functions[];
 
 static const Function *const tables[] = {
     arithmetic_functions,
@@ -18,10 +19,14 @@ static const Function *const tables[] = {
     json_functions,
     like_functions,
     math_functions,
+    misc_functions,
     regex_functions,
     text_concat_functions,
     text_functions,
     text_part_functions,
+    time_field_functions,
+    time_functions,
+    time_make_functions,
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -86,10 +91,12 @@ static int first_named(Str name) {
 }
 
 int functions_named(Str name, bool is_operator, const Function **found, int most) {
+    bool words = name.size > 3 && memchr(name.data, ' ', name.size); /* "is true": neither a sign nor a function */
     int count = 0;
     for (int i = first_named(name); i < function_count && compare_name(name, by_name[i]->name) == 0; i++) {
         const Function *f = by_name[i];
-        if (f->flags & FUNCTION_CAST || (f->flags & FUNCTION_OPERATOR ? !is_operator : is_operator)) continue;
+        if (f->flags & FUNCTION_CAST) continue;
+        if (!words && is_operator != ((f->flags & FUNCTION_OPERATOR) != 0)) continue;
         if (count < most) found[count] = f;
         count++;
     }
