@@ -206,7 +206,10 @@ static void call_text(const Expr *e, const Schema *input, Buffer *out) {
         add_type(e->type, out);
     } else if (f->flags & FUNCTION_OPERATOR && e->arg_count <= 2 && e->arg_count > 0) {
         buffer_add_char(out, '(');
-        if (e->arg_count == 1) {
+        if (e->arg_count == 1 && strncmp(f->name, "is ", 3) == 0) {
+            expr_text(e->args[0], input, out);
+            buffer_add_format(out, " %s", f->name);
+        } else if (e->arg_count == 1) {
             buffer_add_format(out, "%s ", f->name);
             expr_text(e->args[0], input, out);
         } else {
