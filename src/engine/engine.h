@@ -9,8 +9,14 @@ typedef struct EngineOptions {
     const char *reset;  /* --reset NAME, or NULL */
     bool fresh;         /* --fresh */
     int workers;        /* decoder threads; 0: as the pipeline says, or one a core */
+    /* For tests: see docs/testing.md. */
+    int batch_rows;        /* most rows a batch, 0: BATCH_ROWS */
+    uint64_t random_rows;  /* seed for random batch sizes, 0: off */
+    int64_t epoch_rows;    /* close an epoch after so many records, 0: by time only */
+    int64_t kill_at_epoch; /* SIGKILL right after that many epochs of this run were committed, 0: never */
     /* Ad hoc (no home): called on the engine thread with each batch of result rows. */
     void (*collect)(void *context, const Batch *);
+    void (*rejected)(void *context, const char *reason); /* a bad record or row; may be NULL */
     void *context;
 } EngineOptions;
 

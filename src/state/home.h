@@ -25,7 +25,7 @@ const HomeInfo *home_info(const Home *);
 const char *home_path(const Home *);
 
 /* Small facts, committed at once by set. */
-const char *home_get(Home *, const char *name); /* valid until the next call for that name; NULL: not there */
+const char *home_get(Home *, const char *name); /* valid until home_close; NULL: not there */
 CHECKED Status home_set(Home *, const char *name, const char *value, Error *);
 
 /* ---- what is read at start ---- */

@@ -1,0 +1,74 @@
+/* leat: the verbs. Data goes to standard output, everything else to standard error. */
+#include "base/str.h"
+#include "cli/cli.h"
+#include <stdio.h>
+
+typedef struct Verb {
+    const char *name, *arguments, *help;
+    int (*run)(int, char **);
+} Verb;
+
+static int version_main(int argc, char **argv) {
+    (void)argv;
+    if (argc > 1) return usage_error("version", "takes no arguments");
+    printf("leat %s\n", LEAT_VERSION);
+    return EXIT_DONE;
+}
+
+static const Verb verbs[] = {
+    {"run", "FILE.sql", "run a pipeline until its sources end, or for ever", run_main},
+    {"check", "FILE.sql", "check names, types and options; contacts nothing", check_main},
+    {"explain", "FILE.sql", "show the plan, what bounds its state, how sinks are delivered", explain_main},
+    {"sql", "\"SELECT …\" [FILE…]", "query files or standard input (table: input)", sql_main},
+    {"generate", "", "make the events of an IoT telemetry fleet", generate_main},
+    {"verify", "", "compare what arrived with what was sent", verify_main},
+    {"version", "", "print the version", version_main},
+};
+enum { VERBS = sizeof verbs / sizeof *verbs };
+
+static void help(FILE *to) {
+    fputs("leat: PostgreSQL's SQL over event streams, in one small binary\n\nusage: leat VERB …      leat VERB -h tells more\n\n", to);
+    for (int i = 0; i < VERBS; i++) {
+        char call[64];
+        snprintf(call, sizeof call, "%s %s", verbs[i].name, verbs[i].arguments);
+        fprintf(to, "  %-*s %s\n", 26 + (strstr(call, "…") ? 2 : 0) + (strstr(call, "[FILE…") ? 2 : 0), call, verbs[i].help);
+    }
+    fputs("\nExit status: 0 done, 1 the pipeline or the verification failed, 2 wrong usage or a pipeline that does not check.\n", to);
+}
+
+int usage_error(const char *verb, const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fprintf(stderr, "leat %s: ", verb);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "; leat %s -h tells more\n", verb);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) {
+        help(stderr);
+        return EXIT_USAGE;
+    }
+    const char *word = argv[1];
+    if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
+        help(stdout);
+        return EXIT_DONE;
+    }
+    if (strcmp(word, "--version") == 0) word = "version";
+    const char *names[VERBS];
+    for (int i = 0; i < VERBS; i++) {
+        names[i] = verbs[i].name;
+        if (strcmp(word, verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
+    }
+    if (strcmp(word, "test") == 0) {
+        fprintf(stderr, "leat test comes with a later version; until then, run the pipeline over files and compare its results\n");
+        return EXIT_USAGE;
+    }
+    const char *close = closest_name(word, names, VERBS);
+    fprintf(stderr, "leat: there is no verb '%s'", word);
+    if (close) fprintf(stderr, "; did you mean '%s'?", close);
+    fputs(close ? "\n" : "; leat -h lists them\n", stderr);
+    return EXIT_USAGE;
+}

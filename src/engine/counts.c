@@ -1,0 +1,76 @@
+/* The sum that every query keeps for every source: rows in = passed on + filtered + deduplicated + late + dead letters. The numbers
+ * are those of its operators, each told to the source whose rows reach it, on top of what earlier runs left in the home. */
+#include "engine/internal.h"
+
+typedef enum Count { COUNT_IN, COUNT_FILTERED, COUNT_DEDUPLICATED, COUNT_LATE, COUNT_LATE_IDLE, COUNT_DEAD, COUNTS } Count;
+static const char *const NAMES[COUNTS] = {"in", "filtered", "deduplicated", "late", "late_idle", "dead"};
+
+static Number *numbers(QueryReport *q, int count) {
+    Number *const of[COUNTS] = {q->in, q->filtered, q->deduplicated, q->late, q->late_idle, q->dead};
+    return of[count];
+}
+
+/* Nodes whose rows are still source rows: the source, else -1 (results of groups). The first of several. */
+static int row_source(const Plan *plan, int n) {
+    const PlanNode *node = &plan->nodes[n];
+    if (node->kind == NODE_SOURCE) return node->index;
+    if (node->type == &aggregate_operator || node->type == &session_operator || node->type == &window_join_operator) return -1;
+    return node->input_count ? row_source(plan, node->inputs[0]) : -1;
+}
+
+/* Of the rows that go in: those of the operator's first input. */
+static int input_source(const Plan *plan, int n) {
+    const PlanNode *node = &plan->nodes[n];
+    return node->input_count ? row_source(plan, node->inputs[0]) : -1;
+}
+
+static int64_t earlier(const Engine *e, const char *query, const char *source, const char *kind) {
+    for (int i = 0; i < e->count_count; i++)
+        if (strcmp(e->counts[i].query, query) == 0 && strcmp(e->counts[i].source, source) == 0 && strcmp(e->counts[i].kind, kind) == 0)
+            return e->counts[i].count;
+    return 0;
+}
+
+void counts_open(Engine *e) {
+    for (int s = 0; s < e->plan->source_count; s++) {
+        const char *name = e->sources[s].plan->table->name;
+        atomic_store(&e->sources[s].report->rows, earlier(e, "", name, "rows"));
+        atomic_store(&e->sources[s].report->dead, earlier(e, "", name, "dead"));
+        atomic_store(&e->sources[s].report->skipped, earlier(e, "", name, "skipped"));
+    }
+    counts_update(e, NULL);
+}
+
+void counts_update(Engine *e, HomeBatch *batch) {
+    const Plan *plan = e->plan;
+    for (int q = 0; q < plan->query_count; q++) {
+        for (int s = 0; s < plan->source_count; s++) {
+            const char *query = plan->queries[q].name, *source = plan->sources[s].table->name;
+            int64_t total[COUNTS] = {0};
+            bool reads = false;
+            for (int n = 0; n < plan->node_count; n++) {
+                const PlanNode *node = &plan->nodes[n];
+                if (node->query != q || input_source(plan, n) != s) continue;
+                const OperatorCounters *c = &e->ops[n]->counters;
+                reads = true;
+                if (plan->nodes[node->inputs[0]].query != q) total[COUNT_IN] += atomic_load_explicit(&c->rows_in, memory_order_relaxed);
+                total[COUNT_FILTERED] += atomic_load_explicit(&c->filtered, memory_order_relaxed);
+                total[COUNT_DEDUPLICATED] += atomic_load_explicit(&c->deduplicated, memory_order_relaxed);
+                total[COUNT_LATE] += atomic_load_explicit(&c->late, memory_order_relaxed);
+                total[COUNT_LATE_IDLE] += atomic_load_explicit(&c->late_idle, memory_order_relaxed);
+                total[COUNT_DEAD] += atomic_load_explicit(&c->dead, memory_order_relaxed);
+            }
+            for (int k = 0; reads && k < COUNTS; k++) {
+                int64_t now = total[k] + earlier(e, query, source, NAMES[k]);
+                Number *number = &numbers(&e->report.queries[q], k)[s];
+                if (atomic_exchange(number, now) != now && batch) home_put_count(batch, query, source, NAMES[k], now);
+            }
+        }
+    }
+    for (int s = 0; batch && s < plan->source_count; s++) {
+        SourceReport *r = e->sources[s].report;
+        home_put_count(batch, "", r->name, "rows", atomic_load(&r->rows));
+        home_put_count(batch, "", r->name, "dead", atomic_load(&r->dead));
+        home_put_count(batch, "", r->name, "skipped", atomic_load(&r->skipped));
+    }
+}

@@ -1,0 +1,219 @@
+/* What the files of the engine share. Threads: the engine thread (everything not said otherwise), one reader a source
+ * (intake.c), decoder threads (intake.c), the committing thread (epoch.c), one a sink (deliver.c), one a refreshed
+ * reference table (references.c). Engine.lock guards what they share; Engine.wake tells the engine thread. */
+#pragma once
+#include "base/log.h"
+#include "base/queue.h"
+#include "data/time.h"
+#include "engine/engine.h"
+#include "operator/reference.h"
+#include <pthread.h>
+#include <stdlib.h>
+
+typedef struct SourceRun SourceRun;
+typedef struct SinkRun SinkRun;
+
+/* One chunk on its way: read, decoded, then taken by the engine in the order of its partition. */
+typedef struct Slot {
+    struct Slot *next;
+    SourceRun *source;
+    Chunk *chunk;
+    Decoded decoded;
+    Str header;
+    size_t bytes;
+    bool done; /* decoded; under Engine.lock */
+    int next_batch, next_reject;
+    int64_t rows_taken;
+} Slot;
+
+typedef struct Partition {
+    SourceRun *source;
+    int number;
+    char *name;
+    /* shared, under Engine.lock */
+    Slot *first, *last;
+    int slots;
+    bool read_ended;       /* the reader met its end; what is in slots is the last */
+    bool wanted;           /* the engine waits for this one: read it even when memory is used up */
+    int64_t at_end_since_us; /* monotonic; 0: it was not at its end, or was not asked */
+    /* the engine thread's */
+    int64_t position, max_time, records;
+    bool ended, idle, dirty;
+} Partition;
+
+struct SourceRun {
+    Engine *engine;
+    const PlanSource *plan;
+    int index;
+    Source *source;
+    SourceContext context;
+    pthread_t reader;
+    bool reader_started;
+    Partition **partitions; /* [PARTITIONS_MOST], filled by the reader; each lives as long as the source */
+    _Atomic int partition_count;
+    _Atomic bool listed;    /* the partitions are known */
+    _Atomic size_t held_bytes; /* in slots */
+    Operator *op;        /* its node */
+    int64_t mark;        /* the watermark over its partitions; never goes back */
+    int64_t saved_mark;
+    int64_t all_idle_since_us; /* monotonic; 0: not all idle */
+    int64_t idle_base;
+    bool blocked, ended;
+    uint64_t sinks; /* bit set of the sinks that it feeds (index % 64) */
+    SourceReport *report;
+};
+
+struct SinkRun {
+    Engine *engine;
+    const PlanSink *plan;
+    int index;
+    Sink *sink;
+    pthread_t thread;
+    bool thread_started;
+    Buffer pending;         /* encoded and not handed on yet */
+    Queue *queue;           /* of SinkItem; by length and at once */
+    int64_t asked_epoch;    /* of the last sync token put into the queue */
+    bool wrote;             /* since the last sync token */
+    /* under Engine.lock */
+    int64_t synced_epoch, length; /* by length, at once */
+    int64_t delivered_epoch, recorded_epoch; /* by outbox */
+    int64_t owed_bytes;
+    int64_t owed_until; /* last epoch with something in the outbox */
+    bool settled;       /* by outbox: the marker was compared; nothing is left to deliver up to owed_until */
+    SinkReport *report;
+};
+
+typedef struct SinkItem {
+    int64_t epoch; /* > 0: a sync token */
+    size_t size;
+    char bytes[];
+} SinkItem;
+
+typedef struct ReferenceRun {
+    Engine *engine;
+    const PlanReference *plan;
+    ReferenceTable *table;     /* the engine thread's */
+    ReferenceTable *fresh;     /* loaded, waiting to be put in place; under Engine.lock */
+    pthread_t thread;
+    bool thread_started;
+} ReferenceRun;
+
+typedef struct ViewOperator {
+    Operator op;
+    Engine *engine;
+    const PlanView *plan;
+    ViewReport *report;
+    int64_t expired_before;
+    Buffer key, values;
+} ViewOperator;
+
+typedef struct SinkOperator {
+    Operator op;
+    Engine *engine;
+    SinkRun *run; /* NULL: ad hoc, rows are collected */
+} SinkOperator;
+
+struct Engine {
+    Plan *plan;
+    EngineOptions options;
+    Env *env;
+    OperatorHost host;
+    Arena *arena;
+    Report report;
+    Operator **ops; /* [plan->node_count] */
+    SourceRun *sources;
+    SinkRun *sinks;
+    ReferenceRun *references;
+    Home *home; /* NULL: ad hoc; under home_lock once threads run */
+    pthread_mutex_t home_lock;
+
+    pthread_mutex_t lock;
+    pthread_cond_t wake;  /* the engine thread waits */
+    pthread_cond_t room;  /* readers wait for room, the committing thread for work and syncs, sinks for epochs */
+    Queue *decode;        /* of Slot */
+    pthread_t *workers;
+    int worker_count, workers_started;
+    bool closing; /* threads are to end; under lock */
+    _Atomic bool stop;
+    bool failed; /* under lock */
+    Error failure;
+
+    /* the epoch being filled */
+    HomeBatch *batch;
+    _Atomic bool dirty;  /* something came or left since the last one */
+    int64_t epoch;       /* last closed */
+    int64_t closed_at_us, epoch_records;
+    HomePosition *positions; /* where the home stands, from open */
+    int position_count;
+    HomeCount *counts; /* totals of earlier runs */
+    int count_count;
+
+    /* the committing thread's work, under lock */
+    pthread_t committer;
+    bool committer_started;
+    HomeBatch *committing;
+    int64_t committing_epoch, committed_epoch;
+    int64_t first_epoch; /* of the home when this run began */
+};
+
+enum {
+    CHUNK_BYTES = 1 << 20,
+    HELD_MOST_BYTES = 12 << 20,   /* raw bytes in slots of one source, beside what the engine waits for */
+    SLOTS_MOST = 8,               /* of one partition */
+    PARTITIONS_MOST = 65536,      /* of one source; the array of pointers costs memory only as it fills */
+    SINK_QUEUE_BYTES = 16 << 20,
+    SINK_ITEM_BYTES = 256 << 10,
+    EPOCH_OWED_BYTES = 16 << 20,  /* closes an epoch before its time */
+    EPOCH_MOST_BYTES = 64 << 20,  /* waits for the one being committed */
+};
+
+void engine_fail(Engine *, const Error *); /* from any thread: the run ends with that */
+int64_t engine_now(Engine *);              /* monotonic */
+
+/* intake.c */
+CHECKED Status intake_open(Engine *, Error *);
+CHECKED Status intake_start(Engine *, Error *);
+void intake_close(Engine *);
+void slot_free(Slot **);
+void intake_taken(Engine *, Partition *, Slot *); /* the engine is through with the partition's first slot */
+
+/* watermark.c */
+int64_t partition_watermark(const Partition *);
+void source_watermark(SourceRun *, int64_t now_us); /* moves run->mark */
+void batch_see(Partition *, Batch *, Arena *);      /* fills `seen`, moves max_time */
+
+/* pipeline.c */
+CHECKED Status pipeline_open(Engine *, Error *);
+void pipeline_close(Engine *);
+CHECKED Status pipeline_advance(Engine *, Error *); /* time moves through the operators */
+CHECKED Status pipeline_step(Engine *, bool *worked, Error *);
+bool pipeline_ended(Engine *);
+
+/* epoch.c */
+CHECKED Status epoch_open(Engine *, Error *);    /* home, queries, state, positions */
+CHECKED Status epoch_start(Engine *, Error *);
+CHECKED Status epoch_due(Engine *, Error *);     /* closes one when it is time */
+CHECKED Status epoch_close(Engine *, Error *);   /* closes one now; waits for the one being committed */
+CHECKED Status epoch_settle(Engine *, Error *);  /* waits until all is committed */
+CHECKED Status epoch_finish(Engine *, bool ended, Error *); /* last epochs: everything committed, delivered */
+void epoch_stop(Engine *);
+
+/* deliver.c */
+extern const OperatorType view_operator, sink_operator;
+CHECKED Status sinks_open(Engine *, Error *);
+CHECKED Status sinks_start(Engine *, Error *);
+void sinks_flush(Engine *, bool all);          /* hands pending bytes on */
+void sinks_epoch(Engine *, int64_t epoch);     /* sync tokens and outbox blobs of the epoch that closes */
+bool sink_full(SinkRun *);
+bool sinks_paid(Engine *);                     /* nothing is owed outside; under no lock */
+void sinks_close(Engine *);
+
+/* references.c */
+CHECKED Status references_open(Engine *, Error *);
+CHECKED Status references_start(Engine *, Error *);
+void references_swap(Engine *);
+void references_close(Engine *);
+
+/* counts.c */
+void counts_open(Engine *);
+void counts_update(Engine *, HomeBatch *); /* operator counters -> report and home */

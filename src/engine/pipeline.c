@@ -1,0 +1,345 @@
+/* The step: take a batch of the partition that is furthest behind, push it down the operators until it ends in state or
+ * in a sink, then let time move. When a step returns, nothing is in flight; an epoch may close between any two pushes. */
+#include "engine/internal.h"
+#include <errno.h>
+
+/* ---- the host of operators ---- */
+
+static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const Batch *batch, int row, const char *reason) {
+    Engine *e = (Engine *)(void *)((char *)host - offsetof(Engine, host));
+    atomic_fetch_add_explicit(kind == REJECT_LATE ? &op->counters.late : &op->counters.dead, 1, memory_order_relaxed);
+    e->dirty = true;
+    if (kind == REJECT_DEAD && batch->source >= 0 && e->plan->sources[batch->source].table->on_error == ON_ERROR_FAIL) {
+        Error error = {0};
+        (void)fail(&error, "query %s: %s (on_error = 'fail')", e->plan->queries[op->query].name, reason);
+        engine_fail(e, &error);
+    }
+    if (!e->home) {
+        if (e->options.rejected) e->options.rejected(e->options.context, reason);
+        return;
+    }
+    HomeReject r = {.late = kind == REJECT_LATE, .query = e->plan->queries[op->query].name, .partition = -1, .position = NO_TIME, .reason = reason};
+    r.time_us = batch->taken_us ? batch->taken_us : e->env->now_us(e->env);
+    Buffer json = {0};
+    if (batch->source >= 0) {
+        r.source = e->plan->sources[batch->source].table->name;
+        r.partition = batch->partition;
+        if (batch->positions) r.position = batch->positions[row];
+    }
+    if (batch->source >= 0 && batch->records) {
+        r.record = batch->records[row];
+    } else {
+        for (int n = 0; n < e->plan->node_count; n++)
+            if (e->ops[n] == op && e->plan->nodes[n].input_count) {
+                const Schema *schema = &e->plan->nodes[e->plan->nodes[n].inputs[0]].schema;
+                if (schema->count == batch->column_count) json_row(schema, batch, row, &json);
+                else if (e->plan->nodes[n].schema.count == batch->column_count) json_row(&e->plan->nodes[n].schema, batch, row, &json);
+            }
+        r.record = buffer_str(&json);
+    }
+    if (r.record.size > 65536) r.record.size = 65536;
+    home_put_reject(e->batch, &r);
+    buffer_free(&json);
+}
+
+static const ReferenceTable *find_reference(OperatorHost *host, int index) {
+    Engine *e = (Engine *)(void *)((char *)host - offsetof(Engine, host));
+    return e->references[index].table;
+}
+
+/* A record that could not be read: of no query. */
+static Status reject_record(Engine *e, Partition *p, const Chunk *chunk, const DecodeReject *reject) {
+    atomic_fetch_add_explicit(&p->source->report->dead, 1, memory_order_relaxed);
+    e->dirty = true;
+    if (!e->home) {
+        if (e->options.rejected) e->options.rejected(e->options.context, reject->reason);
+        return OK;
+    }
+    HomeReject r = {.source = p->source->plan->table->name, .partition = p->number, .position = reject->position,
+                    .time_us = chunk->taken_us, .reason = reject->reason, .record = reject->record};
+    if (r.record.size > 65536) r.record.size = 65536;
+    home_put_reject(e->batch, &r);
+    return OK;
+}
+
+/* ---- building ---- */
+
+static Status source_open(Operator *op, const void *spec, Error *error) {
+    (void)op, (void)spec, (void)error;
+    return OK;
+}
+static Status source_push(Operator *op, int input, const Batch *batch, Error *error) {
+    (void)input;
+    return emit(op, batch, error);
+}
+static void source_close(Operator *op) { (void)op; }
+static const OperatorType source_operator = {.name = "source", .size = sizeof(Operator), .open = source_open, .push = source_push, .close = source_close};
+
+static void add_edge(Engine *e, int from, int to, int input) {
+    Operator *op = e->ops[from];
+    int from_query = e->plan->nodes[from].query, to_query = e->plan->nodes[to].query;
+    op->outs = xrealloc(op->outs, sizeof *op->outs * (size_t)(op->out_count + 1));
+    op->outs[op->out_count++] = (Edge){e->ops[to], input, from_query < 0 || from_query == to_query};
+}
+
+Status pipeline_open(Engine *e, Error *error) {
+    e->host = (OperatorHost){.env = e->env, .reject = reject_row, .reference = find_reference};
+    e->ops = xcalloc((size_t)e->plan->node_count + 1, sizeof *e->ops);
+    for (int n = 0; n < e->plan->node_count; n++) {
+        const PlanNode *node = &e->plan->nodes[n];
+        const OperatorType *type = node->kind == NODE_SOURCE ? &source_operator
+                                   : node->kind == NODE_VIEW ? &view_operator
+                                   : node->kind == NODE_SINK ? &sink_operator
+                                                             : node->type;
+        int inputs = node->input_count ? node->input_count : 1;
+        Operator *op = e->ops[n] = operator_new(type, node->name, node->query, &e->host, inputs);
+        op->output_mark = WATERMARK_NONE;
+        for (int i = 0; i < inputs; i++) op->input_marks[i] = WATERMARK_NONE;
+        e->report.operators[n].counters = node->kind == NODE_SOURCE ? NULL : &op->counters;
+        if (node->kind == NODE_SOURCE) e->sources[node->index].op = op;
+        if (node->kind == NODE_VIEW) {
+            ViewOperator *view = (ViewOperator *)(void *)op;
+            view->engine = e;
+            view->plan = &e->plan->views[node->index];
+            view->report = &e->report.views[node->index];
+            view->expired_before = NO_TIME;
+        } else if (node->kind == NODE_SINK) {
+            SinkOperator *sink = (SinkOperator *)(void *)op;
+            sink->engine = e;
+            sink->run = e->options.collect ? NULL : &e->sinks[node->index];
+        }
+        Status status = type->open(op, node->spec, error);
+        if (status != OK) return status;
+        for (int i = 0; i < node->input_count; i++) add_edge(e, node->inputs[i], n, i);
+    }
+    return OK;
+}
+
+void pipeline_close(Engine *e) {
+    for (int n = 0; e->ops && n < e->plan->node_count; n++)
+        if (e->ops[n]) operator_free(&e->ops[n]);
+    free(e->ops);
+    e->ops = NULL;
+}
+
+/* ---- time ---- */
+
+/* A sink that has more than it may hold stops what still comes out of windows, too. */
+static Status wait_for_sinks(Engine *e, Error *error) {
+    for (;;) {
+        bool full = false;
+        for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
+            if (e->sinks[i].plan->way != SINK_BY_OUTBOX && sink_full(&e->sinks[i])) full = true;
+        if (!full || e->stop) return OK;
+        sinks_flush(e, true);
+        Status status = epoch_due(e, error);
+        if (status != OK) return status;
+        pthread_mutex_lock(&e->lock);
+        bool failed = e->failed;
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += 20000000;
+        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
+        if (!failed) pthread_cond_timedwait(&e->wake, &e->lock, &until);
+        pthread_mutex_unlock(&e->lock);
+        if (failed) return FAIL;
+    }
+}
+
+static bool mark_less(Watermark a, Watermark b) { return a.time < b.time || a.window_start < b.window_start; }
+
+static Status advance_node(Engine *e, Operator *op, int input, Watermark mark, Error *error) {
+    if (!op->type->advance) {
+        op->input_marks[input] = mark;
+        Watermark least = op->input_marks[0];
+        for (int i = 1; i < op->inputs; i++) least = watermark_min(least, op->input_marks[i]);
+        op->output_mark = least;
+        return OK;
+    }
+    for (;;) {
+        Status status = op->type->advance(op, input, mark, error);
+        if (status == OK) {
+            op->input_marks[input] = mark;
+            return OK;
+        }
+        if (status != AGAIN) return status;
+        e->dirty = true;
+        if ((status = wait_for_sinks(e, error)) != OK || (status = epoch_due(e, error)) != OK) return status;
+        if (e->stop) return AGAIN; /* the next start goes on here: the source's mark is in the home, its groups still are too */
+    }
+}
+
+Status pipeline_advance(Engine *e, Error *error) {
+    int64_t now = engine_now(e);
+    bool moved = false;
+    for (int i = 0; i < e->plan->source_count; i++) {
+        SourceRun *run = &e->sources[i];
+        source_watermark(run, now);
+        if (mark_less(run->op->output_mark, (Watermark){run->mark, run->mark})) {
+            run->op->output_mark = (Watermark){run->mark, run->mark};
+            moved = true;
+        }
+    }
+    for (int n = 0; moved && n < e->plan->node_count; n++) {
+        const PlanNode *node = &e->plan->nodes[n];
+        for (int i = 0; i < node->input_count; i++) {
+            Watermark mark = e->ops[node->inputs[i]]->output_mark;
+            if (!mark_less(e->ops[n]->input_marks[i], mark)) continue;
+            Status status = advance_node(e, e->ops[n], i, mark, error);
+            if (status != OK) return status;
+        }
+    }
+    return OK;
+}
+
+/* ---- choosing and taking ---- */
+
+typedef enum Readiness { NOTHING, COMING, READY } Readiness;
+
+/* What the engine may do with a partition; under lock. */
+static Readiness readiness(Partition *p) {
+    if (p->first) return p->first->done ? READY : COMING;
+    if (p->read_ended) {
+        p->ended = true;
+        return NOTHING;
+    }
+    /* A bounded source's next chunk will come; an unbounded one's may, unless it stands at its end. */
+    return p->source->source->bounded || !p->at_end_since_us ? COMING : NOTHING;
+}
+
+/* The partition furthest behind in event time, ties to the lower number. A bounded one is waited for; an unbounded
+ * one only when another is a minute ahead of it. NULL: nothing to take now. */
+static Partition *choose(Engine *e) {
+    Partition *best = NULL, *waiting = NULL;
+    int64_t best_mark = 0, waiting_mark = 0;
+    bool unlisted = false;
+    pthread_mutex_lock(&e->lock);
+    for (int s = 0; s < e->plan->source_count; s++) {
+        SourceRun *run = &e->sources[s];
+        if (run->source->bounded && !run->listed) unlisted = true;
+        if (!run->listed || run->blocked) continue;
+        for (int i = 0; i < run->partition_count; i++) {
+            Partition *p = run->partitions[i];
+            if (p->ended) continue;
+            Readiness ready = readiness(p);
+            int64_t mark = partition_watermark(p);
+            if (ready == READY && (!best || mark < best_mark)) {
+                best = p;
+                best_mark = mark;
+            } else if (ready == COMING && (!waiting || mark < waiting_mark)) {
+                bool wait = run->source->bounded || p->first;
+                if (!wait && best && best_mark != NO_TIME && mark != NO_TIME) wait = true;
+                if (wait) {
+                    waiting = p;
+                    waiting_mark = mark;
+                }
+            }
+        }
+    }
+    if (unlisted) best = NULL;
+    if (waiting) {
+        waiting->wanted = true;
+        bool behind = !best || waiting_mark < best_mark || (waiting_mark == best_mark && waiting->source->index == best->source->index && waiting->number < best->number) ||
+                      (waiting_mark == best_mark && waiting->source->index < best->source->index);
+        bool patient = waiting->source->source->bounded;
+        bool far = waiting_mark != NO_TIME && best && best_mark != NO_TIME && best_mark - 60 * US_PER_SECOND > waiting_mark;
+        if (behind && (patient || far)) best = NULL;
+    }
+    if (best) best->wanted = true;
+    pthread_cond_broadcast(&e->room);
+    pthread_mutex_unlock(&e->lock);
+    return best;
+}
+
+/* The position behind what was taken of a slot: where the next record that counts begins. */
+static int64_t next_position(const Slot *slot) {
+    const Decoded *d = &slot->decoded;
+    int64_t position = slot->chunk->end;
+    if (slot->next_batch < d->batch_count && d->batches[slot->next_batch]->positions) {
+        int64_t first = d->batches[slot->next_batch]->positions[0];
+        if (first < position) position = first;
+    }
+    if (slot->next_reject < d->reject_count && d->rejects[slot->next_reject].position < position)
+        position = d->rejects[slot->next_reject].position;
+    return position;
+}
+
+static Status take_batch(Engine *e, Partition *p, Slot *slot, Error *error) {
+    SourceRun *run = p->source;
+    Batch *batch = slot->decoded.batches[slot->next_batch++];
+    batch->source = run->index;
+    batch->partition = p->number;
+    batch->taken_us = slot->chunk->taken_us;
+    batch_see(p, batch, slot->decoded.arena);
+    batch->arena = slot->decoded.arena;
+    slot->rows_taken += batch->rows;
+    p->records += batch->rows;
+    e->epoch_records += batch->rows;
+    atomic_fetch_add_explicit(&run->report->rows, batch->rows, memory_order_relaxed);
+    return run->op->type->push(run->op, 0, batch, error);
+}
+
+/* One batch of the partition's first slot, and the bad records before it. */
+static Status take(Engine *e, Partition *p, Error *error) {
+    SourceRun *run = p->source;
+    Slot *slot = p->first;
+    Decoded *d = &slot->decoded;
+    Status status = OK;
+    if (d->failed) {
+        if (error) *error = d->error;
+        return FAIL;
+    }
+    if (slot->next_batch < d->batch_count) status = take_batch(e, p, slot, error);
+    bool over = slot->next_batch == d->batch_count;
+    while (status == OK && slot->next_reject < d->reject_count && (over || d->rejects[slot->next_reject].row_before <= slot->rows_taken)) {
+        status = reject_record(e, p, slot->chunk, &d->rejects[slot->next_reject++]);
+        p->records++;
+        e->epoch_records++;
+    }
+    if (status != OK) return status;
+    p->position = next_position(slot);
+    p->dirty = e->dirty = true;
+    if (p->number < REPORT_PARTITIONS) {
+        PartitionReport *r = &run->report->partitions[p->number];
+        atomic_store_explicit(&r->position, p->position, memory_order_relaxed);
+        atomic_store_explicit(&r->rows, p->records, memory_order_relaxed);
+        atomic_store_explicit(&r->watermark_us, partition_watermark(p), memory_order_relaxed);
+    }
+    if (over) {
+        atomic_fetch_add_explicit(&run->report->skipped, d->skipped, memory_order_relaxed);
+        atomic_fetch_add_explicit(&run->report->bytes, (int64_t)slot->bytes, memory_order_relaxed);
+        if (run->source->type->lag && p->number < REPORT_PARTITIONS)
+            atomic_store_explicit(&run->report->partitions[p->number].lag, run->source->type->lag(run->source, p->number, p->position), memory_order_relaxed);
+        intake_taken(e, p, slot);
+    }
+    return OK;
+}
+
+static void judge_blocked(Engine *e) {
+    uint64_t full = 0;
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
+        if (sink_full(&e->sinks[i])) full |= UINT64_C(1) << (i % 64);
+    for (int s = 0; s < e->plan->source_count; s++) {
+        e->sources[s].blocked = (e->sources[s].sinks & full) != 0;
+        atomic_store_explicit(&e->sources[s].report->blocked, e->sources[s].blocked, memory_order_relaxed);
+        atomic_store_explicit(&e->sources[s].report->queue_percent, (int64_t)(100 * e->sources[s].held_bytes / HELD_MOST_BYTES), memory_order_relaxed);
+    }
+}
+
+Status pipeline_step(Engine *e, bool *worked, Error *error) {
+    judge_blocked(e);
+    references_swap(e);
+    Partition *p = choose(e);
+    *worked = p != NULL;
+    if (p) {
+        Status status = take(e, p, error);
+        if (status != OK) return status;
+    }
+    return pipeline_advance(e, error);
+}
+
+bool pipeline_ended(Engine *e) {
+    for (int s = 0; s < e->plan->source_count; s++)
+        if (!e->sources[s].ended) return false;
+    return true;
+}
