@@ -19,7 +19,7 @@ CREATE TABLE events (k text, v int, t timestamptz%s)
 WITH (connector = 'kafka', topic = '%s', "bootstrap.servers" = '%s', event_time = 't'%s);
 CREATE MATERIALIZED VIEW plain AS SELECT * FROM events;
 """
-BASE = 1767225600
+BASE = 1577836800
 
 
 def event(v, k="k", second=None):
@@ -73,7 +73,7 @@ def test_metadata(leat, kafka, topic):
     run_until(leat, home, 2)
     rows = sorted(home.rows("plain"), key=lambda row: row["v"])
     assert [(r["topic"], r["part"], r["off"], r["sent"], r["key"]) for r in rows] == \
-        [(topic, 2, 0, "2026-01-01T00:00:00.005Z", "the key"), (topic, 2, 1, "2026-01-01T00:00:00Z", None)]
+        [(topic, 2, 0, "2020-01-01T00:00:00.005Z", "the key"), (topic, 2, 1, "2020-01-01T00:00:00Z", None)]
     assert json.loads(rows[0]["headers"])["h"] == "x"
 
 
@@ -85,8 +85,7 @@ CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n, sum(v) AS total FROM eve
         kafka.produce(topic, [(i % 4, event(i)) for i in range(round_ * 500, round_ * 500 + 500)])
         run_until(leat, home, round_ * 500 + 500)
     assert values(home) == list(range(1500))
-    assert home.rows("total") == [{"n": 1500, "total": "1124250"}] or \
-        home.rows("total") == [{"n": 1500, "total": 1124250}]
+    assert home.rows("total") == [{"n": 1500, "total": 1124250}]
 
 
 def test_killed_and_resumed(leat, kafka, topic):

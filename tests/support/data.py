@@ -8,7 +8,7 @@ import json
 import random
 import uuid
 
-BASE_US = 1767225600 * 1_000_000      # 2026-01-01T00:00:00Z
+BASE_US = 1577836800 * 1_000_000      # 2020-01-01T00:00:00Z: ahead of no clock
 SECOND = 1_000_000
 
 
