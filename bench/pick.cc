@@ -35,11 +35,11 @@ int main(int argc, char **argv) {
         size_t length = size_t(stop - at);
         simdjson::padded_string_view view;
         if (size_t(end - stop) >= simdjson::SIMDJSON_PADDING) {
-            view = {at, length, length + simdjson::SIMDJSON_PADDING};
+            view = simdjson::padded_string_view(at, length, length + simdjson::SIMDJSON_PADDING);
         } else {
             copy.assign(at, stop);
             copy.resize(length + simdjson::SIMDJSON_PADDING);
-            view = {copy.data(), length, copy.size()};
+            view = simdjson::padded_string_view(copy.data(), length, copy.size());
         }
         try {
             simdjson::ondemand::document document = parser.iterate(view);
