@@ -67,9 +67,9 @@ static Rows rows_new(const Batch *batch) {
                   arena_alloc(batch->arena, sizeof(char *) * (size_t)(batch->rows + 1)), 0};
 }
 
-/* The value for a set's entry: the key gives it back, except a numeric's scale. */
+/* The value for a set's entry where its key does not give it back as it was: 1.00 is 1 there, 1 month 30 days. */
 static Str entry_rest(const Column *arg, int row, Buffer *scratch) {
-    if (arg->type.kind != TYPE_NUMERIC) return (Str){0};
+    if (arg->type.kind != TYPE_NUMERIC && arg->type.kind != TYPE_INTERVAL) return (Str){0};
     scratch->size = 0;
     value_encode(column_value(arg, row), scratch);
     return buffer_str(scratch);

@@ -163,22 +163,17 @@ typedef struct FloatSum {
     bool overflow; /* finite values, infinite sum */
 } FloatSum;
 
-static inline void add_double(FloatSum *s, double x) {
-    double sum = s->count ? s->sum + x : x; /* so that the sum of -0 is -0 */
+/* `sum` is s->sum with x added. */
+static inline void put_float(FloatSum *s, double sum, double x) {
     if (__builtin_expect(isinf(sum), 0) && !isinf(x) && !isinf(s->sum)) s->overflow = true;
     s->sum = sum;
     s->count++;
 }
 
-static inline void add_float(FloatSum *s, double x) {
-    double sum = s->count ? (double)(float)(s->sum + x) : x;
-    if (__builtin_expect(isinf(sum), 0) && !isinf(x) && !isinf(s->sum)) s->overflow = true;
-    s->sum = sum;
-    s->count++;
-}
-
-ADD_LOOP(float8_add, FloatSum, double, floats, add_double(s, x))
-ADD_LOOP(float4_add, FloatSum, double, floats, add_float(s, x))
+/* A sum starts with the first value, so that the sum of -0 is -0; an average starts with 0: both as in PostgreSQL. */
+ADD_LOOP(float8_add, FloatSum, double, floats, put_float(s, s->count ? s->sum + x : x, x))
+ADD_LOOP(float4_add, FloatSum, double, floats, put_float(s, s->count ? (double)(float)(s->sum + x) : x, x))
+ADD_LOOP(average_add, FloatSum, double, floats, put_float(s, s->sum + x, x))
 
 static void float8_merge(char *into, const char *from, Type arg) {
     (void)arg;
@@ -186,7 +181,7 @@ static void float8_merge(char *into, const char *from, Type arg) {
     FROM(FloatSum, other, from);
     if (other->count == 0) return;
     int64_t count = to->count + other->count;
-    add_double(to, other->sum);
+    put_float(to, to->count ? to->sum + other->sum : other->sum, other->sum);
     to->count = count;
     to->overflow |= other->overflow;
 }
@@ -324,8 +319,8 @@ const Aggregate sum_aggregates[] = {
         "average; of integers numeric, of real double precision, else of the argument's type"),
     ROW("avg", TYPE_INT4, TYPE_NUMERIC, IntSum, int, int_add, int_merge, int_average, NULL),
     ROW("avg", TYPE_INT8, TYPE_NUMERIC, BigSum, big, big_add, big_merge, big_average, NULL),
-    ROW("avg", TYPE_FLOAT4, TYPE_FLOAT8, FloatSum, float, float8_add, float8_merge, float_average, NULL),
-    ROW("avg", TYPE_FLOAT8, TYPE_FLOAT8, FloatSum, float, float8_add, float8_merge, float_average, NULL),
+    ROW("avg", TYPE_FLOAT4, TYPE_FLOAT8, FloatSum, float, average_add, float8_merge, float_average, NULL),
+    ROW("avg", TYPE_FLOAT8, TYPE_FLOAT8, FloatSum, float, average_add, float8_merge, float_average, NULL),
     NUMERIC_ROW("avg", numeric_average),
     ROW("avg", TYPE_INTERVAL, TYPE_INTERVAL, IntervalSum, interval, interval_add, interval_merge, interval_average, NULL),
     {0},
