@@ -73,9 +73,13 @@ static void build_object_kernel(Call *call, int rows, const Column *const *args,
              i -= 2) { /* backwards: the last of equal keys wins */
             if (!column_ok(args[i], row)) break;
             key.size = 0;
-            add_output_text(args[i], row, true, &key);
+            TypeKind kind = args[i]->type.kind;
             if (made.size > 1) buffer_add_char(&made, ',');
-            json_string(buffer_str(&key), &made);
+            if (kind == TYPE_TIMESTAMP || kind == TYPE_TIMESTAMPTZ) add_json(args[i], row, &made);
+            else {
+                add_output_text(args[i], row, true, &key);
+                json_string(buffer_str(&key), &made);
+            }
             buffer_add_char(&made, ':');
             add_json(args[i + 1], row, &made);
         }

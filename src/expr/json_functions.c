@@ -6,7 +6,7 @@
 
 typedef struct Steps {
     int count;
-    bool null; /* one of them is NULL */
+    bool null; /* one of them is NULL: its data is */
     Str *items;
 } Steps;
 
@@ -66,6 +66,7 @@ static Status parse_steps(Str literal, Steps *steps, Arena *arena, Error *error)
         Status status =
             parse_item(&at, end, literal, &steps->items[steps->count], &null, arena, error);
         if (status != OK) return status;
+        if (null) steps->items[steps->count] = (Str){NULL, 0};
         steps->count++;
         steps->null |= null;
         if (at >= end || (*at != ',' && *at != '}')) return malformed(literal, error);
@@ -100,7 +101,10 @@ static bool row_steps(Call *call, const Column *column, int row, Column *out, St
     *steps = (Steps){count, false,
                      arena_alloc(call->arena, sizeof(Str) * (size_t)(count > 0 ? count : 1))};
     for (int i = 0; i < count; i++)
-        if (!text_array_get(array, i, &steps->items[i])) steps->null = true;
+        if (!text_array_get(array, i, &steps->items[i])) {
+            steps->items[i] = (Str){NULL, 0};
+            steps->null = true;
+        }
     return true;
 }
 
@@ -117,12 +121,20 @@ static void set_as_text(Call *call, Column *out, int row, Str json, Buffer *scra
     else column_fail(call, out, row, "%s", error.text);
 }
 
+/* As in PostgreSQL, a scalar has itself as its only item. */
+static bool get_index(Str json, int64_t index, Str *value) {
+    JsonbKind kind = jsonb_kind(json);
+    if (kind == JSONB_ARRAY || kind == JSONB_OBJECT) return jsonb_get_index(json, index, value);
+    *value = jsonb_trim(json);
+    return index == 0 || index == -1;
+}
+
 static void take_rows(Call *call, int rows, const Column *const *args, Column *out, bool as_text) {
     bool by_index = type_is_integer(args[1]->type.kind);
     Buffer scratch = {0};
     EACH_OK_ROW (row) {
         Str json = args[0]->strs[row], value;
-        bool found = by_index ? jsonb_get_index(json, args[1]->ints[row], &value)
+        bool found = by_index ? get_index(json, args[1]->ints[row], &value)
                               : jsonb_get_key(json, args[1]->strs[row], &value);
         if (!found) column_null(call, out, row);
         else if (as_text) set_as_text(call, out, row, value, &scratch);
@@ -194,7 +206,7 @@ static void exists_rows(Call *call, int rows, const Column *const *args, Column 
         if (!row_steps(call, args[1], row, out, &steps)) continue;
         bool result = all;
         for (int i = 0; i < steps.count && result == all; i++)
-            result = jsonb_exists(args[0]->strs[row], steps.items[i]);
+            if (steps.items[i].data) result = jsonb_exists(args[0]->strs[row], steps.items[i]);
         column_bools(out)[row] = result;
     }
 }

@@ -102,16 +102,16 @@ static Status add_digits(Translation *t, int base, int least, int most) {
     return add_code(t, code > 0x10ffff ? 0x110000 : (uint32_t)code);
 }
 
-static Status add_backreference(Translation *t) { /* t->at is at a digit from 1 to 9 */
-    const char *begin = t->at;
+/* A digit from 1 to 9 is at t->at: one digit refers to a group, several do where there are so many
+ * groups, and are a character's octal code elsewhere. */
+static Status add_backreference(Translation *t) {
+    const char *behind = t->at;
     int number = 0;
-    while (t->at < t->end && *t->at >= '0' && *t->at <= '9') {
-        int next = number * 10 + (*t->at - '0');
-        if (t->at > begin && next > t->groups) break;
-        number = next;
-        t->at++;
-    }
+    for (; behind < t->end && *behind >= '0' && *behind <= '9'; behind++)
+        if (number <= PATTERN_MOST) number = number * 10 + (*behind - '0');
+    if (number > t->groups && behind - t->at > 1) return add_digits(t, 8, 1, 3);
     if (number > t->groups) return wrong(t, "invalid backreference number");
+    t->at = behind;
     buffer_add_format(t->out, "\\g{%d}", number);
     return OK;
 }
@@ -188,8 +188,8 @@ static Status translate_named(Translation *t) {
     }
     if (name.size == 0 || utf8_length(name.data, name.size) != name.size)
         return wrong(t, "invalid collating element");
-    if ((uint8_t)name.data[0] < 0x80) buffer_add_char(t->out, '\\');
-    buffer_add_str(t->out, name);
+    buffer_add_format(t->out, name.size == 1 ? "\\x{%x}" : "", (uint8_t)name.data[0]);
+    if (name.size > 1) buffer_add_str(t->out, name);
     return OK;
 }
 
@@ -241,7 +241,9 @@ static Status translate_group(Translation *t) { /* t->at is behind the '(' */
         int i = 0;
         for (; i < 5; i++)
             if (left >= strlen(known[i]) && memcmp(t->at, known[i], strlen(known[i])) == 0) break;
-        if (i == 5) return wrong(t, "invalid embedded option");
+        bool letter = left > 1 && (t->at[1] | 0x20) >= 'a' && (t->at[1] | 0x20) <= 'z';
+        if (i == 5)
+            return wrong(t, letter ? "invalid embedded option" : "quantifier operand invalid");
         t->at += strlen(known[i]);
         buffer_add_char(t->out, '(');
         as = known[i];
@@ -354,10 +356,10 @@ static void *memory_from_arena(size_t size, void *arena) { return arena_alloc(ar
 static void memory_stays(void *memory, void *arena) { (void)memory, (void)arena; }
 
 static uint32_t pcre_options(int options) {
-    uint32_t flags = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C;
+    uint32_t flags = PCRE2_UTF;
     if (options & REGEX_FOLD) flags |= PCRE2_CASELESS;
     if (options & REGEX_LITERAL) return flags | PCRE2_LITERAL;
-    flags |= PCRE2_UCP | PCRE2_DOLLAR_ENDONLY;
+    flags |= PCRE2_NEVER_BACKSLASH_C | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY;
     if (!(options & REGEX_DOT_STOPS)) flags |= PCRE2_DOTALL;
     if (options & REGEX_LINE_ANCHORS) flags |= PCRE2_MULTILINE | PCRE2_ALT_CIRCUMFLEX;
     if (options & REGEX_EXPANDED) flags |= PCRE2_EXTENDED;
@@ -380,7 +382,10 @@ static Status compile(Str pattern, int options, Regex *regex, Arena *arena, Erro
     if (!regex->code) {
         PCRE2_UCHAR text[200];
         pcre2_get_error_message(code, text, sizeof text);
-        return reject(error, "invalid regular expression: %s", (const char *)text);
+        const char *why = code == PCRE2_ERROR_QUANTIFIER_INVALID  ? "quantifier operand invalid"
+                          : code == PCRE2_ERROR_CLASS_RANGE_ORDER ? "invalid character range"
+                                                                  : (const char *)text;
+        return reject(error, "invalid regular expression: %s", why);
     }
     if (arena)
         (void)pcre2_jit_compile(regex->code,

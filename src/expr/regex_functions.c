@@ -278,6 +278,7 @@ static Status find_nth(Search *s, int row, const Column *const *args, int flags_
     const Regex *regex = search_regex(s, row, args[1]->strs[row],
                                       call->arg_count > flags_at ? args[flags_at] : NULL, &options);
     if (!regex) return REJECT;
+    if (wanted == 1 && regex_groups(regex) == 0) wanted = 0; /* PostgreSQL's way */
     if (wanted > regex_groups(regex)) return END;
     *group = (int)wanted;
     for (; n > 0; n--) {

@@ -148,7 +148,7 @@ typedef struct Format {
     const char *at, *end;
     Buffer *out, *text;
     const char *error; /* why it stopped */
-    char bad;          /* the character it is about */
+    Str bad;           /* the character it is about */
 } Format;
 
 static bool stop(Format *f, const char *error) {
@@ -209,11 +209,12 @@ static bool format_head(Format *f, int64_t *argument, int64_t *width, bool *left
             *width = column->ints[f->row];
         else if (column_ok(column, f->row)) {
             Value value = {0};
+            Error error;
             f->text->size = 0;
             add_output_text(column, f->row, false, f->text);
             if (value_parse(type_of(TYPE_INT4), buffer_str(f->text), &value, f->call->arena,
-                            NULL) != OK)
-                return stop(f, "the width argument of format() is no integer");
+                            &error) != OK)
+                return stop(f, arena_format(f->call->arena, "%s", error.text));
             *width = value.integer;
         }
         if (*width < -(int64_t)INT32_MAX || *width > INT32_MAX)
@@ -239,7 +240,7 @@ static bool format_item(Format *f) { /* f->at is behind the % */
     if (!format_head(f, &argument, &width, &left)) return false;
     char letter = *f->at++;
     if (letter != 's' && letter != 'I' && letter != 'L') {
-        f->bad = letter;
+        f->bad = (Str){f->at - 1, utf8_step(f->at - 1, f->end)};
         return stop(f, "unrecognized format() type specifier");
     }
     const Column *column = format_argument(f, argument);
@@ -278,14 +279,15 @@ static void format_kernel(Call *call, int rows, const Column *const *args, Colum
         }
         Str pattern = args[0]->strs[row];
         made.size = 0;
-        Format f = {call,  args,  row,  1, pattern.data, pattern.data + pattern.size,
-                    &made, &text, NULL, 0};
+        Format f = {call,  args,  row,  1,  pattern.data, pattern.data + pattern.size,
+                    &made, &text, NULL, {0}};
         while (f.at < f.end && !f.error) {
             if (*f.at++ != '%') buffer_add_char(&made, f.at[-1]);
             else if (format_item(&f) && made.size > TEXT_MOST)
                 stop(&f, "requested length too large");
         }
-        if (f.error && f.bad) column_fail(call, out, row, "%s \"%c\"", f.error, f.bad);
+        if (f.error && f.bad.size)
+            column_fail(call, out, row, "%s \"%.*s\"", f.error, STR_ARG(f.bad));
         else if (f.error) column_fail(call, out, row, "%s", f.error);
         else set_text(call, out, row, &made);
     }
