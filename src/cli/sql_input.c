@@ -1,0 +1,215 @@
+/* Looking at an input before it is queried. Columns are the keys of the first 1,000 records in the order in which they are
+ * met; integers are bigint, other numbers double precision, objects jsonb, all else text. A pipe that was looked at is
+ * put together again: a thread feeds what was read and what follows through a new pipe that takes its place. */
+#include "cli/sql_input.h"
+#include "base/hash.h"
+#include "data/jsonb.h"
+#include "data/value.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct Seen {
+    Str name;
+    bool integers, numbers, objects, other; /* kinds met */
+} Seen;
+
+typedef struct Inference {
+    Arena *arena;
+    Seen *columns;
+    int count, capacity;
+    Map *by_name; /* index + 1 */
+} Inference;
+
+static Seen *seen_column(Inference *in, Str name) {
+    size_t index = (size_t)(uintptr_t)map_get(in->by_name, name);
+    if (index) return &in->columns[index - 1];
+    if (in->count == in->capacity) {
+        int capacity = in->capacity ? in->capacity * 2 : 64;
+        Seen *grown = arena_new_array(in->arena, Seen, capacity);
+        if (in->count) memcpy(grown, in->columns, sizeof *grown * (size_t)in->count);
+        in->columns = grown;
+        in->capacity = capacity;
+    }
+    Seen *column = &in->columns[in->count++];
+    column->name = arena_str(in->arena, name);
+    map_set(in->by_name, name, (void *)(uintptr_t)in->count);
+    return column;
+}
+
+static bool is_integer(Str text) {
+    Arena *arena = arena_new();
+    Value value;
+    bool yes = value_parse(type_of(TYPE_INT8), text, &value, arena, NULL) == OK;
+    arena_free(&arena);
+    return yes;
+}
+
+static void see_value(Seen *column, JsonbKind kind, Str text) {
+    if (kind == JSONB_NULL || kind == JSONB_BAD) return;
+    if (kind == JSONB_NUMBER && is_integer(text)) column->integers = true;
+    else if (kind == JSONB_NUMBER) column->numbers = true;
+    else if (kind == JSONB_OBJECT) column->objects = true;
+    else column->other = true;
+}
+
+static void infer_json(Inference *in, Str head) {
+    const char *at = head.data, *end = at + head.size;
+    for (int lines = 0; at < end && lines < INFER_RECORDS; lines++) {
+        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        if (!line_end) line_end = end;
+        Str line = {at, (size_t)(line_end - at)};
+        at = line_end + 1;
+        JsonbIterator members;
+        if (jsonb_kind(line) != JSONB_OBJECT || !jsonb_iterate(&members, line)) continue;
+        Str key, value, name;
+        while (jsonb_next(&members, &key, &value))
+            if (jsonb_string_view(key, &name, in->arena)) see_value(seen_column(in, name), jsonb_kind(value), jsonb_trim(value));
+    }
+}
+
+/* Fields of one CSV record; quotes are taken off. Returns the end of the record. */
+static const char *csv_record(const char *at, const char *end, char delimiter, Arena *arena, Str *fields, int most, int *count) {
+    *count = 0;
+    for (;;) {
+        Buffer text = {0};
+        if (at < end && *at == '"') {
+            for (at++; at < end; at++) {
+                if (*at == '"' && at + 1 < end && at[1] == '"') at++;
+                else if (*at == '"') break;
+                buffer_add_char(&text, *at);
+            }
+            if (at < end) at++;
+        }
+        while (at < end && *at != delimiter && *at != '\n') {
+            if (*at != '\r') buffer_add_char(&text, *at);
+            at++;
+        }
+        if (*count < most) fields[(*count)++] = arena_str(arena, buffer_str(&text));
+        buffer_free(&text);
+        if (at >= end || *at == '\n') return at < end ? at + 1 : end;
+        at++;
+    }
+}
+
+static bool is_double(Str text) {
+    double number;
+    return double_parse(text, &number) == OK;
+}
+
+static void infer_csv(Inference *in, Str head, char delimiter) {
+    enum { MOST = 4096 };
+    Str *names = arena_new_array(in->arena, Str, MOST), *fields = arena_new_array(in->arena, Str, MOST);
+    int name_count, count;
+    const char *end = head.data + head.size, *at = csv_record(head.data, end, delimiter, in->arena, names, MOST, &name_count);
+    for (int i = 0; i < name_count; i++) seen_column(in, names[i]);
+    for (int records = 0; at < end && records < INFER_RECORDS; records++) {
+        at = csv_record(at, end, delimiter, in->arena, fields, MOST, &count);
+        for (int i = 0; i < count && i < name_count; i++) {
+            if (!fields[i].size) continue;
+            Seen *column = seen_column(in, names[i]);
+            if (is_integer(fields[i])) column->integers = true;
+            else if (is_double(fields[i])) column->numbers = true;
+            else column->other = true;
+        }
+    }
+}
+
+Status infer_schema(Str head, bool csv, char delimiter, Schema *out, Arena *arena, Error *error) {
+    Inference in = {.arena = arena, .by_name = map_new()};
+    if (csv) infer_csv(&in, head, delimiter);
+    else infer_json(&in, head);
+    map_free(&in.by_name);
+    if (!in.count)
+        return fail(error, "the input has no columns: none of its first records is %s", csv ? "a CSV header line" : "a JSON object");
+    out->count = in.count;
+    out->fields = arena_new_array(arena, Field, in.count);
+    for (int i = 0; i < in.count; i++) {
+        const Seen *s = &in.columns[i];
+        TypeKind kind = TYPE_TEXT;
+        if (!s->other && !s->objects && s->numbers) kind = TYPE_FLOAT8;
+        else if (!s->other && !s->objects && s->integers) kind = TYPE_INT8;
+        else if (s->objects && !s->other && !s->numbers && !s->integers) kind = TYPE_JSONB;
+        out->fields[i] = (Field){.name = s->name.data, .type = type_of(kind)};
+    }
+    return OK;
+}
+
+static Status read_lines(int fd, const char *name, Buffer *head, Error *error) {
+    int lines = 0;
+    while (lines <= INFER_RECORDS && head->size < INFER_MOST_BYTES) {
+        char *to = buffer_reserve(head, 65536);
+        ssize_t got = read(fd, to, 65536);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(error, "cannot read %s: %s", name, strerror(errno));
+        if (got == 0) break;
+        for (ssize_t i = 0; i < got; i++) lines += to[i] == '\n';
+        head->size += (size_t)got;
+    }
+    return OK;
+}
+
+Status read_head(const char *path, Buffer *head, Error *error) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return fail(error, "cannot open %s: %s", path, strerror(errno));
+    Status status = read_lines(fd, path, head, error);
+    close(fd);
+    return status;
+}
+
+typedef struct Feed {
+    int from, to;
+    size_t size;
+    char head[];
+} Feed;
+
+static bool write_all(int fd, const char *data, size_t size) {
+    while (size) {
+        ssize_t put = write(fd, data, size);
+        if (put < 0 && errno == EINTR) continue;
+        if (put <= 0) return false;
+        data += put;
+        size -= (size_t)put;
+    }
+    return true;
+}
+
+static void *feed_thread(void *context) {
+    Feed *feed = context;
+    char *buffer = xmalloc(65536);
+    bool open_still = write_all(feed->to, feed->head, feed->size);
+    ssize_t got;
+    while (open_still && (got = read(feed->from, buffer, 65536)) != 0) {
+        if (got < 0 && errno == EINTR) continue;
+        open_still = got > 0 && write_all(feed->to, buffer, (size_t)got);
+    }
+    close(feed->to);
+    close(feed->from);
+    free(buffer);
+    free(feed);
+    return NULL;
+}
+
+Status read_stdin_head(Buffer *head, Error *error) {
+    off_t start = lseek(STDIN_FILENO, 0, SEEK_CUR);
+    Status status = read_lines(STDIN_FILENO, "standard input", head, error);
+    if (status != OK) return status;
+    if (start >= 0) return lseek(STDIN_FILENO, start, SEEK_SET) == start ? OK : fail(error, "cannot seek in standard input: %s", strerror(errno));
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return fail(error, "cannot make a pipe: %s", strerror(errno));
+    Feed *feed = xmalloc(sizeof *feed + head->size);
+    feed->from = dup(STDIN_FILENO);
+    feed->to = ends[1];
+    feed->size = head->size;
+    if (head->size) memcpy(feed->head, head->data, head->size);
+    pthread_t thread;
+    if (feed->from < 0 || dup2(ends[0], STDIN_FILENO) < 0 || pthread_create(&thread, NULL, feed_thread, feed) != 0) {
+        free(feed);
+        return fail(error, "cannot hand standard input on: %s", strerror(errno));
+    }
+    pthread_detach(thread);
+    close(ends[0]);
+    return OK;
+}
