@@ -70,9 +70,11 @@ TimeField call_field(const Call *call, const Column *column, int row) {
     return call->state ? *(const TimeField *)call->state : time_field(column->strs[row]);
 }
 
-void field_fail(Call *call, Column *out, int row, const Column *field, TypeKind type) {
+void field_fail(Call *call, Column *out, int row, const Column *field, TypeKind type, bool units) {
     Str name = text_lower(field->strs[row], call->arena);
-    bool known = time_field(name) != FIELD_UNKNOWN;
+    TimeField known = time_field(name);
+    if (units && known >= FIELD_EPOCH && known <= FIELD_DOY)
+        known = FIELD_UNKNOWN; /* no unit of time */
     column_fail(call, out, row, "unit \"%.*s\" not %s for type %s", STR_ARG(name),
                 known ? "supported" : "recognized", type_name(type_of(type), call->arena));
 }
@@ -90,7 +92,7 @@ void iso_week(int year, int month, int day, int *week, int *iso_year) {
 /* ---- extract and date_part ---- */
 
 typedef struct Part {
-    int64_t value;
+    int128 value;
     int scale;   /* digits of value behind the point */
     double real; /* what date_part says */
 } Part;
@@ -182,15 +184,10 @@ static bool interval_part(TimeField field, Interval i, Part *part) {
     case FIELD_CENTURY: *part = whole(year / 100); return true;
     case FIELD_MILLENNIUM: *part = whole(year / 1000); return true;
     case FIELD_EPOCH: {
-        int64_t days =
-            (INT64_C(1461) * year + INT64_C(120) * month + INT64_C(4) * i.days) * (86400 / 4);
+        int64_t days = INT64_C(1461) * year + INT64_C(120) * month + INT64_C(4) * i.days;
         double real =
             (double)i.us / 1e6 + 365.25 * 86400 * year + 30 * 86400.0 * month + 86400.0 * i.days;
-        *part = (Part){0, 6, real};
-        if (!__builtin_mul_overflow(days, US_PER_SECOND, &part->value) &&
-            !__builtin_add_overflow(part->value, i.us, &part->value))
-            return true;
-        *part = (Part){days + seconds, 0, real}; /* beyond 290,000 years: whole seconds */
+        *part = (Part){(int128)days * (US_PER_DAY / 4) + i.us, 6, real};
         return true;
     }
     default:
@@ -252,11 +249,12 @@ static void part_kernel(Call *call, int rows, const Column *const *args, Column 
             found = day ? day_part(field, value, &part)
                         : timestamp_part(field, value, type == TYPE_TIMESTAMPTZ, &part);
         if (!found)
-            field_fail(call, out, row, args[0], type == TYPE_DATE && real ? TYPE_TIMESTAMP : type);
+            field_fail(call, out, row, args[0], type == TYPE_DATE && real ? TYPE_TIMESTAMP : type,
+                       false);
         else if (infinite) infinite_part(call, out, row, field, value == INT64_MIN);
         else if (real) column_floats(out)[row] = part.real;
         else if (part.scale == 0)
-            column_strs(out)[row] = numeric_from_int64(part.value, call->arena);
+            column_strs(out)[row] = numeric_from_int64((int64_t)part.value, call->arena);
         else column_strs(out)[row] = numeric_from_int128(part.value, part.scale, call->arena);
     }
 }
@@ -312,7 +310,7 @@ static void truncate_kernel(Call *call, int rows, const Column *const *args, Col
         if (date && __builtin_mul_overflow(us, US_PER_DAY, &us))
             column_fail(call, out, row, "date out of range for timestamp");
         else if (!truncate_time(call_field(call, args[0], row), us, &column_ints(out)[row]))
-            field_fail(call, out, row, args[0], date ? TYPE_TIMESTAMPTZ : args[1]->type.kind);
+            field_fail(call, out, row, args[0], date ? TYPE_TIMESTAMPTZ : args[1]->type.kind, true);
     }
 }
 
@@ -324,7 +322,7 @@ static void truncate_in_zone_kernel(Call *call, int rows, const Column *const *a
         Error error;
         Status status = zone_offset(args[2]->strs[row], us, false, &offset, &error);
         if (status == OK && !truncate_time(field, us + offset * US_PER_SECOND, &local)) {
-            field_fail(call, out, row, args[0], TYPE_TIMESTAMPTZ);
+            field_fail(call, out, row, args[0], TYPE_TIMESTAMPTZ, true);
             continue;
         }
         if (status == OK && field >= FIELD_DAY)
@@ -357,7 +355,7 @@ static void truncate_interval_kernel(Call *call, int rows, const Column *const *
     EACH_OK_ROW (row) {
         Interval i = args[1]->intervals[row];
         if (truncate_interval(call_field(call, args[0], row), &i)) column_intervals(out)[row] = i;
-        else field_fail(call, out, row, args[0], TYPE_INTERVAL);
+        else field_fail(call, out, row, args[0], TYPE_INTERVAL, true);
     }
 }
 

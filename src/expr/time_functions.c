@@ -6,7 +6,7 @@
 #include "data/time.h"
 #include <math.h>
 
-#define DATE_LEAST INT64_C(-2440588)    /* 4713 BC, where PostgreSQL's calendar begins */
+#define DATE_LEAST INT64_C(-2440588)    /* 4714-11-24 BC, where PostgreSQL's calendar begins */
 #define DATE_BEHIND INT64_C(2145042906) /* the first day that it does not know */
 #define INTERVAL_OUT "interval out of range"
 
@@ -276,7 +276,12 @@ static bool offset_at(Call *call, const Column *zone, int row, int64_t us, bool 
         Interval i = zone->intervals[row];
         int64_t whole = i.us / US_PER_SECOND;
         if (i.months || i.days || whole != (int32_t)whole) {
-            column_fail(call, out, row, "interval time zone must not include months or days");
+            Buffer text = {0};
+            interval_text(i, &text);
+            column_fail(call, out, row,
+                        "interval time zone \"%.*s\" must not include months or days",
+                        STR_ARG(text));
+            buffer_free(&text);
             return false;
         }
         *seconds = (int)whole;

@@ -3,6 +3,8 @@
 #include "data/time.h"
 #include <math.h>
 
+#define DATE_LEAST INT64_C(-2440588) /* 4714-11-24 BC, where PostgreSQL's calendar begins */
+
 static bool make_days(Call *call, Column *out, int row, const int64_t part[3], int64_t *days) {
     static const int8_t lengths[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     int64_t year =
@@ -13,9 +15,10 @@ static bool make_days(Call *call, Column *out, int row, const int64_t part[3], i
                 day <= lengths[month - 1] && (month != 2 || day < 29 || leap);
     if (!good)
         column_fail(call, out, row, "date field value out of range: %lld-%02lld-%02lld",
-                    (long long)part[0], (long long)month, (long long)day);
-    else if (year < -4712 || year > 5874897)
-        column_fail(call, out, row, "date out of range: %lld-%02lld-%02lld", (long long)part[0],
+                    (long long)year, (long long)month, (long long)day);
+    else if (year < -4713 || year > 5874897 ||
+             days_from_civil((int)year, (int)month, (int)day) < DATE_LEAST)
+        column_fail(call, out, row, "date out of range: %lld-%02lld-%02lld", (long long)year,
                     (long long)month, (long long)day);
     else {
         *days = days_from_civil((int)year, (int)month, (int)day);
@@ -41,8 +44,9 @@ static void make_timestamp_kernel(Call *call, int rows, const Column *const *arg
         bool good = hour >= 0 && hour <= 24 && minute >= 0 && minute <= 59 && second >= 0 &&
                     rint(second * 1e6) <= 60e6 && (hour < 24 || (minute == 0 && second == 0));
         if (!good) {
-            column_fail(call, out, row, "time field value out of range: %lld:%02lld:%02g",
-                        (long long)hour, (long long)minute, second);
+            const char *seconds = isnan(second) ? "NaN" : arena_format(call->arena, "%02g", second);
+            column_fail(call, out, row, "time field value out of range: %lld:%02lld:%s",
+                        (long long)hour, (long long)minute, seconds);
             continue;
         }
         us = (hour * 60 + minute) * 60 * US_PER_SECOND + (int64_t)rint(second * 1e6);
@@ -53,9 +57,12 @@ static void make_timestamp_kernel(Call *call, int rows, const Column *const *arg
         }
         int offset = 0;
         Error error;
-        if (call->arg_count > 6 && zone_offset(args[6]->strs[row], at, true, &offset, &error) != OK)
+        Str zone = call->arg_count > 6 ? args[6]->strs[row] : STR("");
+        bool by_sign = zone.size > 0 && (zone.data[0] == '+' || zone.data[0] == '-');
+        if (call->arg_count > 6 && zone_offset(zone, at, true, &offset, &error) != OK)
             column_fail(call, out, row, "%s", error.text);
-        else column_ints(out)[row] = at - offset * US_PER_SECOND;
+        else /* here, and only here, a sign is ISO's: + is east */
+            column_ints(out)[row] = at - (by_sign ? -offset : offset) * US_PER_SECOND;
     }
 }
 
