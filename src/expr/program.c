@@ -216,11 +216,15 @@ static const uint8_t *argument_states(const Step *step, int rows, Arena *arena) 
     return states;
 }
 
-/* A column whose first row is computed, filled with it. */
-static void spread(Column *column, int rows, Arena *arena) {
+/* A column whose first row is computed, filled with it. `room` holds all rows; a kernel may have left it for values of its
+ * own, or of its argument. */
+static void spread(Column *column, void *room, int rows, Arena *arena) {
     size_t size = physical_size(type_physical(column->type.kind));
-    char *values = (char *)(uintptr_t)column->values;
-    for (int i = 1; i < rows; i++) memcpy(values + (size_t)i * size, values, size);
+    char *values = room;
+    if (column->values != room) memcpy(values, column->values, size);
+    for (int done = 1; done < rows; done *= 2)
+        memcpy(values + (size_t)done * size, values, (size_t)(rows - done < done ? rows - done : done) * size);
+    column->values = room;
     column->constant = true;
     if (!column->states) return;
     uint8_t *states = arena_alloc(arena, (size_t)rows);
@@ -244,7 +248,7 @@ static Column hidden_column(const Expr *e, const Batch *batch, Arena *arena) {
     if (batch->rows == 0) return column;
     column_ints(&column)[0] = now ? batch->taken_us : batch->partition;
     if (null) column_states(&column)[0] = VALUE_NULL;
-    spread(&column, batch->rows, arena);
+    spread(&column, column_ints(&column), batch->rows, arena);
     return column;
 }
 
@@ -264,8 +268,9 @@ static void run_step(Program *program, Step *step, Column *out, const Batch *bat
     };
     *out = column_new(e->type, batch->rows, false, arena);
     out->states = argument_states(step, rows, arena);
+    void *room = column_ints(out); /* whatever its type */
     step->kernel(&call, rows, step->args, out);
-    if (step->constant) spread(out, batch->rows, arena);
+    if (step->constant) spread(out, room, batch->rows, arena);
 }
 
 /* Why this row of a step's column is an error: NULL when nobody said. */
