@@ -2,6 +2,7 @@
  * their State and nowhere else. The engine (engine/pipeline.c) joins them into chains and drives them. */
 #pragma once
 #include "data/batch.h"
+#include "base/env.h"
 #include "expr/expr.h"
 #include "state/state.h"
 #include <stdatomic.h>
@@ -20,7 +21,11 @@ static inline Watermark watermark_min(Watermark a, Watermark b) {
                        a.window_start < b.window_start ? a.window_start : b.window_start};
 }
 
-typedef enum RejectKind { REJECT_LATE, REJECT_DEAD } RejectKind;
+typedef enum RejectKind {
+    REJECT_LATE,
+    REJECT_LATE_IDLE, /* late only because its partition was idle or is new: the query's time had gone on without it */
+    REJECT_DEAD,
+} RejectKind;
 
 /* Each number is written by the engine thread and read by any. */
 typedef struct OperatorCounters {
@@ -54,11 +59,12 @@ struct Operator {
     int query;        /* index of the query that it belongs to */
     OperatorHost *host;
     int inputs;
-    Edge *outs;
+    Edge *outs; /* owned; operator_connect adds */
     int out_count;
     State *state;          /* NULL: it remembers nothing */
     Watermark output_mark; /* set by advance before it returns OK; without advance the engine copies the input's */
     Watermark *input_marks; /* [inputs], kept by the engine: what was last advanced on each */
+    bool growth_held; /* the last `changes` told nothing: more than GROWTH_MOST_GROUPS groups had changed */
     OperatorCounters counters;
 };
 
@@ -77,10 +83,24 @@ struct OperatorType { /* what it remembers is in its State and nowhere else */
     void (*close)(Operator *);
 };
 
-/* Pushes into every reader. Batches with growth, and rows with ROW_DELETE of windowed results, go to readers of the same query only. */
-CHECKED Status emit(Operator *, const Batch *, Error *);
-/* Takes the rows in which any of `columns` is VALUE_ERROR out of the batch as dead letters; returns the batch itself
- * when there is none. */
-const Batch *reject_errors(Operator *, const Batch *source_rows, const Column *columns, int count, const RowErrors *, Arena *, uint8_t **keep_out);
 Operator *operator_new(const OperatorType *, const char *name, int query, OperatorHost *, int inputs);
 void operator_free(Operator **); /* closes it too */
+void operator_connect(Operator *from, Operator *to, int input, bool own_query);
+/* type->push, counted: the engine's way in, and emit's. */
+CHECKED Status operator_push(Operator *, int input, const Batch *, Error *);
+
+/* ---- for operators ---- */
+
+/* Pushes into every reader. Batches with growth go to readers of the same query only; of batches that are final other readers get
+ * neither deletes nor upserts, but each row once. */
+CHECKED Status emit(Operator *, const Batch *, Error *);
+/* Rows of `batch` in which any of `columns` is VALUE_ERROR become dead letters: keep[row] is cleared. A row that readers may have
+ * seen before (ROW_UPSERT) stays, as a ROW_DELETE; of growth nothing is told. *keep NULL: every row, and made here when one goes;
+ * *ops: the batch's, made anew when one changes. */
+void reject_errors(Operator *, const Batch *, const Column *columns, int count, const RowErrors *, Arena *, uint8_t **keep,
+                   const uint8_t **ops);
+/* The batch without rows that have an error in any of these columns of it. */
+const Batch *without_errors(Operator *, const Batch *, const int *columns, int count);
+/* How many rows with keep[row] == 0 are records of a source, each counted once however many windows it is in. */
+int64_t records_dropped(const Batch *, const uint8_t *keep);
+void count_state(Operator *); /* brings counters.state_bytes and state_entries up to date */

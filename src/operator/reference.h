@@ -2,6 +2,7 @@
  * place between two batches. */
 #pragma once
 #include "data/batch.h"
+#include "data/schema.h"
 
 typedef struct ReferenceTable ReferenceTable;
 

@@ -1,0 +1,306 @@
+/* GROUP BY. A group is an entry of the state: the encoded key, and a block in which each aggregate has its place. Groups of
+ * a window stand in a bucket of their own, so a window that closes is emitted and forgotten without looking at others.
+ * All keys of a batch are encoded and found first, then each aggregate runs over its column once.
+ *
+ *   value: event time 8 (of groups closed by window_start) | shown 8 | block
+ *   record: event time 8, shown sized, block (each where the plan has it)
+ *
+ * shown: key columns as they first came, where the encoded key does not give them back (1.50 and 1.5 are one group, and
+ * PostgreSQL shows the first). */
+#include "base/hash.h"
+#include "operator/results.h"
+#include "operator/row_keys.h"
+#include "operator/specs.h"
+#include <stdlib.h>
+
+typedef struct Group {
+    int64_t event_time; /* the greatest of its rows' */
+    char *shown;        /* owned: u32 size, then values; NULL: none */
+    char block[];
+} Group;
+
+typedef struct Aggregation {
+    Operator base;
+    const AggregateSpec *spec;
+    bool shows;    /* groups have `shown` */
+    int *checked;  /* columns that must not hold errors: keys, arguments, filters */
+    int checked_count;
+    RowKeys row_keys;
+    Buffer scratch;
+    Arena *arena; /* of results */
+    void **groups; /* [BATCH_ROWS] of the results that are being emitted */
+    size_t cursor; /* of changes */
+    int64_t taken_us;
+} Aggregation;
+
+enum { AHEAD = 8, ENDED_BUCKET = 1 };
+
+static Str shown_of(const Group *g) {
+    uint32_t size;
+    if (!g->shown) return (Str){NULL, 0};
+    memcpy(&size, g->shown, sizeof size);
+    return (Str){g->shown + sizeof size, size};
+}
+
+static char *shown_new(Str values) {
+    uint32_t size = (uint32_t)values.size;
+    char *shown = xmalloc(sizeof size + size);
+    memcpy(shown, &size, sizeof size);
+    if (size) memcpy(shown + sizeof size, values.data, size);
+    return shown;
+}
+
+static void group_encode(void *context, const void *value, Buffer *out) {
+    const Aggregation *a = context;
+    const Group *g = value;
+    if (a->spec->close == CLOSE_WINDOW_START) buffer_add_i64(out, g->event_time);
+    if (a->shows) buffer_add_sized(out, shown_of(g));
+    aggregates_encode(a->spec->calls, a->spec->call_count, g->block, out);
+}
+
+static Status group_decode(void *context, void *value, Reader *r) {
+    const Aggregation *a = context;
+    Group *g = value;
+    if (a->spec->close == CLOSE_WINDOW_START) g->event_time = read_i64(r);
+    if (a->shows) {
+        Str shown = read_sized(r);
+        if (shown.size) g->shown = shown_new(shown);
+    }
+    aggregates_decode(a->spec->calls, a->spec->call_count, g->block, r);
+    return r->bad ? FAIL : OK;
+}
+
+static void group_release(void *context, void *value) {
+    const Aggregation *a = context;
+    Group *g = value;
+    free(g->shown);
+    aggregates_release(a->spec->calls, a->spec->call_count, g->block);
+}
+
+static size_t group_bytes(void *context, const void *value) {
+    const Aggregation *a = context;
+    const Group *g = value;
+    return aggregates_bytes(a->spec->calls, a->spec->call_count, g->block) + shown_of(g).size;
+}
+
+/* Types of which equal values may look different. */
+static bool looks_vary(Type type) {
+    return (type.kind == TYPE_NUMERIC && type.modifier < 0) || type.kind == TYPE_JSONB || type.kind == TYPE_INTERVAL;
+}
+
+static Status aggregate_open(Operator *op, const void *spec, Error *error) {
+    (void)error;
+    Aggregation *a = (Aggregation *)op;
+    const AggregateSpec *s = a->spec = spec;
+    a->checked = xcalloc((size_t)(s->key_count + 2 * s->call_count), sizeof *a->checked);
+    for (int i = 0; i < s->key_count; i++) {
+        a->checked[a->checked_count++] = s->keys[i];
+        a->shows |= looks_vary(s->output.fields[i].type);
+    }
+    for (int i = 0; i < s->call_count; i++) {
+        if (s->calls[i].arg >= 0) a->checked[a->checked_count++] = s->calls[i].arg;
+        if (s->calls[i].filter >= 0) a->checked[a->checked_count++] = s->calls[i].filter;
+    }
+    a->arena = arena_new();
+    a->groups = xcalloc(BATCH_ROWS, sizeof *a->groups);
+    op->state = state_new(&(StateSpec){
+        .value_size = sizeof(Group) + s->block_size,
+        .encode = group_encode,
+        .decode = group_decode,
+        .release = group_release,
+        .bytes = group_bytes,
+        .context = a,
+    });
+    return OK;
+}
+
+static void aggregate_close(Operator *op) {
+    Aggregation *a = (Aggregation *)op;
+    state_free(&op->state); /* its values need the spec */
+    row_keys_free(&a->row_keys);
+    buffer_free(&a->scratch);
+    arena_free(&a->arena);
+    free(a->groups);
+    free(a->checked);
+}
+
+/* ---- rows come in ---- */
+
+static bool closed(const AggregateSpec *s, int64_t bucket, Watermark mark) {
+    if (s->close == CLOSE_TIME) return bucket <= mark.time;
+    if (s->close == CLOSE_WINDOW_START) return bucket < mark.window_start;
+    return mark.time == END_OF_TIME;
+}
+
+static void remember_looks(Aggregation *a, Group *g, const Batch *batch, int row) {
+    a->scratch.size = 0;
+    for (int i = 0; i < a->spec->key_count; i++)
+        value_encode(column_value(&batch->columns[a->spec->keys[i]], row), &a->scratch);
+    g->shown = shown_new(buffer_str(&a->scratch));
+}
+
+/* NULL: the row's window is over. */
+static Bucket *bucket_of(Aggregation *a, const Batch *batch, const Column *time, int row, Bucket *last) {
+    if (!time) return last ? last : state_bucket(a->base.state, 0);
+    int64_t bucket = time->ints[row];
+    bool null = !column_ok(time, row);
+    if (last && bucket_time(last) == bucket && !null) return last;
+    if (!null && !closed(a->spec, bucket, a->base.input_marks[0])) return state_bucket(a->base.state, bucket);
+    if (null) a->base.host->reject(a->base.host, &a->base, REJECT_DEAD, batch, row, "the window of the row is NULL");
+    else
+        a->base.host->reject(a->base.host, &a->base, REJECT_LATE_IDLE, batch, row,
+                             "late: its window was closed already, its partition was idle or is new");
+    return NULL;
+}
+
+static void find_groups(Aggregation *a, const Batch *batch, char **states) {
+    const AggregateSpec *s = a->spec;
+    State *state = a->base.state;
+    const RowKeys *k = &a->row_keys;
+    const Column *time = s->close == CLOSE_NEVER ? NULL : &batch->columns[s->keys[s->bucket]];
+    Bucket *bucket = NULL;
+    for (int row = 0; row < batch->rows; row++) {
+        Bucket *of_row = bucket_of(a, batch, time, row, bucket);
+        states[row] = NULL;
+        if (!of_row) continue;
+        bucket = of_row;
+        if (row + AHEAD < batch->rows) state_prefetch(state, bucket, k->hashes[row + AHEAD]);
+        bool made;
+        Group *g = state_put(state, bucket, k->hashes[row], row_key(k, row), &made);
+        if (made) {
+            g->event_time = NO_TIME;
+            if (a->shows) remember_looks(a, g, batch, row);
+        }
+        if (batch->event_times && batch->event_times[row] > g->event_time) g->event_time = batch->event_times[row];
+        state_touch(state, g);
+        states[row] = g->block;
+    }
+}
+
+static Status aggregate_push(Operator *op, int input, const Batch *batch, Error *error) {
+    (void)input, (void)error;
+    Aggregation *a = (Aggregation *)op;
+    const AggregateSpec *s = a->spec;
+    batch = without_errors(op, batch, a->checked, a->checked_count);
+    if (batch->rows == 0) return OK;
+    a->taken_us = batch->taken_us;
+    row_keys_encode(&a->row_keys, batch, s->keys, s->key_count);
+    char **states = arena_alloc(batch->arena, sizeof *states * (size_t)batch->rows);
+    find_groups(a, batch, states);
+    aggregates_add(s->calls, s->call_count, batch, states);
+    count_state(op);
+    return OK;
+}
+
+/* ---- results go out ---- */
+
+static void fill_row(Aggregation *a, Batch *out, int row, const Group *g, RowErrors *errors) {
+    const AggregateSpec *s = a->spec;
+    Reader key = reader_of(g->shown ? shown_of(g) : value_key(g));
+    for (int c = 0; c < s->key_count; c++) {
+        Type type = s->output.fields[c].type;
+        Value value = g->shown ? value_decode(type, &key, out->arena) : key_decode(type, &key, out->arena);
+        column_set(&out->columns[c], row, value, out->arena);
+    }
+    for (int c = 0; c < s->call_count; c++) results_set(out, s->key_count + c, row, &s->calls[c], g->block, errors);
+}
+
+/* The first `count` of a->groups. growth: they are not final. */
+static Status emit_groups(Aggregation *a, int count, bool growth, Error *error) {
+    const AggregateSpec *s = a->spec;
+    arena_reset(a->arena);
+    Batch *out = results_new(&a->base, &s->output, count, a->taken_us, a->arena);
+    Str *keys = arena_new_array(a->arena, Str, count);
+    int64_t *times = s->close == CLOSE_NEVER ? NULL : arena_new_array(a->arena, int64_t, count);
+    RowErrors errors = {.arena = a->arena};
+    for (int row = 0; row < count; row++) {
+        const Group *g = a->groups[row];
+        keys[row] = value_key(g);
+        if (times) times[row] = s->close == CLOSE_TIME ? value_time(g) : g->event_time;
+        fill_row(a, out, row, g, &errors);
+    }
+    out->keys = keys;
+    out->event_times = times;
+    out->growth = growth;
+    out->final = !growth && (s->close != CLOSE_NEVER || s->bounded);
+    /* Without growth nobody has seen a final row before. */
+    if (!out->final || s->growth) out->ops = memset(arena_alloc(a->arena, (size_t)count), ROW_UPSERT, (size_t)count);
+    return results_emit(&a->base, out, &errors, error);
+}
+
+/* Groups of closed buckets, oldest first, into a->groups. */
+static int due_groups(Aggregation *a, Watermark mark, int most) {
+    State *state = a->base.state;
+    int count = 0;
+    for (size_t i = 0; count < most; i++) {
+        Bucket *b = state_bucket_at(state, i);
+        if (!b || !closed(a->spec, bucket_time(b), mark)) break;
+        if (a->spec->close == CLOSE_NEVER && bucket_time(b) == ENDED_BUCKET) break;
+        size_t cursor = 0;
+        for (void *g; count < most && (g = bucket_next(b, &cursor));) a->groups[count++] = g;
+    }
+    return count;
+}
+
+static void drop_empty(Aggregation *a, Watermark mark) {
+    for (Bucket *b; (b = state_oldest(a->base.state)) && bucket_entries(b) == 0 &&
+                    closed(a->spec, bucket_time(b), mark);)
+        state_drop(a->base.state, &b);
+}
+
+/* Without keys there is one group even without rows, once. That it was told is remembered in a bucket of its own. */
+static void make_only_group(Aggregation *a) {
+    State *state = a->base.state;
+    uint64_t hash = hash_bytes(STR(""));
+    bool made;
+    if (a->spec->key_count > 0 || state_bucket_find(state, ENDED_BUCKET)) return;
+    state_put(state, state_bucket(state, 0), hash, STR(""), &made);
+    state_touch(state, state_put(state, state_bucket(state, ENDED_BUCKET), hash, STR(""), &made));
+}
+
+static Status aggregate_advance(Operator *op, int input, Watermark mark, Error *error) {
+    (void)input;
+    Aggregation *a = (Aggregation *)op;
+    const AggregateSpec *s = a->spec;
+    if (s->close != CLOSE_NEVER || (s->bounded && mark.time == END_OF_TIME)) {
+        if (s->close == CLOSE_NEVER) make_only_group(a);
+        int count = due_groups(a, mark, BATCH_ROWS);
+        if (count && emit_groups(a, count, false, error) != OK) return FAIL;
+        for (int i = 0; i < count; i++) state_forget(op->state, a->groups[i]);
+        drop_empty(a, mark);
+        count_state(op);
+        if (due_groups(a, mark, 1)) return AGAIN;
+    }
+    op->output_mark = mark;
+    return OK;
+}
+
+static Status aggregate_changes(Operator *op, Error *error) {
+    Aggregation *a = (Aggregation *)op;
+    const AggregateSpec *s = a->spec;
+    bool once = s->close != CLOSE_NEVER || s->bounded;
+    if (once && !s->growth) return OK;
+    if (a->cursor == 0) op->growth_held = s->close != CLOSE_NEVER && state_touched(op->state) > GROWTH_MOST_GROUPS;
+    int count = 0;
+    Bucket *bucket;
+    while (!op->growth_held && count < BATCH_ROWS) {
+        void *g = state_touched_next(op->state, &a->cursor, &bucket);
+        if (!g) break;
+        if (s->close == CLOSE_NEVER && bucket_time(bucket) == ENDED_BUCKET) continue;
+        a->groups[count++] = g;
+    }
+    if (count && emit_groups(a, count, once, error) != OK) return FAIL;
+    if (count == BATCH_ROWS) return AGAIN;
+    a->cursor = 0;
+    return OK;
+}
+
+const OperatorType aggregate_operator = {
+    .name = "aggregate",
+    .size = sizeof(Aggregation),
+    .open = aggregate_open,
+    .push = aggregate_push,
+    .advance = aggregate_advance,
+    .changes = aggregate_changes,
+    .close = aggregate_close,
+};
