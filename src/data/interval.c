@@ -1,6 +1,7 @@
 /* Intervals: PostgreSQL's verbose form ('1 year 2 mons -3 days 04:05:06.7 ago'), the SQL standard's year-month form ('1-2'),
  * ISO 8601 ('P1Y2M3DT4H5M6S'), and output in PostgreSQL's own style. Fractions go down to smaller units as
  * PostgreSQL does it: of years into months, of months into days of a thirtieth, of weeks and days into time. */
+#include "data/double.h"
 #include "data/time_internal.h"
 #include <ctype.h>
 #include <math.h>
@@ -107,20 +108,19 @@ static Fault read_whole(const char **at, int64_t *out) {
 
 /* ".25" as a double, the way PostgreSQL reads it: the nearest to the text. */
 static double read_fraction(const char **at) {
-    double value = 0, unit = 1;
-    for (; digit(**at); ++*at) {
-        if (unit >= 1e18) continue;
-        value = value * 10 + (**at - '0');
-        unit *= 10;
-    }
-    return value / unit;
+    char text[2 + 40] = "0.";
+    size_t size = 2;
+    for (; digit(**at); ++*at)
+        if (size < sizeof text) text[size++] = **at;
+    double value = 0;
+    if (size == 2 || double_scan(text, size, &value) != NUMBER_OK) return 0;
+    return value;
 }
 
-static Fault read_seconds_fraction(const char **at, int64_t *us) {
+static int64_t read_second_fraction(const char **at) {
     const char *start = *at;
     while (digit(**at)) ++*at;
-    *us = fraction_us(start, (size_t)(*at - start));
-    return NO_FAULT;
+    return fraction_us(start, (size_t)(*at - start));
 }
 
 /* [sign]hh:mm[:ss[.fff]] or mm:ss.fff */
@@ -139,7 +139,7 @@ static Fault read_clock(const char **at, int sign, Sum *sum) {
     bool fraction = **at == '.';
     if (fraction) {
         ++*at;
-        read_seconds_fraction(at, &us);
+        us = read_second_fraction(at);
     }
     if (count == 2 && fraction) {
         parts[2] = parts[1];
@@ -158,8 +158,13 @@ typedef struct Parser {
     const char *at;
     Sum sum;
     unsigned seen; /* a bit for each unit */
-    bool any;
+    bool any, clock;
 } Parser;
+
+enum {
+    SECOND_PARTS = 1u << SECOND | 1u << MS | 1u << US,
+    CLOCK_UNITS = 1u << HOUR | 1u << MINUTE | SECOND_PARTS,
+};
 
 static bool mark(Parser *p, unsigned units) {
     if (p->seen & units) return false;
@@ -172,8 +177,35 @@ static void skip_blanks(Parser *p) {
     while (isspace((unsigned char)*p->at)) p->at++;
 }
 
-/* A number with its unit; without one: days before a time, seconds at the end. */
-static Fault read_quantity(Parser *p, int sign) {
+/* A number's unit. Without one: days before a time, seconds at the end. */
+static Fault read_unit(Parser *p, Unit *unit) {
+    skip_blanks(p);
+    *unit = SECOND;
+    if (!*p->at) return NO_FAULT;
+    if (letter(*p->at)) {
+        size_t size = 0;
+        while (letter(p->at[size])) size++;
+        if (!find_unit(p->at, size, unit)) return BAD_FORMAT;
+        p->at += size;
+        return NO_FAULT;
+    }
+    const char *next = *p->at == '-' || *p->at == '+' ? p->at + 1 : p->at;
+    if (!digit(*next)) return BAD_FORMAT;
+    while (digit(*next)) next++;
+    *unit = DAY;
+    return *next == ':' ? NO_FAULT : BAD_FORMAT;
+}
+
+/* Where a clock time stands, PostgreSQL forgets what fractions behind it add to the time. */
+static bool add_behind_clock(Parser *p, Unit unit, int64_t value, double fraction) {
+    int64_t us = p->sum.us;
+    bool fits = add_unit(&p->sum, unit, value, fraction);
+    if (p->clock) p->sum.us = us;
+    return fits;
+}
+
+/* A number with its unit, years-months, or a clock time. */
+static Fault read_quantity(Parser *p, int sign, bool is_signed) {
     int64_t value = 0;
     double fraction = 0;
     const char *start = p->at;
@@ -182,7 +214,8 @@ static Fault read_quantity(Parser *p, int sign) {
         if (fault) return fault;
         if (*p->at == ':') {
             p->at = start;
-            if (!mark(p, 1u << HOUR | 1u << MINUTE | 1u << SECOND)) return BAD_FORMAT;
+            if (!mark(p, CLOCK_UNITS)) return BAD_FORMAT;
+            p->clock = true;
             return read_clock(&p->at, sign, &p->sum);
         }
         if (*p->at == '-' && digit(p->at[1])) { /* years-months */
@@ -191,50 +224,29 @@ static Fault read_quantity(Parser *p, int sign) {
             fault = read_whole(&p->at, &months);
             if (fault) return fault;
             if (months > 11) return FIELD_OUT_OF_RANGE;
-            if (!mark(p, 1u << YEAR | 1u << MONTH)) return BAD_FORMAT;
+            if (!mark(p, 1u << MONTH)) return BAD_FORMAT;
             if (!add_product(&p->sum.months, value, sign * 12) || !add_product(&p->sum.months, months, sign))
                 return FIELD_OUT_OF_RANGE;
             return NO_FAULT;
         }
     }
-    const char *digits = p->at + 1;
-    bool point = *p->at == '.';
-    if (point) {
+    if (*p->at == '.') {
         p->at++;
-        if (p->at - 1 == start && !digit(*p->at)) return BAD_FORMAT;
+        if (!digit(*p->at) && (p->at - 1 == start || (letter(*p->at) && !is_signed))) return BAD_FORMAT;
         fraction = read_fraction(&p->at);
     }
-    size_t digit_count = point ? (size_t)(p->at - digits) : 0;
-    skip_blanks(p);
-    Unit unit = SECOND;
-    if (letter(*p->at)) {
-        size_t size = 0;
-        while (letter(p->at[size])) size++;
-        if (!(size == 3 && memcmp(p->at, "ago", 3) == 0)) {
-            if (!find_unit(p->at, size, &unit)) return BAD_FORMAT;
-            p->at += size;
-        }
-    } else if (digit(*p->at) || ((*p->at == '-' || *p->at == '+') && digit(p->at[1]))) {
-        const char *next = digit(*p->at) ? p->at : p->at + 1;
-        while (digit(*next)) next++;
-        if (*next != ':') return BAD_FORMAT;
-        unit = DAY;
-    }
-    if (!mark(p, 1u << unit)) return BAD_FORMAT;
-    if (unit == SECOND && point) { /* rounded as a time's fraction is */
-        if (!add_product(&p->sum.us, value, sign * unit_us[SECOND]) ||
-            !add_product(&p->sum.us, fraction_us(digits, digit_count), sign))
-            return FIELD_OUT_OF_RANGE;
-        return NO_FAULT;
-    }
-    return add_unit(&p->sum, unit, sign * value, sign * fraction) ? NO_FAULT : FIELD_OUT_OF_RANGE;
+    Unit unit;
+    Fault fault = read_unit(p, &unit);
+    if (fault) return fault;
+    if (!mark(p, unit == SECOND && fraction != 0 ? SECOND_PARTS : 1u << unit)) return BAD_FORMAT;
+    return add_behind_clock(p, unit, sign * value, sign * fraction) ? NO_FAULT : FIELD_OUT_OF_RANGE;
 }
 
 static Fault read_verbose(Parser *p) {
     bool ago = false;
     for (skip_blanks(p); *p->at; skip_blanks(p)) {
         if (ago) return BAD_FORMAT;
-        if (*p->at == '@') {
+        if (*p->at == '@' || *p->at == ',') {
             p->at++;
             continue;
         }
@@ -245,15 +257,17 @@ static Fault read_verbose(Parser *p) {
             continue;
         }
         int sign = 1;
-        if (*p->at == '-' || *p->at == '+') {
+        bool is_signed = *p->at == '-' || *p->at == '+';
+        if (is_signed) {
             sign = *p->at++ == '-' ? -1 : 1;
             skip_blanks(p);
         }
-        if (!digit(*p->at) && *p->at != '.') return BAD_FORMAT;
-        Fault fault = read_quantity(p, sign);
+        if (!digit(*p->at) && (is_signed || *p->at != '.')) return BAD_FORMAT;
+        Fault fault = read_quantity(p, sign, is_signed);
         if (fault) return fault;
     }
     if (!p->any) return BAD_FORMAT;
+    if (ago && p->sum.us == INT64_MIN) return FIELD_OUT_OF_RANGE;
     if (ago) p->sum = (Sum){-p->sum.months, -p->sum.days, -p->sum.us};
     return NO_FAULT;
 }

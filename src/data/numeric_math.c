@@ -360,17 +360,16 @@ static Status power_by_ln(Str base, const mpz_t exponent, int exponent_scale, do
 enum { EXACT_BITS_MOST = 1 << 20 }; /* a power of more bits is made by way of logarithms */
 
 /* A whole exponent that fits an int: exact where that is not too long. */
-static Status power_whole(Str base, int exponent, int exponent_scale, Str *out, Arena *arena, Error *error) {
+static Status power_whole(Str base, int exponent, Str *out, Arena *arena, Error *error) {
     int group_exponent;
     double groups = first_groups(base, 4, &group_exponent);
     double weight = groups > 0 ? exponent * (log10(groups) + group_exponent) : 0;
     if (weight > WHOLE_DIGITS_MOST) return overflow(error);
-    if (weight + 1 < -SCALE_CHOSEN_MOST) {
-        *out = numeric_from_int128(0, SCALE_CHOSEN_MOST, arena);
+    int scale = clamp_scale(most(DIGITS_WANTED, numeric_head_scale(base)));
+    if (weight + 1 < -scale) {
+        *out = numeric_from_int128(0, scale, arena);
         return OK;
     }
-    int scale = most(DIGITS_WANTED - (int)weight, numeric_head_scale(base));
-    scale = clamp_scale(most(scale, exponent_scale));
     mpz_t value, divisor;
     mpz_inits(value, divisor, NULL);
     numeric_to_mpz(base, value);
@@ -379,7 +378,6 @@ static Status power_whole(Str base, int exponent, int exponent_scale, Str *out, 
     mpz_abs(value, value);
     unsigned long times = exponent < 0 ? -(unsigned long)exponent : (unsigned long)exponent;
     Status status;
-    /* Base 10 and its like first lose their zeros: 10^-1000 is short. */
     double bits = (double)(mpz_sizeinbase(value, 2) + (size_t)base_scale * 4) * (double)times;
     if (bits <= EXACT_BITS_MOST || mpz_sgn(value) == 0) {
         mpz_ui_pow_ui(divisor, 10, mpz_sgn(value) == 0 ? 0 : (unsigned long)base_scale * times);
@@ -408,7 +406,7 @@ Status numeric_power(Str a, Str b, Str *out, Arena *arena, Error *error) {
     if (!numeric_finite(a) || !numeric_finite(b)) return special_power(a, b, out, arena);
     int64_t exponent;
     if (whole && numeric_to_int64(b, &exponent, NULL) == OK && exponent == (int32_t)exponent)
-        return power_whole(a, (int)exponent, numeric_head_scale(b), out, arena, error);
+        return power_whole(a, (int)exponent, out, arena, error);
     if (numeric_sign_of(a) == 0) {
         *out = numeric_from_int128(0, DIGITS_WANTED, arena);
         return OK;

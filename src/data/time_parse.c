@@ -149,6 +149,12 @@ static void read_fraction(Parser *p) {
     p->at += size;
 }
 
+static Fault check_time(const Parser *p) {
+    bool bad = p->hour > 24 || p->minute > 59 || p->second > 60 ||
+               (p->hour == 24 && (p->minute > 0 || p->second > 0 || p->us > 0));
+    return bad ? OUT_OF_RANGE : NO_FAULT;
+}
+
 /* hh:mm, hh:mm:ss, hh:mm:ss.fff; mm:ss.fff */
 static Fault read_time(Parser *p) {
     if (!mark(p, HAS_TIME)) return BAD_FORMAT;
@@ -176,7 +182,7 @@ static Fault read_time(Parser *p) {
         p->minute = parts[1];
         p->second = parts[2];
     }
-    return NO_FAULT;
+    return check_time(p);
 }
 
 /* hhmm, hhmmss, hhmmss.fff behind a date or a T */
@@ -190,7 +196,7 @@ static Fault read_packed_time(Parser *p, size_t size) {
         p->at++;
         read_fraction(p);
     }
-    return NO_FAULT;
+    return check_time(p);
 }
 
 /* YYYYMMDD, YYMMDD */
@@ -214,7 +220,7 @@ static Fault read_number(Parser *p) {
     if (p->iso_time || (dated && (size == 6 || size == 4))) return read_packed_time(p, size);
     if ((next == '-' || next == '/' || next == '.') && !dated && (digit(p->at[size + 1]) || letter(p->at[size + 1])))
         return read_date(p);
-    if (size == 8 || size == 6) return read_packed_date(p, size);
+    if (size >= 6 && size <= 8) return read_packed_date(p, size);
     if (size > 8) return BAD_FORMAT;
     const char *at = p->at;
     p->at += size;
@@ -343,15 +349,12 @@ static Fault settle_date(Parser *p) {
     return NO_FAULT;
 }
 
-static Fault settle_time(Parser *p) {
+static Fault settle_half(Parser *p) {
     if (p->has & HAS_HALF) {
         if (!(p->has & HAS_TIME)) return BAD_FORMAT;
         if (p->hour > 12) return OUT_OF_RANGE;
         p->hour = p->hour % 12 + (p->afternoon ? 12 : 0);
     }
-    if (p->hour > 24 || p->minute > 59 || p->second > 60 ||
-        (p->hour == 24 && (p->minute > 0 || p->second > 0 || p->us > 0)))
-        return OUT_OF_RANGE;
     return NO_FAULT;
 }
 
@@ -381,20 +384,27 @@ static Str trim(Str text) {
     return text;
 }
 
-static Status parse(Str text, const char *type, bool with_zone, int64_t *us, Error *error) {
+static Status parse(Str text, const char *type, Parser *p, Error *error) {
     char lower[TEXT_MOST];
-    Parser p = {.at = lower};
     Str trimmed = trim(text);
-    if (trimmed.size >= sizeof lower) return report(BAD_FORMAT, type, text, &p, error);
+    *p = (Parser){.at = lower};
+    if (trimmed.size >= sizeof lower) return report(BAD_FORMAT, type, text, p, error);
     for (size_t i = 0; i < trimmed.size; i++) {
         lower[i] = (char)(trimmed.data[i] >= 'A' && trimmed.data[i] <= 'Z' ? trimmed.data[i] + 32 : trimmed.data[i]);
-        if (!lower[i]) return report(BAD_FORMAT, type, text, &p, error);
+        if (!lower[i]) return report(BAD_FORMAT, type, text, p, error);
     }
     lower[trimmed.size] = '\0';
-    Fault fault = read_all(&p);
-    if (!fault) fault = settle_date(&p);
-    if (!fault) fault = settle_time(&p);
-    if (fault) return report(fault, type, text, &p, error);
+    Fault fault = read_all(p);
+    if (!fault) fault = settle_date(p);
+    if (!fault) fault = settle_half(p);
+    p->at = NULL;
+    return report(fault, type, text, p, error);
+}
+
+static Status parse_timestamp(Str text, const char *type, bool with_zone, int64_t *us, Error *error) {
+    Parser p;
+    Status status = parse(text, type, &p, error);
+    if (status != OK) return status;
     int64_t local = calendar_to_us(&(Calendar){p.year, p.month, p.day, p.hour, p.minute, p.second, 0}) + p.us;
     if (with_zone && p.zone && zone_offset(str_from(p.zone), local, true, &p.offset, NULL) != OK)
         return report(BAD_ZONE, type, text, &p, error);
@@ -413,16 +423,13 @@ Status timestamp_parse(Str text, bool with_zone, int64_t *us, Error *error) {
         return OK;
     }
     if (word_value(trim(text), us)) return OK;
-    return parse(text, with_zone ? "timestamp with time zone" : "timestamp", with_zone, us, error);
+    return parse_timestamp(text, with_zone ? "timestamp with time zone" : "timestamp", with_zone, us, error);
 }
 
 Status date_parse(Str text, int64_t *days, Error *error) {
-    int64_t us;
-    if (word_value(trim(text), &us)) {
-        *days = us;
-        return OK;
-    }
-    Status status = parse(text, "date", false, &us, error);
-    if (status == OK) *days = us / US_PER_DAY - (us % US_PER_DAY < 0);
+    if (word_value(trim(text), days)) return OK;
+    Parser p;
+    Status status = parse(text, "date", &p, error);
+    if (status == OK) *days = days_from_civil(p.year, p.month, p.day);
     return status;
 }

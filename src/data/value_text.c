@@ -64,7 +64,7 @@ static NumberScan scan_float(TypeKind kind, Str text, double *out) {
     Str word = text;
     bool minus = word.size && word.data[0] == '-';
     if (word.size && (word.data[0] == '-' || word.data[0] == '+')) word.data++, word.size--;
-    if (str_equal_nocase(word, STR("nan")) && word.size == text.size) {
+    if (str_equal_nocase(word, STR("nan"))) {
         *out = (double)NAN;
         return NUMBER_OK;
     }
