@@ -8,11 +8,6 @@ typedef struct Nesting {
     int depth;
 } Nesting;
 
-static bool problem(JsonWalk *w, const char *text) {
-    w->problem = text;
-    return false;
-}
-
 static bool push(Nesting *n, bool object) {
     if (n->depth == JSON_DEPTH) return false;
     uint64_t bit = UINT64_C(1) << (n->depth % 64);
@@ -24,64 +19,34 @@ static bool push(Nesting *n, bool object) {
 
 static bool top_is_object(const Nesting *n) { return n->objects[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1; }
 
-static const char too_deep[] = "nested deeper than 1000 levels", not_closed[] = "a bracket is not closed",
-                  wrong_bracket[] = "brackets do not match";
+const char walk_not_closed[] = "a bracket is not closed", walk_wrong_bracket[] = "brackets do not match";
+static const char too_deep[] = "nested deeper than 1000 levels";
 
-/* ASCII: [ is 0x5b and { is 0x7b, ] is 0x5d and } is 0x7d. */
-static bool opens(char c) { return (c | 0x20) == '{'; }
-static bool closes(char c) { return (c | 0x20) == '}'; }
-
-bool walk_skip(JsonWalk *w) {
-    char c = walk_byte(w);
-    if (!opens(c)) {
-        if (closes(c) || c == ',' || c == ':') return problem(w, "a value is missing");
-        w->at++;
-        return true;
-    }
+bool walk_skip_container(JsonWalk *w) {
+    char c;
     Nesting n;
     n.depth = 0;
     do {
         c = walk_byte(w);
-        if (opens(c)) {
-            if (!push(&n, c == '{')) return problem(w, too_deep);
-        } else if (closes(c)) {
-            if (top_is_object(&n) != (c == '}')) return problem(w, wrong_bracket);
+        if (walk_opens(c)) {
+            if (!push(&n, c == '{')) return walk_problem(w, too_deep);
+        } else if (walk_closes(c)) {
+            if (top_is_object(&n) != (c == '}')) return walk_problem(w, walk_wrong_bracket);
             n.depth--;
         }
         w->at++;
         if (n.depth == 0) return true;
     } while (!walk_ended(w));
-    return problem(w, not_closed);
-}
-
-bool walk_key(JsonWalk *w, Str *inside) {
-    if (walk_ended(w)) return problem(w, not_closed);
-    if (walk_byte(w) != '"') return problem(w, "a key must be a string");
-    if (w->at[1] >= w->limit) return problem(w, not_closed);
-    Str key = walk_scalar(w);
-    *inside = (Str){key.data + 1, key.size - 2};
-    w->at++;
-    if (walk_byte(w) != ':') return problem(w, "a colon is missing behind a key");
-    w->at++;
-    return !walk_ended(w) || problem(w, not_closed);
-}
-
-bool walk_member_end(JsonWalk *w, bool *more) {
-    if (walk_ended(w)) return problem(w, not_closed);
-    char c = walk_byte(w);
-    *more = c == ',';
-    if (c != ',' && c != '}') return problem(w, closes(c) ? wrong_bracket : "a comma is missing");
-    w->at++;
-    return true;
+    return walk_problem(w, walk_not_closed);
 }
 
 static bool check_scalar(JsonWalk *w) {
     char c = walk_byte(w);
-    if (closes(c) || c == ',' || c == ':') return problem(w, "a value is missing");
-    if (w->at[1] >= w->limit) return problem(w, not_closed);
+    if (walk_closes(c) || c == ',' || c == ':') return walk_problem(w, "a value is missing");
+    if (w->at[1] >= w->limit) return walk_problem(w, walk_not_closed);
     const char *what = json_scalar_problem(walk_scalar(w));
     w->at++;
-    return what ? problem(w, what) : true;
+    return what ? walk_problem(w, what) : true;
 }
 
 static bool checked_key(JsonWalk *w) {
@@ -89,26 +54,26 @@ static bool checked_key(JsonWalk *w) {
     if (!walk_key(w, &key)) return false;
     if (key.size == 0 || !memchr(key.data, '\\', key.size)) return true;
     const char *what = json_scalar_problem((Str){key.data - 1, key.size + 2});
-    return what ? problem(w, what) : true;
+    return what ? walk_problem(w, what) : true;
 }
 
 /* Opens containers until a scalar or an empty container has been stepped over. */
 static bool check_down(JsonWalk *w, Nesting *n) {
     for (;;) {
-        if (walk_ended(w)) return problem(w, not_closed);
+        if (walk_ended(w)) return walk_problem(w, walk_not_closed);
         char c = walk_byte(w);
-        if (!opens(c)) return check_scalar(w);
-        if (!push(n, c == '{')) return problem(w, too_deep);
+        if (!walk_opens(c)) return check_scalar(w);
+        if (!push(n, c == '{')) return walk_problem(w, too_deep);
         w->at++;
-        if (walk_ended(w)) return problem(w, not_closed);
-        if (closes(walk_byte(w))) return true; /* check_up takes it */
+        if (walk_ended(w)) return walk_problem(w, walk_not_closed);
+        if (walk_closes(walk_byte(w))) return true; /* check_up takes it */
         if (c == '{' && !checked_key(w)) return false;
     }
 }
 
 bool walk_check(JsonWalk *w, Str *value) {
     const char *begin = w->text + *w->at;
-    if (!opens(*begin)) {
+    if (!walk_opens(*begin)) {
         const uint32_t *scalar = w->at;
         if (!check_scalar(w)) return false;
         *value = walk_scalar(&(JsonWalk){.text = w->text, .at = scalar});
@@ -119,11 +84,11 @@ bool walk_check(JsonWalk *w, Str *value) {
     for (;;) {
         if (!check_down(w, &n)) return false;
         for (;;) { /* up, as far as containers end here */
-            if (walk_ended(w)) return problem(w, not_closed);
+            if (walk_ended(w)) return walk_problem(w, walk_not_closed);
             char c = walk_byte(w);
             if (c == ',') break;
-            if (!closes(c)) return problem(w, "a comma is missing");
-            if (top_is_object(&n) != (c == '}')) return problem(w, wrong_bracket);
+            if (!walk_closes(c)) return walk_problem(w, "a comma is missing");
+            if (top_is_object(&n) != (c == '}')) return walk_problem(w, walk_wrong_bracket);
             w->at++;
             if (--n.depth == 0) {
                 *value = (Str){begin, (size_t)(w->text + w->at[-1] + 1 - begin)};

@@ -23,11 +23,50 @@ static inline Str walk_scalar(const JsonWalk *w) {
     return (Str){begin, (size_t)(end - begin)};
 }
 
+static inline bool walk_problem(JsonWalk *w, const char *text) {
+    w->problem = text;
+    return false;
+}
+
+extern const char walk_not_closed[], walk_wrong_bracket[];
+
+/* ASCII: [ is 0x5b and { is 0x7b, ] is 0x5d and } is 0x7d. */
+static inline bool walk_opens(char c) { return (c | 0x20) == '{'; }
+static inline bool walk_closes(char c) { return (c | 0x20) == '}'; }
+
+CHECKED bool walk_skip_container(JsonWalk *);
+
 /* Steps over a value whose inside nobody reads: only its brackets must close each other. */
-CHECKED bool walk_skip(JsonWalk *);
+CHECKED static inline bool walk_skip(JsonWalk *w) {
+    char c = walk_byte(w);
+    if (walk_opens(c)) return walk_skip_container(w);
+    if (walk_closes(c) || c == ',' || c == ':') return walk_problem(w, "a value is missing");
+    w->at++;
+    return true;
+}
+
 /* Steps over a value that is read: all of it must be JSON. */
 CHECKED bool walk_check(JsonWalk *, Str *value);
+
 /* A key with its colon, without its quotes; then `at` stands on the value. */
-CHECKED bool walk_key(JsonWalk *, Str *inside);
+CHECKED static inline bool walk_key(JsonWalk *w, Str *inside) {
+    if (walk_ended(w)) return walk_problem(w, walk_not_closed);
+    if (walk_byte(w) != '"') return walk_problem(w, "a key must be a string");
+    if (w->at[1] >= w->limit) return walk_problem(w, walk_not_closed);
+    Str key = walk_scalar(w);
+    *inside = (Str){key.data + 1, key.size - 2};
+    w->at++;
+    if (walk_byte(w) != ':') return walk_problem(w, "a colon is missing behind a key");
+    w->at++;
+    return !walk_ended(w) || walk_problem(w, walk_not_closed);
+}
+
 /* Behind a member of an object: true with *more, or at the object's end, which is stepped over. */
-CHECKED bool walk_member_end(JsonWalk *, bool *more);
+CHECKED static inline bool walk_member_end(JsonWalk *w, bool *more) {
+    if (walk_ended(w)) return walk_problem(w, walk_not_closed);
+    char c = walk_byte(w);
+    *more = c == ',';
+    if (c != ',' && c != '}') return walk_problem(w, walk_closes(c) ? walk_wrong_bracket : "a comma is missing");
+    w->at++;
+    return true;
+}
