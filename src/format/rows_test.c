@@ -17,7 +17,8 @@ static const Function divide_function = {.name = "divide", .result = TYPE_TIMEST
                                          .args = {TYPE_INT8, TYPE_INT8}, .flags = FUNCTION_STRICT, .kernel = divide};
 
 static Expr *computed(Arena *arena) {
-    Expr *args[] = {expr_column(arena, 0, type_of(TYPE_INT8)), expr_column(arena, 1, type_of(TYPE_INT8))};
+    Expr **args = arena_new_array(arena, Expr *, 2);
+    for (int i = 0; i < 2; i++) args[i] = expr_column(arena, i, type_of(TYPE_INT8));
     return expr_call(arena, &divide_function, type_of(TYPE_TIMESTAMPTZ), args, 2);
 }
 
