@@ -136,6 +136,14 @@ static void bytes_decode(char *state, Type arg, Reader *in) {
     if (s->has) owned_set(&s->value, read_sized(in));
 }
 
+static void numeric_decode(char *state, Type arg, Reader *in) {
+    bytes_decode(state, arg, in);
+    TO(BytesExtreme, s, state);
+    if (!s->has || numeric_valid(owned_str(&s->value))) return;
+    in->bad = true;
+    s->has = false; /* nobody may look into such bytes */
+}
+
 static void bytes_release(char *state) { owned_free(&((BytesExtreme *)(void *)state)->value); }
 static size_t bytes_bytes(const char *state) { return ((const BytesExtreme *)(const void *)state)->value.capacity; }
 
@@ -145,18 +153,18 @@ static size_t bytes_bytes(const char *state) { return ((const BytesExtreme *)(co
     {.name = #which, .result = type, .arg = type, .arg_count = 1, .size = STATE_SIZE(State),                            \
      .add = prefix##_add_##which, .merge = prefix##_merge_##which, .result_of = prefix##_result,                         \
      .encode = prefix##_encode, .decode = prefix##_decode, .help = words}
-#define BYTES_ROW(which, type, result_type, prefix)                                                                     \
+#define BYTES_ROW(which, type, result_type, prefix, decoder)                                                                     \
     {.name = #which, .result = result_type, .arg = type, .arg_count = 1, .size = STATE_SIZE(BytesExtreme),              \
      .add = prefix##_add_##which, .merge = prefix##_merge_##which, .result_of = bytes_result, .encode = bytes_encode,    \
-     .decode = bytes_decode, .release = bytes_release, .bytes = bytes_bytes}
+     .decode = decoder, .release = bytes_release, .bytes = bytes_bytes}
 #define ROWS(which, words)                                                                                               \
     ROW(which, TYPE_INT2, IntExtreme, int, words), ROW(which, TYPE_INT4, IntExtreme, int, NULL),                          \
         ROW(which, TYPE_INT8, IntExtreme, int, NULL), ROW(which, TYPE_DATE, IntExtreme, int, NULL),                      \
         ROW(which, TYPE_TIMESTAMP, IntExtreme, int, NULL), ROW(which, TYPE_TIMESTAMPTZ, IntExtreme, int, NULL),          \
         ROW(which, TYPE_FLOAT4, FloatExtreme, float, NULL), ROW(which, TYPE_FLOAT8, FloatExtreme, float, NULL),          \
-        ROW(which, TYPE_INTERVAL, IntervalExtreme, interval, NULL), BYTES_ROW(which, TYPE_NUMERIC, TYPE_NUMERIC, numeric), \
-        BYTES_ROW(which, TYPE_TEXT, TYPE_TEXT, text), BYTES_ROW(which, TYPE_VARCHAR, TYPE_TEXT, text),                   \
-        BYTES_ROW(which, TYPE_UUID, TYPE_UUID, text), BYTES_ROW(which, TYPE_BYTEA, TYPE_BYTEA, text)
+        ROW(which, TYPE_INTERVAL, IntervalExtreme, interval, NULL), BYTES_ROW(which, TYPE_NUMERIC, TYPE_NUMERIC, numeric, numeric_decode), \
+        BYTES_ROW(which, TYPE_TEXT, TYPE_TEXT, text, bytes_decode), BYTES_ROW(which, TYPE_VARCHAR, TYPE_TEXT, text, bytes_decode),                   \
+        BYTES_ROW(which, TYPE_UUID, TYPE_UUID, text, bytes_decode), BYTES_ROW(which, TYPE_BYTEA, TYPE_BYTEA, text, bytes_decode)
 
 const Aggregate extreme_aggregates[] = {
     ROWS(min, "the least value; PostgreSQL 15 has none for uuid and bytea"),
