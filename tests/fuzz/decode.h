@@ -54,7 +54,8 @@ static inline void compare_whole_and_single(const Format *format, const DecodeSp
         decode_into(format, spec, (Str){rest.data, size}, (int64_t)at, header, &single);
         at += size;
     }
-    if (whole.text.size != single.text.size || memcmp(whole.text.data, single.text.data, whole.text.size) != 0) {
+    if (whole.text.size != single.text.size ||
+        (whole.text.size > 0 && memcmp(whole.text.data, single.text.data, whole.text.size) != 0)) {
         fprintf(stderr, "whole:\n%.*s\none by one:\n%.*s\n", (int)whole.text.size, whole.text.data, (int)single.text.size,
                 single.text.data);
         abort();
