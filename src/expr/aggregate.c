@@ -1,6 +1,7 @@
-/* The calls of one GROUP BY over one block of state per group, and the registry of aggregates. The rows that have a group are
- * listed once per batch; each call then runs one tight loop of its own over that list, or over the part of it that its FILTER
- * lets through. DISTINCT is a set of keys in front of the plain state: only values new to the set go on. */
+/* The calls of one GROUP BY over one block of state per group, and the registry of aggregates. The
+ * rows that have a group are listed once per batch; each call then runs one tight loop of its own
+ * over that list, or over the part of it that its FILTER lets through. DISTINCT is a set of keys in
+ * front of the plain state: only values new to the set go on. */
 #include "expr/aggregate_internal.h"
 
 static const Aggregate *const tables[] = {
@@ -32,14 +33,17 @@ const Aggregate *aggregate_find(Str name, int arg_count, TypeKind arg) {
 }
 
 /* Where the plain state begins behind the set of a DISTINCT call. */
-static size_t plain_offset(const AggregateCall *call) { return call->offset + (call->distinct ? SET_SIZE : 0); }
+static size_t plain_offset(const AggregateCall *call) {
+    return call->offset + (call->distinct ? SET_SIZE : 0);
+}
 
 /* One value or several equal ones: the result is the same. */
 static bool distinct_matters(const Aggregate *a) {
     for (int t = 0; t < TABLES; t++) {
         for (const Aggregate *row = tables[t]; row->name; row++)
-            if (row == a) return (tables[t] == count_aggregates && a->arg != TYPE_BOOL) || tables[t] == sum_aggregates ||
-                                 tables[t] == variance_aggregates;
+            if (row == a)
+                return (tables[t] == count_aggregates && a->arg != TYPE_BOOL) ||
+                       tables[t] == sum_aggregates || tables[t] == variance_aggregates;
     }
     return false;
 }
@@ -67,7 +71,8 @@ static Rows rows_new(const Batch *batch) {
                   arena_alloc(batch->arena, sizeof(char *) * (size_t)(batch->rows + 1)), 0};
 }
 
-/* The value for a set's entry where its key does not give it back as it was: 1.00 is 1 there, 1 month 30 days. */
+/* The value for a set's entry where its key does not give it back as it was: 1.00 is 1 there, 1
+ * month 30 days. */
 static Str entry_rest(const Column *arg, int row, Buffer *scratch) {
     if (arg->type.kind != TYPE_NUMERIC && arg->type.kind != TYPE_INTERVAL) return (Str){0};
     scratch->size = 0;
@@ -75,7 +80,8 @@ static Str entry_rest(const Column *arg, int row, Buffer *scratch) {
     return buffer_str(scratch);
 }
 
-static void add_distinct(const AggregateCall *call, const Batch *batch, const Rows *from, Rows *fresh) {
+static void add_distinct(const AggregateCall *call, const Batch *batch, const Rows *from,
+                         Rows *fresh) {
     const Column *arg = &batch->columns[call->arg];
     Buffer key = {0}, rest = {0};
     fresh->count = 0;
@@ -91,7 +97,8 @@ static void add_distinct(const AggregateCall *call, const Batch *batch, const Ro
     }
     buffer_free(&key);
     buffer_free(&rest);
-    call->aggregate->add(arg, batch->event_times, fresh->rows, fresh->count, fresh->states, plain_offset(call));
+    call->aggregate->add(arg, batch->event_times, fresh->rows, fresh->count, fresh->states,
+                         plain_offset(call));
 }
 
 static void filter_rows(const Column *filter, const Rows *from, Rows *to) {
@@ -104,7 +111,8 @@ static void filter_rows(const Column *filter, const Rows *from, Rows *to) {
     }
 }
 
-void aggregates_add(const AggregateCall *calls, int count, const Batch *batch, char *const *states) {
+void aggregates_add(const AggregateCall *calls, int count, const Batch *batch,
+                    char *const *states) {
     Rows all = rows_new(batch), filtered = {0}, fresh = {0};
     for (int i = 0; i < batch->rows; i++) {
         if (!states[i]) continue;
@@ -124,15 +132,18 @@ void aggregates_add(const AggregateCall *calls, int count, const Batch *batch, c
             if (!fresh.rows) fresh = rows_new(batch);
             add_distinct(call, batch, rows, &fresh);
         } else {
-            call->aggregate->add(arg, batch->event_times, rows->rows, rows->count, rows->states, call->offset);
+            call->aggregate->add(arg, batch->event_times, rows->rows, rows->count, rows->states,
+                                 call->offset);
         }
     }
 }
 
 /* ---- what else is done with a block ---- */
 
-Status aggregates_result(const AggregateCall *call, const char *block, Value *out, Arena *arena, Error *error) {
-    return call->aggregate->result_of(block + plain_offset(call), call->arg_type, call->result, out, arena, error);
+Status aggregates_result(const AggregateCall *call, const char *block, Value *out, Arena *arena,
+                         Error *error) {
+    return call->aggregate->result_of(block + plain_offset(call), call->arg_type, call->result, out,
+                                      arena, error);
 }
 
 /* Adds the values of one set that the other does not have yet, each as a batch of one row. */

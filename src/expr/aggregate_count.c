@@ -5,14 +5,14 @@ typedef struct Count {
     int64_t count;
 } Count;
 
-static void count_rows(const Column *arg, const int64_t *times, const int32_t *rows, int count, char *const *states,
-                       size_t offset) {
+static void count_rows(const Column *arg, const int64_t *times, const int32_t *rows, int count,
+                       char *const *states, size_t offset) {
     (void)arg, (void)times, (void)rows;
     for (int i = 0; i < count; i++) ((Count *)(void *)(states[i] + offset))->count++;
 }
 
-static void count_values(const Column *arg, const int64_t *times, const int32_t *rows, int count, char *const *states,
-                         size_t offset) {
+static void count_values(const Column *arg, const int64_t *times, const int32_t *rows, int count,
+                         char *const *states, size_t offset) {
     if (!arg->states) {
         count_rows(arg, times, rows, count, states, offset);
         return;
@@ -26,7 +26,8 @@ static void count_merge(char *into, const char *from, Type arg) {
     ((Count *)(void *)into)->count += ((const Count *)(const void *)from)->count;
 }
 
-static Status count_result(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status count_result(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                           Error *error) {
     (void)arg, (void)arena, (void)error;
     *out = (Value){.type = result, .integer = ((const Count *)(const void *)state)->count};
     return OK;
@@ -64,12 +65,14 @@ static Status bools_result(const char *state, Type result, Value *out, bool all)
     return OK;
 }
 
-static Status and_result(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status and_result(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                         Error *error) {
     (void)arg, (void)arena, (void)error;
     return bools_result(state, result, out, true);
 }
 
-static Status or_result(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status or_result(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                        Error *error) {
     (void)arg, (void)arena, (void)error;
     return bools_result(state, result, out, false);
 }
@@ -88,13 +91,18 @@ static void bools_decode(char *state, Type arg, Reader *in) {
     s->falses = (int64_t)read_varint(in);
 }
 
-#define COUNT(args, adder, text)                                                                                       \
-    {.name = "count", .result = TYPE_INT8, .arg_count = args, .size = STATE_SIZE(Count), .add = adder,                 \
-     .merge = count_merge, .result_of = count_result, .encode = count_encode, .decode = count_decode, .help = text}
-#define BOOLS(aggregate, result_function, text)                                                                        \
-    {.name = aggregate, .result = TYPE_BOOL, .arg = TYPE_BOOL, .arg_count = 1, .size = STATE_SIZE(Bools),              \
-     .add = bools_add, .merge = bools_merge, .result_of = result_function, .encode = bools_encode,                     \
-     .decode = bools_decode, .help = text}
+#define COUNT(args, adder, text)                                                                   \
+    {                                                                                              \
+        .name = "count", .result = TYPE_INT8, .arg_count = args, .size = STATE_SIZE(Count),        \
+        .add = adder, .merge = count_merge, .result_of = count_result, .encode = count_encode,     \
+        .decode = count_decode, .help = text                                                       \
+    }
+#define BOOLS(aggregate, result_function, text)                                                    \
+    {                                                                                              \
+        .name = aggregate, .result = TYPE_BOOL, .arg = TYPE_BOOL, .arg_count = 1,                  \
+        .size = STATE_SIZE(Bools), .add = bools_add, .merge = bools_merge,                         \
+        .result_of = result_function, .encode = bools_encode, .decode = bools_decode, .help = text \
+    }
 
 const Aggregate count_aggregates[] = {
     COUNT(0, count_rows, "number of rows: count(*)"),

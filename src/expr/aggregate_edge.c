@@ -1,5 +1,5 @@
-/* first_value and last_value: the value of the row with the least or greatest event time. Of rows with the same time the one that
- * arrived first, or last, counts. */
+/* first_value and last_value: the value of the row with the least or greatest event time. Of rows
+ * with the same time the one that arrived first, or last, counts. */
 #include "expr/aggregate_internal.h"
 
 typedef struct Edge {
@@ -33,8 +33,8 @@ static void take(Edge *s, const Column *arg, int row, int64_t time) {
     }
 }
 
-static void edge_add(const Column *arg, const int64_t *times, const int32_t *rows, int count, char *const *states,
-                     size_t offset, bool last) {
+static void edge_add(const Column *arg, const int64_t *times, const int32_t *rows, int count,
+                     char *const *states, size_t offset, bool last) {
     for (int i = 0; i < count; i++) {
         int row = rows[i];
         int64_t time = times ? times[row] : 0;
@@ -43,13 +43,13 @@ static void edge_add(const Column *arg, const int64_t *times, const int32_t *row
     }
 }
 
-static void first_add(const Column *arg, const int64_t *times, const int32_t *rows, int count, char *const *states,
-                      size_t offset) {
+static void first_add(const Column *arg, const int64_t *times, const int32_t *rows, int count,
+                      char *const *states, size_t offset) {
     edge_add(arg, times, rows, count, states, offset, false);
 }
 
-static void last_add(const Column *arg, const int64_t *times, const int32_t *rows, int count, char *const *states,
-                     size_t offset) {
+static void last_add(const Column *arg, const int64_t *times, const int32_t *rows, int count,
+                     char *const *states, size_t offset) {
     edge_add(arg, times, rows, count, states, offset, true);
 }
 
@@ -67,8 +67,12 @@ static void edge_merge(char *into, const char *from, Type arg, bool last) {
     owned_set(&to->str, owned_str(&other->str));
 }
 
-static void first_merge(char *into, const char *from, Type arg) { edge_merge(into, from, arg, false); }
-static void last_merge(char *into, const char *from, Type arg) { edge_merge(into, from, arg, true); }
+static void first_merge(char *into, const char *from, Type arg) {
+    edge_merge(into, from, arg, false);
+}
+static void last_merge(char *into, const char *from, Type arg) {
+    edge_merge(into, from, arg, true);
+}
 
 static Value edge_value(const Edge *s, Type type) {
     Value value = {.type = type, .null = !s->has};
@@ -83,7 +87,8 @@ static Value edge_value(const Edge *s, Type type) {
     return value;
 }
 
-static Status edge_result(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status edge_result(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                          Error *error) {
     (void)arg, (void)error;
     *out = value_copy(edge_value((const void *)state, result), arena);
     return OK;
@@ -114,27 +119,37 @@ static void edge_decode(char *state, Type arg, Reader *in) {
 }
 
 static void edge_release(char *state) { owned_free(&((Edge *)(void *)state)->str); }
-static size_t edge_bytes(const char *state) { return ((const Edge *)(const void *)state)->str.capacity; }
+static size_t edge_bytes(const char *state) {
+    return ((const Edge *)(const void *)state)->str.capacity;
+}
 
 /* States of types that own nothing have no release and no bytes. */
-#define ROW(aggregate, type, prefix, release_function, bytes_function, text)                                           \
-    {.name = aggregate, .result = type, .arg = type, .arg_count = 1, .size = STATE_SIZE(Edge), .add = prefix##_add,    \
-     .merge = prefix##_merge, .result_of = edge_result, .encode = edge_encode, .decode = edge_decode,                  \
-     .release = release_function, .bytes = bytes_function, .help = text}
+#define ROW(aggregate, type, prefix, release_function, bytes_function, text)                       \
+    {                                                                                              \
+        .name = aggregate, .result = type, .arg = type, .arg_count = 1, .size = STATE_SIZE(Edge),  \
+        .add = prefix##_add, .merge = prefix##_merge, .result_of = edge_result,                    \
+        .encode = edge_encode, .decode = edge_decode, .release = release_function,                 \
+        .bytes = bytes_function, .help = text                                                      \
+    }
 #define PLAIN(aggregate, type, prefix) ROW(aggregate, type, prefix, NULL, NULL, NULL)
 #define OWNING(aggregate, type, prefix) ROW(aggregate, type, prefix, edge_release, edge_bytes, NULL)
-#define ROWS(aggregate, prefix, text)                                                                                  \
-    ROW(aggregate, TYPE_BOOL, prefix, NULL, NULL, text), PLAIN(aggregate, TYPE_INT2, prefix),                          \
-        PLAIN(aggregate, TYPE_INT4, prefix), PLAIN(aggregate, TYPE_INT8, prefix), PLAIN(aggregate, TYPE_FLOAT4, prefix), \
-        PLAIN(aggregate, TYPE_FLOAT8, prefix), PLAIN(aggregate, TYPE_DATE, prefix),                                    \
-        PLAIN(aggregate, TYPE_TIMESTAMP, prefix), PLAIN(aggregate, TYPE_TIMESTAMPTZ, prefix),                          \
-        PLAIN(aggregate, TYPE_INTERVAL, prefix), OWNING(aggregate, TYPE_NUMERIC, prefix),                              \
-        OWNING(aggregate, TYPE_TEXT, prefix), OWNING(aggregate, TYPE_VARCHAR, prefix),                                 \
-        OWNING(aggregate, TYPE_UUID, prefix), OWNING(aggregate, TYPE_JSONB, prefix),                                   \
-        OWNING(aggregate, TYPE_BYTEA, prefix), OWNING(aggregate, TYPE_TEXT_ARRAY, prefix)
+#define ROWS(aggregate, prefix, text)                                                              \
+    ROW(aggregate, TYPE_BOOL, prefix, NULL, NULL, text), PLAIN(aggregate, TYPE_INT2, prefix),      \
+        PLAIN(aggregate, TYPE_INT4, prefix), PLAIN(aggregate, TYPE_INT8, prefix),                  \
+        PLAIN(aggregate, TYPE_FLOAT4, prefix), PLAIN(aggregate, TYPE_FLOAT8, prefix),              \
+        PLAIN(aggregate, TYPE_DATE, prefix), PLAIN(aggregate, TYPE_TIMESTAMP, prefix),             \
+        PLAIN(aggregate, TYPE_TIMESTAMPTZ, prefix), PLAIN(aggregate, TYPE_INTERVAL, prefix),       \
+        OWNING(aggregate, TYPE_NUMERIC, prefix), OWNING(aggregate, TYPE_TEXT, prefix),             \
+        OWNING(aggregate, TYPE_VARCHAR, prefix), OWNING(aggregate, TYPE_UUID, prefix),             \
+        OWNING(aggregate, TYPE_JSONB, prefix), OWNING(aggregate, TYPE_BYTEA, prefix),              \
+        OWNING(aggregate, TYPE_TEXT_ARRAY, prefix)
 
 const Aggregate edge_aggregates[] = {
-    ROWS("first_value", first, "the value with the least event time, NULL left out; in PostgreSQL a window function only"),
-    ROWS("last_value", last, "the value with the greatest event time, NULL left out; in PostgreSQL a window function only"),
+    ROWS(
+        "first_value", first,
+        "the value with the least event time, NULL left out; in PostgreSQL a window function only"),
+    ROWS("last_value", last,
+         "the value with the greatest event time, NULL left out; in PostgreSQL a window function "
+         "only"),
     {0},
 };

@@ -1,34 +1,35 @@
-/* What the files of aggregates share: the loops of `add`, values that a state owns, the set behind DISTINCT. */
+/* What the files of aggregates share: the loops of `add`, values that a state owns, the set behind
+ * DISTINCT. */
 #pragma once
 #include "data/numeric.h"
 #include "expr/aggregate.h"
 #include <stdlib.h>
 
-extern const Aggregate count_aggregates[], sum_aggregates[], variance_aggregates[], extreme_aggregates[],
-    edge_aggregates[];
+extern const Aggregate count_aggregates[], sum_aggregates[], variance_aggregates[],
+    extreme_aggregates[], edge_aggregates[];
 
-/* An `add`: for each row the statement(s) `step` with `s`, the state, and `x`, the value. Argument columns without states
- * take a loop without a test. */
-#define ADD_LOOP(name, State, value_type, field, step)                                                                 \
-    static void name(const Column *arg, const int64_t *times, const int32_t *rows, int count, char *const *states,     \
-                     size_t offset) {                                                                                  \
-        (void)times;                                                                                                   \
-        const value_type *values = arg->field;                                                                         \
-        const uint8_t *nulls = arg->states;                                                                            \
-        if (!nulls) {                                                                                                  \
-            for (int i = 0; i < count; i++) {                                                                          \
-                State *s = (void *)(states[i] + offset);                                                               \
-                value_type x = values[rows[i]];                                                                        \
-                step;                                                                                                  \
-            }                                                                                                          \
-            return;                                                                                                    \
-        }                                                                                                              \
-        for (int i = 0; i < count; i++) {                                                                              \
-            if (nulls[rows[i]] != VALUE_OK) continue;                                                                  \
-            State *s = (void *)(states[i] + offset);                                                                   \
-            value_type x = values[rows[i]];                                                                            \
-            step;                                                                                                      \
-        }                                                                                                              \
+/* An `add`: for each row the statement(s) `step` with `s`, the state, and `x`, the value. Argument
+ * columns without states take a loop without a test. */
+#define ADD_LOOP(name, State, value_type, field, step)                                             \
+    static void name(const Column *arg, const int64_t *times, const int32_t *rows, int count,      \
+                     char *const *states, size_t offset) {                                         \
+        (void)times;                                                                               \
+        const value_type *values = arg->field;                                                     \
+        const uint8_t *nulls = arg->states;                                                        \
+        if (!nulls) {                                                                              \
+            for (int i = 0; i < count; i++) {                                                      \
+                State *s = (void *)(states[i] + offset);                                           \
+                value_type x = values[rows[i]];                                                    \
+                step;                                                                              \
+            }                                                                                      \
+            return;                                                                                \
+        }                                                                                          \
+        for (int i = 0; i < count; i++) {                                                          \
+            if (nulls[rows[i]] != VALUE_OK) continue;                                              \
+            State *s = (void *)(states[i] + offset);                                               \
+            value_type x = values[rows[i]];                                                        \
+            step;                                                                                  \
+        }                                                                                          \
     }
 
 /* A state's size rounded up, so that the next state in the block is aligned as well. */
@@ -65,10 +66,11 @@ static inline void owned_free(Owned *o) {
 void buffer_add_int128(Buffer *, int128);
 int128 read_int128(Reader *);
 
-/* A set of keys, each with some bytes behind it that do not count. Zeroed memory is an empty set. */
+/* A set of keys, each with some bytes behind it that do not count. Zeroed memory is an empty set.
+ */
 typedef struct KeySet {
     uint64_t *slots; /* 24 bits of the hash over 40 bits of place + 1; 0: free */
-    char *entries;   /* one behind the other: sizes, key, rest */
+    char *entries; /* one behind the other: sizes, key, rest */
     size_t size, capacity;
     uint32_t count, slot_count;
 } KeySet;

@@ -1,5 +1,6 @@
-/* sum and avg. Integers are summed in as many bits as can never overflow, numerics exactly, doubles as they come; a double sum that
- * leaves the range of finite numbers is an error of the result, as it is in PostgreSQL. */
+/* sum and avg. Integers are summed in as many bits as can never overflow, numerics exactly, doubles
+ * as they come; a double sum that leaves the range of finite numbers is an error of the result, as
+ * it is in PostgreSQL. */
 #include "data/numeric.h"
 #include "data/time.h"
 #include "expr/aggregate_internal.h"
@@ -25,7 +26,8 @@ typedef struct IntSum {
     int64_t sum, count;
 } IntSum;
 
-ADD_LOOP(int_add, IntSum, int64_t, ints, (s->sum = (int64_t)((uint64_t)s->sum + (uint64_t)x), s->count++))
+ADD_LOOP(int_add, IntSum, int64_t, ints,
+         (s->sum = (int64_t)((uint64_t)s->sum + (uint64_t)x), s->count++))
 
 static void int_merge(char *into, const char *from, Type arg) {
     (void)arg;
@@ -35,7 +37,8 @@ static void int_merge(char *into, const char *from, Type arg) {
     to->count += other->count;
 }
 
-static Status int_sum(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status int_sum(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                      Error *error) {
     (void)arg, (void)arena, (void)error;
     FROM(IntSum, s, state);
     if (s->count == 0) return null_result(result, out);
@@ -43,12 +46,14 @@ static Status int_sum(const char *state, Type arg, Type result, Value *out, Aren
     return OK;
 }
 
-static Status int_average(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status int_average(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                          Error *error) {
     (void)arg;
     FROM(IntSum, s, state);
     if (s->count == 0) return null_result(result, out);
     *out = (Value){.type = result};
-    return numeric_divide(numeric_from_int64(s->sum, arena), numeric_from_int64(s->count, arena), &out->str, arena, error);
+    return numeric_divide(numeric_from_int64(s->sum, arena), numeric_from_int64(s->count, arena),
+                          &out->str, arena, error);
 }
 
 static void int_encode(const char *state, Type arg, Buffer *out) {
@@ -82,7 +87,8 @@ static void big_merge(char *into, const char *from, Type arg) {
     to->count += other->count;
 }
 
-static Status big_sum(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status big_sum(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                      Error *error) {
     (void)arg, (void)error;
     FROM(BigSum, s, state);
     if (s->count == 0) return null_result(result, out);
@@ -90,13 +96,14 @@ static Status big_sum(const char *state, Type arg, Type result, Value *out, Aren
     return OK;
 }
 
-static Status big_average(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status big_average(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                          Error *error) {
     (void)arg;
     FROM(BigSum, s, state);
     if (s->count == 0) return null_result(result, out);
     *out = (Value){.type = result};
-    return numeric_divide(numeric_from_int128(s->sum, 0, arena), numeric_from_int64(s->count, arena), &out->str, arena,
-                          error);
+    return numeric_divide(numeric_from_int128(s->sum, 0, arena),
+                          numeric_from_int64(s->count, arena), &out->str, arena, error);
 }
 
 static void big_encode(const char *state, Type arg, Buffer *out) {
@@ -122,7 +129,8 @@ static void numeric_merge(char *into, const char *from, Type arg) {
     numeric_sum_merge((void *)into, (const void *)from);
 }
 
-static Status numeric_sum_result(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status numeric_sum_result(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                                 Error *error) {
     (void)arg, (void)error;
     FROM(NumericSum, s, state);
     if (s->count == 0) return null_result(result, out);
@@ -130,7 +138,8 @@ static Status numeric_sum_result(const char *state, Type arg, Type result, Value
     return OK;
 }
 
-static Status numeric_average(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status numeric_average(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                              Error *error) {
     (void)arg;
     FROM(NumericSum, s, state);
     if (s->count == 0) return null_result(result, out);
@@ -170,9 +179,11 @@ static inline void put_float(FloatSum *s, double sum, double x) {
     s->count++;
 }
 
-/* A sum starts with the first value, so that the sum of -0 is -0; an average starts with 0: both as in PostgreSQL. */
+/* A sum starts with the first value, so that the sum of -0 is -0; an average starts with 0: both as
+ * in PostgreSQL. */
 ADD_LOOP(float8_add, FloatSum, double, floats, put_float(s, s->count ? s->sum + x : x, x))
-ADD_LOOP(float4_add, FloatSum, double, floats, put_float(s, s->count ? (double)(float)(s->sum + x) : x, x))
+ADD_LOOP(float4_add, FloatSum, double, floats,
+         put_float(s, s->count ? (double)(float)(s->sum + x) : x, x))
 ADD_LOOP(average_add, FloatSum, double, floats, put_float(s, s->sum + x, x))
 
 static void float8_merge(char *into, const char *from, Type arg) {
@@ -192,7 +203,8 @@ static void float4_merge(char *into, const char *from, Type arg) {
     to->sum = (double)(float)to->sum;
 }
 
-static Status float_sum(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status float_sum(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                        Error *error) {
     (void)arg, (void)arena;
     FROM(FloatSum, s, state);
     if (s->count == 0) return null_result(result, out);
@@ -201,9 +213,11 @@ static Status float_sum(const char *state, Type arg, Type result, Value *out, Ar
     return OK;
 }
 
-static Status float_average(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status float_average(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                            Error *error) {
     Status status = float_sum(state, arg, result, out, arena, error);
-    if (status == OK && !out->null) out->real /= (double)((const FloatSum *)(const void *)state)->count;
+    if (status == OK && !out->null)
+        out->real /= (double)((const FloatSum *)(const void *)state)->count;
     return status;
 }
 
@@ -243,20 +257,22 @@ static void interval_merge(char *into, const char *from, Type arg) {
     to->count += other->count;
 }
 
-static Status interval_sum(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status interval_sum(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                           Error *error) {
     (void)arg, (void)arena;
     FROM(IntervalSum, s, state);
     if (s->count == 0) return null_result(result, out);
     if (s->months != (int32_t)s->months || s->days != (int32_t)s->days || s->us != (int64_t)s->us)
         return reject(error, "interval out of range");
-    *out = (Value){.type = result, .interval = {(int32_t)s->months, (int32_t)s->days, (int64_t)s->us}};
+    *out =
+        (Value){.type = result, .interval = {(int32_t)s->months, (int32_t)s->days, (int64_t)s->us}};
     return OK;
 }
 
 static double round_us(double seconds) { return rint(seconds * 1e6) / 1e6; }
 
-/* PostgreSQL's division of an interval: what is left of months goes into days of which a month has 30, what is left of days
- * into seconds, each rounded to the microsecond on the way. */
+/* PostgreSQL's division of an interval: what is left of months goes into days of which a month has
+ * 30, what is left of days into seconds, each rounded to the microsecond on the way. */
 static Interval interval_divide(Interval sum, double by) {
     Interval out = {(int32_t)(sum.months / by), (int32_t)(sum.days / by), 0};
     double days_left = round_us((sum.months / by - out.months) * 30);
@@ -271,10 +287,12 @@ static Interval interval_divide(Interval sum, double by) {
     return out;
 }
 
-static Status interval_average(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {
+static Status interval_average(const char *state, Type arg, Type result, Value *out, Arena *arena,
+                               Error *error) {
     Status status = interval_sum(state, arg, result, out, arena, error);
     if (status != OK || out->null) return status;
-    out->interval = interval_divide(out->interval, (double)((const IntervalSum *)(const void *)state)->count);
+    out->interval =
+        interval_divide(out->interval, (double)((const IntervalSum *)(const void *)state)->count);
     return OK;
 }
 
@@ -298,30 +316,42 @@ static void interval_decode(char *state, Type arg, Reader *in) {
 
 /* ---- the table ---- */
 
-#define ROW(aggregate, type, result_type, State, prefix, adder, merger, result_function, text)                         \
-    {.name = aggregate, .result = result_type, .arg = type, .arg_count = 1, .size = STATE_SIZE(State), .add = adder,   \
-     .merge = merger, .result_of = result_function, .encode = prefix##_encode, .decode = prefix##_decode, .help = text}
-#define NUMERIC_ROW(aggregate, result_function)                                                                        \
-    {.name = aggregate, .result = TYPE_NUMERIC, .arg = TYPE_NUMERIC, .arg_count = 1, .size = STATE_SIZE(NumericSum),   \
-     .add = numeric_add_values, .merge = numeric_merge, .result_of = result_function, .encode = numeric_encode,        \
-     .decode = numeric_decode, .release = numeric_release, .bytes = numeric_bytes}
+#define ROW(aggregate, type, result_type, State, prefix, adder, merger, result_function, text)     \
+    {                                                                                              \
+        .name = aggregate, .result = result_type, .arg = type, .arg_count = 1,                     \
+        .size = STATE_SIZE(State), .add = adder, .merge = merger, .result_of = result_function,    \
+        .encode = prefix##_encode, .decode = prefix##_decode, .help = text                         \
+    }
+#define NUMERIC_ROW(aggregate, result_function)                                                    \
+    {                                                                                              \
+        .name = aggregate, .result = TYPE_NUMERIC, .arg = TYPE_NUMERIC, .arg_count = 1,            \
+        .size = STATE_SIZE(NumericSum), .add = numeric_add_values, .merge = numeric_merge,         \
+        .result_of = result_function, .encode = numeric_encode, .decode = numeric_decode,          \
+        .release = numeric_release, .bytes = numeric_bytes                                         \
+    }
 
 const Aggregate sum_aggregates[] = {
     ROW("sum", TYPE_INT2, TYPE_INT8, IntSum, int, int_add, int_merge, int_sum,
         "sum; of integers bigint, of bigint numeric, else of the argument's type"),
     ROW("sum", TYPE_INT4, TYPE_INT8, IntSum, int, int_add, int_merge, int_sum, NULL),
     ROW("sum", TYPE_INT8, TYPE_NUMERIC, BigSum, big, big_add, big_merge, big_sum, NULL),
-    ROW("sum", TYPE_FLOAT4, TYPE_FLOAT4, FloatSum, float, float4_add, float4_merge, float_sum, NULL),
-    ROW("sum", TYPE_FLOAT8, TYPE_FLOAT8, FloatSum, float, float8_add, float8_merge, float_sum, NULL),
+    ROW("sum", TYPE_FLOAT4, TYPE_FLOAT4, FloatSum, float, float4_add, float4_merge, float_sum,
+        NULL),
+    ROW("sum", TYPE_FLOAT8, TYPE_FLOAT8, FloatSum, float, float8_add, float8_merge, float_sum,
+        NULL),
     NUMERIC_ROW("sum", numeric_sum_result),
-    ROW("sum", TYPE_INTERVAL, TYPE_INTERVAL, IntervalSum, interval, interval_add, interval_merge, interval_sum, NULL),
+    ROW("sum", TYPE_INTERVAL, TYPE_INTERVAL, IntervalSum, interval, interval_add, interval_merge,
+        interval_sum, NULL),
     ROW("avg", TYPE_INT2, TYPE_NUMERIC, IntSum, int, int_add, int_merge, int_average,
         "average; of integers numeric, of real double precision, else of the argument's type"),
     ROW("avg", TYPE_INT4, TYPE_NUMERIC, IntSum, int, int_add, int_merge, int_average, NULL),
     ROW("avg", TYPE_INT8, TYPE_NUMERIC, BigSum, big, big_add, big_merge, big_average, NULL),
-    ROW("avg", TYPE_FLOAT4, TYPE_FLOAT8, FloatSum, float, average_add, float8_merge, float_average, NULL),
-    ROW("avg", TYPE_FLOAT8, TYPE_FLOAT8, FloatSum, float, average_add, float8_merge, float_average, NULL),
+    ROW("avg", TYPE_FLOAT4, TYPE_FLOAT8, FloatSum, float, average_add, float8_merge, float_average,
+        NULL),
+    ROW("avg", TYPE_FLOAT8, TYPE_FLOAT8, FloatSum, float, average_add, float8_merge, float_average,
+        NULL),
     NUMERIC_ROW("avg", numeric_average),
-    ROW("avg", TYPE_INTERVAL, TYPE_INTERVAL, IntervalSum, interval, interval_add, interval_merge, interval_average, NULL),
+    ROW("avg", TYPE_INTERVAL, TYPE_INTERVAL, IntervalSum, interval, interval_add, interval_merge,
+        interval_average, NULL),
     {0},
 };

@@ -1,5 +1,6 @@
-/* Aggregates, judged by PostgreSQL 15; each also in two parts that are written out, read back and merged. Then what PostgreSQL does
- * not have: first and last by event time, filters over many groups at once, accounting, records that are broken. */
+/* Aggregates, judged by PostgreSQL 15; each also in two parts that are written out, read back and
+ * merged. Then what PostgreSQL does not have: first and last by event time, filters over many
+ * groups at once, accounting, records that are broken. */
 #include "expr/aggregate.h"
 #include "expr/expr_test.h"
 #include <math.h>
@@ -21,7 +22,11 @@ static const AggregateExample examples[] = {
     {"count", false, "text", {SQL_NULL}, "0"},
     {"sum", false, "smallint", {"32767", "32767", SQL_NULL}, "65534"},
     {"sum", false, "integer", {"2147483647", "2147483647"}, "4294967294"},
-    {"sum", false, "bigint", {"9223372036854775807", "9223372036854775807"}, "18446744073709551614"},
+    {"sum",
+     false,
+     "bigint",
+     {"9223372036854775807", "9223372036854775807"},
+     "18446744073709551614"},
     {"sum", false, "numeric", {"1.50", "2.5", "-0.001"}, "3.999"},
     {"sum", false, "numeric", {"NaN", "1"}, "NaN"},
     {"sum", false, "numeric", {"Infinity", "-Infinity"}, "NaN"},
@@ -33,7 +38,11 @@ static const AggregateExample examples[] = {
     {"sum", false, "integer", {SQL_NULL}, "NULL"},
     {"avg", false, "smallint", {"1", "2"}, "1.5000000000000000"},
     {"avg", false, "integer", {"1", "2", "2"}, "1.6666666666666667"},
-    {"avg", false, "bigint", {"9223372036854775807", "9223372036854775807", "1"}, "6148914691236517205"},
+    {"avg",
+     false,
+     "bigint",
+     {"9223372036854775807", "9223372036854775807", "1"},
+     "6148914691236517205"},
     {"avg", false, "numeric", {"1.0", "2.00", "4"}, "2.3333333333333333"},
     {"avg", false, "real", {"0.1", "0.2"}, "0.15000000223517418"},
     {"avg", false, "double precision", {"0.1", "0.2", "0.4"}, "0.23333333333333336"},
@@ -48,7 +57,11 @@ static const AggregateExample examples[] = {
     {"min", false, "text", {"b", "a", "é", "A"}, "A"},
     {"max", false, "text", {"b", "a", "é"}, "é"},
     {"max", false, "date", {"2020-01-01", "1999-01-01"}, "2020-01-01"},
-    {"max", false, "timestamptz", {"2020-01-01T00:00:00Z", "2020-01-01T00:30:00+01"}, "2020-01-01 00:00:00+00"},
+    {"max",
+     false,
+     "timestamptz",
+     {"2020-01-01T00:00:00Z", "2020-01-01T00:30:00+01"},
+     "2020-01-01 00:00:00+00"},
     {"min", false, "interval", {"1 mon", "30 days", "29 days"}, "29 days"},
     {"max", false, "interval", {"1 mon", "30 days"}, "30 days"},
     {"min", false, "text", {SQL_NULL}, "NULL"},
@@ -56,7 +69,11 @@ static const AggregateExample examples[] = {
     {"stddev_pop", false, "integer", {"1", "2", "3", "4"}, "1.1180339887498948"},
     {"variance", false, "smallint", {"7"}, "NULL"},
     {"var_pop", false, "smallint", {"7"}, "0"},
-    {"var_samp", false, "bigint", {"9223372036854775807", "-9223372036854775808", "1"}, "85070591730234615856620279821087277057"},
+    {"var_samp",
+     false,
+     "bigint",
+     {"9223372036854775807", "-9223372036854775808", "1"},
+     "85070591730234615856620279821087277057"},
     {"stddev", false, "numeric", {"1.5", "2.25", "100000000000.125"}, "57735026917.952213"},
     {"stddev_samp", false, "numeric", {"1000000000000", "2000000000001"}, "707106781187"},
     {"var_pop", false, "numeric", {"NaN", "1"}, "NaN"},
@@ -64,7 +81,11 @@ static const AggregateExample examples[] = {
     {"stddev", false, "double precision", {"1", "2", "4"}, "1.5275252316519468"},
     {"var_samp", false, "real", {"0.1", "0.2", "0.4"}, "0.02333333402872086"},
     {"var_pop", false, "double precision", {"Infinity", "1"}, "NaN"},
-    {"var_samp", false, "double precision", {"1e200", "-1e200"}, "error: value out of range: overflow"},
+    {"var_samp",
+     false,
+     "double precision",
+     {"1e200", "-1e200"},
+     "error: value out of range: overflow"},
     {"bool_and", false, "boolean", {"t", SQL_NULL, "t"}, "true"},
     {"bool_and", false, "boolean", {"t", "f"}, "false"},
     {"bool_or", false, "boolean", {"f", SQL_NULL}, "false"},
@@ -95,12 +116,14 @@ static AggregateCall call_of(const char *name, bool distinct, Type type) {
 static const char *result_text(const AggregateCall *call, const char *block, Arena *arena) {
     Value value;
     Error error;
-    if (aggregates_result(call, block, &value, arena, &error) != OK) return arena_format(arena, "error: %s", error.text);
+    if (aggregates_result(call, block, &value, arena, &error) != OK)
+        return arena_format(arena, "error: %s", error.text);
     return test_text(value, arena);
 }
 
 /* Rows of one column, the first `split` of them into states[0], the others into states[1]. */
-static void add_rows(const AggregateCall *calls, int count, Batch *batch, int split, char *first, char *second) {
+static void add_rows(const AggregateCall *calls, int count, Batch *batch, int split, char *first,
+                     char *second) {
     char **states = arena_new_array(batch->arena, char *, batch->rows + 1);
     for (int i = 0; i < batch->rows; i++) states[i] = i < split ? first : second;
     aggregates_add(calls, count, batch, states);
@@ -141,7 +164,8 @@ static void check_example(const AggregateExample *example) {
         Argument argument = {example->type, null ? NULL : example->values[i]};
         column_set(&column, i, test_value(argument, arena), arena);
     }
-    Batch batch = {.rows = rows, .column_count = 1, .columns = &column, .arena = arena, .event_times = times};
+    Batch batch = {
+        .rows = rows, .column_count = 1, .columns = &column, .arena = arena, .event_times = times};
     AggregateCall call = call_of(example->name, example->distinct, type);
     size_t size = aggregates_layout(&call, 1);
     for (int split = 0; split <= rows; split++) {
@@ -155,8 +179,10 @@ static void check_example(const AggregateExample *example) {
             /* doubles that were added in another order */
             char *end;
             double got = strtod(text, &end), wanted = strtod(example->expected, NULL);
-            if (*end || fabs(got - wanted) > 1e-7 * fabs(wanted)) print_error("%s, split at %d\n", example->name, split);
-            if (*end || fabs(got - wanted) > 1e-7 * fabs(wanted)) assert_string_equal(text, example->expected);
+            if (*end || fabs(got - wanted) > 1e-7 * fabs(wanted))
+                print_error("%s, split at %d\n", example->name, split);
+            if (*end || fabs(got - wanted) > 1e-7 * fabs(wanted))
+                assert_string_equal(text, example->expected);
         }
         aggregates_release(&call, 1, first);
         aggregates_release(&call, 1, second);
@@ -173,15 +199,18 @@ static void aggregates_answer_as_postgresql(void **state) {
 
 static void first_and_last_go_by_event_time(void **state) {
     (void)state;
-    static const char *const types[] = {"text", "bigint", "numeric", "boolean", "double precision", "interval", "jsonb"};
+    static const char *const types[] = {
+        "text", "bigint", "numeric", "boolean", "double precision", "interval", "jsonb"};
     static const char *const values[][5] = {
-        {"b", "a", "c", "d", "e"}, {"2", "1", "3", "4", "5"},   {"2.0", "1.00", "3", "4", "5"}, {"t", "f", "t", "f", "t"},
-        {"2", "1", "3", "4", "5"}, {"2 s", "1 s", "3 s", "4 s", "5 s"}, {"2", "1", "3", "4", "5"},
+        {"b", "a", "c", "d", "e"}, {"2", "1", "3", "4", "5"}, {"2.0", "1.00", "3", "4", "5"},
+        {"t", "f", "t", "f", "t"}, {"2", "1", "3", "4", "5"}, {"2 s", "1 s", "3 s", "4 s", "5 s"},
+        {"2", "1", "3", "4", "5"},
     };
     for (int t = 0; t < 7; t++) {
         Arena *arena = arena_new();
         Type type = test_type(types[t]);
-        /* the least time is that of the rows 1 and 2, the greatest that of 3 and 4; row 5 is NULL */
+        /* the least time is that of the rows 1 and 2, the greatest that of 3 and 4; row 5 is NULL
+         */
         int64_t times[6] = {5, 1, 1, 9, 9, 100};
         Column column = column_new(type, 6, true, arena);
         Value wanted[5];
@@ -190,7 +219,8 @@ static void first_and_last_go_by_event_time(void **state) {
             column_set(&column, i, wanted[i], arena);
         }
         column_set(&column, 5, (Value){.type = type, .null = true}, arena);
-        Batch batch = {.rows = 6, .column_count = 1, .columns = &column, .arena = arena, .event_times = times};
+        Batch batch = {
+            .rows = 6, .column_count = 1, .columns = &column, .arena = arena, .event_times = times};
         for (int last = 0; last < 2; last++) {
             AggregateCall call = call_of(last ? "last_value" : "first_value", false, type);
             call.result = type;
@@ -200,7 +230,8 @@ static void first_and_last_go_by_event_time(void **state) {
                 add_rows(&call, 1, &batch, split, first, second);
                 reload(&call, size, &first);
                 aggregates_merge(&call, 1, first, second);
-                assert_string_equal(result_text(&call, first, arena), test_text(wanted[last ? 4 : 1], arena));
+                assert_string_equal(result_text(&call, first, arena),
+                                    test_text(wanted[last ? 4 : 1], arena));
                 aggregates_release(&call, 1, first);
                 aggregates_release(&call, 1, second);
                 free(first);
@@ -215,7 +246,8 @@ static void calls_share_a_block_and_filters_are_each_their_own(void **state) {
     (void)state;
     Arena *arena = arena_new();
     enum { ROWS = 1000, GROUPS = 7 };
-    Column columns[2] = {column_new(type_of(TYPE_INT4), ROWS, true, arena), column_new(type_of(TYPE_BOOL), ROWS, true, arena)};
+    Column columns[2] = {column_new(type_of(TYPE_INT4), ROWS, true, arena),
+                         column_new(type_of(TYPE_BOOL), ROWS, true, arena)};
     for (int i = 0; i < ROWS; i++) {
         column_ints(&columns[0])[i] = i % 10;
         column_bools(&columns[1])[i] = i % 2 == 0;
@@ -223,8 +255,14 @@ static void calls_share_a_block_and_filters_are_each_their_own(void **state) {
     }
     Batch batch = {.rows = ROWS, .column_count = 2, .columns = columns, .arena = arena};
     AggregateCall calls[4] = {
-        {.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN), .arg = -1, .filter = -1, .result = type_of(TYPE_INT8)},
-        {.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN), .arg = -1, .filter = 1, .result = type_of(TYPE_INT8)},
+        {.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN),
+         .arg = -1,
+         .filter = -1,
+         .result = type_of(TYPE_INT8)},
+        {.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN),
+         .arg = -1,
+         .filter = 1,
+         .result = type_of(TYPE_INT8)},
         call_of("sum", false, type_of(TYPE_INT4)),
         call_of("sum", true, type_of(TYPE_INT4)),
     };

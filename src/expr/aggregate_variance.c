@@ -1,6 +1,7 @@
-/* stddev and variance. Integers and numerics keep the exact sums of values and squares and divide once at the end, digit for digit
- * as PostgreSQL; floats keep count, sum and the sum of squared differences after Youngs and Cramer ("Some Results Relevant to
- * Choice of Sum and Sum-of-Product Algorithms", Technometrics 13, 1971), which loses no digits to cancellation. */
+/* stddev and variance. Integers and numerics keep the exact sums of values and squares and divide
+ * once at the end, digit for digit as PostgreSQL; floats keep count, sum and the sum of squared
+ * differences after Youngs and Cramer ("Some Results Relevant to Choice of Sum and Sum-of-Product
+ * Algorithms", Technometrics 13, 1971), which loses no digits to cancellation. */
 #include "data/numeric.h"
 #include "expr/aggregate_internal.h"
 #include <math.h>
@@ -13,7 +14,8 @@ typedef unsigned __int128 uint128;
 /* ---- exact: from count, sum and sum of squares ---- */
 
 /* (n * squares - sum^2) / (n * (n - 1) or n * n), its root with as many digits behind the point. */
-static Status exact_result(int64_t n, Str sum, Str squares, bool sample, bool root, Str *out, Arena *arena, Error *error) {
+static Status exact_result(int64_t n, Str sum, Str squares, bool sample, bool root, Str *out,
+                           Arena *arena, Error *error) {
     Str count = numeric_from_int64(n, arena), above, below;
     Status status = numeric_multiply(sum, sum, &sum, arena, error);
     if (status == OK) status = numeric_multiply(count, squares, &squares, arena, error);
@@ -23,10 +25,12 @@ static Status exact_result(int64_t n, Str sum, Str squares, bool sample, bool ro
         *out = numeric_from_int64(0, arena);
         return OK;
     }
-    status = numeric_multiply(count, numeric_from_int64(sample ? n - 1 : n, arena), &below, arena, error);
+    status = numeric_multiply(count, numeric_from_int64(sample ? n - 1 : n, arena), &below, arena,
+                              error);
     if (status == OK) status = numeric_divide(above, below, out, arena, error);
     if (status != OK || !root) return status;
-    /* numeric_sqrt chooses its own scale, never under the argument's: spare digits keep the last rounding right */
+    /* numeric_sqrt chooses its own scale, never under the argument's: spare digits keep the last
+     * rounding right */
     int scale = numeric_scale(*out);
     Str wide;
     status = numeric_round(*out, scale + 24, &wide, arena, error);
@@ -35,7 +39,8 @@ static Status exact_result(int64_t n, Str sum, Str squares, bool sample, bool ro
     return status;
 }
 
-/* ---- integers: squares have up to 126 bits, so their sum is kept in two parts of 64 bits each ---- */
+/* ---- integers: squares have up to 126 bits, so their sum is kept in two parts of 64 bits each
+ * ---- */
 
 typedef struct IntSquares {
     int128 sum;
@@ -63,17 +68,21 @@ static void int_merge(char *into, const char *from, Type arg) {
     to->count += other->count;
 }
 
-static Status int_result(const char *state, Type result, Value *out, Arena *arena, Error *error, bool sample, bool root) {
+static Status int_result(const char *state, Type result, Value *out, Arena *arena, Error *error,
+                         bool sample, bool root) {
     FROM(IntSquares, s, state);
     if (s->count <= (sample ? 1 : 0)) return null_result(result, out);
     Str high, squares;
     Str two_to_64 = numeric_from_int128((int128)1 << 64, 0, arena);
-    Status status = numeric_multiply(numeric_from_int128((int128)s->high, 0, arena), two_to_64, &high, arena, error);
+    Status status = numeric_multiply(numeric_from_int128((int128)s->high, 0, arena), two_to_64,
+                                     &high, arena, error);
     if (status == OK)
-        status = numeric_add(high, numeric_from_int128((int128)s->low, 0, arena), &squares, arena, error);
+        status = numeric_add(high, numeric_from_int128((int128)s->low, 0, arena), &squares, arena,
+                             error);
     if (status != OK) return status;
     *out = (Value){.type = result};
-    return exact_result(s->count, numeric_from_int128(s->sum, 0, arena), squares, sample, root, &out->str, arena, error);
+    return exact_result(s->count, numeric_from_int128(s->sum, 0, arena), squares, sample, root,
+                        &out->str, arena, error);
 }
 
 static void int_encode(const char *state, Type arg, Buffer *out) {
@@ -100,15 +109,16 @@ typedef struct NumericSquares {
     NumericSum sum, squares;
 } NumericSquares;
 
-static void numeric_add_rows(const Column *arg, const int64_t *times, const int32_t *rows, int count,
-                             char *const *states, size_t offset) {
+static void numeric_add_rows(const Column *arg, const int64_t *times, const int32_t *rows,
+                             int count, char *const *states, size_t offset) {
     (void)times;
     Arena *scratch = arena_new();
     for (int i = 0; i < count; i++) {
         if (!column_ok(arg, rows[i])) continue;
         TO(NumericSquares, s, states[i] + offset);
         Str x = arg->strs[rows[i]], square;
-        /* a square beyond numeric's range counts as infinite: the result is then NaN, as for infinite values */
+        /* a square beyond numeric's range counts as infinite: the result is then NaN, as for
+         * infinite values */
         if (numeric_multiply(x, x, &square, scratch, NULL) != OK) s->squares.plus_infinities++;
         else numeric_sum_add(&s->squares, square);
         numeric_sum_add(&s->sum, x);
@@ -125,15 +135,17 @@ static void numeric_merge(char *into, const char *from, Type arg) {
     numeric_sum_merge(&to->squares, &other->squares);
 }
 
-static Status numeric_result(const char *state, Type result, Value *out, Arena *arena, Error *error, bool sample,
-                             bool root) {
+static Status numeric_result(const char *state, Type result, Value *out, Arena *arena, Error *error,
+                             bool sample, bool root) {
     FROM(NumericSquares, s, state);
     if (s->sum.count <= (sample ? 1 : 0)) return null_result(result, out);
     *out = (Value){.type = result};
-    if (s->sum.nans || s->sum.plus_infinities || s->sum.minus_infinities || s->squares.plus_infinities)
+    if (s->sum.nans || s->sum.plus_infinities || s->sum.minus_infinities ||
+        s->squares.plus_infinities)
         return numeric_parse(STR("NaN"), &out->str, arena, error);
-    return exact_result(s->sum.count, numeric_sum_total(&s->sum, arena), numeric_sum_total(&s->squares, arena), sample,
-                        root, &out->str, arena, error);
+    return exact_result(s->sum.count, numeric_sum_total(&s->sum, arena),
+                        numeric_sum_total(&s->squares, arena), sample, root, &out->str, arena,
+                        error);
 }
 
 static void numeric_encode(const char *state, Type arg, Buffer *out) {
@@ -198,12 +210,14 @@ static void float_merge(char *into, const char *from, Type arg) {
     double n = to->n + other->n;
     double sum = to->sum + other->sum;
     double difference = to->sum / to->n - other->sum / other->n;
-    double differences = to->differences + other->differences + to->n * other->n * difference * difference / n;
+    double differences =
+        to->differences + other->differences + to->n * other->n * difference * difference / n;
     bool overflow = isinf(differences) || (isinf(sum) && !isinf(to->sum) && !isinf(other->sum));
     *to = (FloatSquares){n, sum, differences, to->overflow || other->overflow || overflow};
 }
 
-static Status float_result(const char *state, Type result, Value *out, Arena *arena, Error *error, bool sample, bool root) {
+static Status float_result(const char *state, Type result, Value *out, Arena *arena, Error *error,
+                           bool sample, bool root) {
     (void)arena;
     FROM(FloatSquares, s, state);
     if (s->n <= (sample ? 1 : 0)) return null_result(result, out);
@@ -233,38 +247,51 @@ static void float_decode(char *state, Type arg, Reader *in) {
 
 /* ---- the table: four results over each of the three states ---- */
 
-#define RESULT(prefix, name, sample, root)                                                                             \
-    static Status prefix##_##name(const char *state, Type arg, Type result, Value *out, Arena *arena, Error *error) {  \
-        (void)arg;                                                                                                     \
-        return prefix##_result(state, result, out, arena, error, sample, root);                                        \
+#define RESULT(prefix, name, sample, root)                                                         \
+    static Status prefix##_##name(const char *state, Type arg, Type result, Value *out,            \
+                                  Arena *arena, Error *error) {                                    \
+        (void)arg;                                                                                 \
+        return prefix##_result(state, result, out, arena, error, sample, root);                    \
     }
-#define RESULTS(prefix)                                                                                                \
-    RESULT(prefix, var_pop, false, false)                                                                              \
-    RESULT(prefix, var_samp, true, false)                                                                              \
-    RESULT(prefix, stddev_pop, false, true)                                                                            \
+#define RESULTS(prefix)                                                                            \
+    RESULT(prefix, var_pop, false, false)                                                          \
+    RESULT(prefix, var_samp, true, false)                                                          \
+    RESULT(prefix, stddev_pop, false, true)                                                        \
     RESULT(prefix, stddev_samp, true, true)
 RESULTS(int)
 RESULTS(numeric)
 RESULTS(float)
 
-#define ROW(aggregate, function, type, result_type, State, prefix, adder, text)                                        \
-    {.name = aggregate, .result = result_type, .arg = type, .arg_count = 1, .size = STATE_SIZE(State), .add = adder,   \
-     .merge = prefix##_merge, .result_of = prefix##_##function, .encode = prefix##_encode, .decode = prefix##_decode,  \
-     .help = text}
-#define ROWS(aggregate, function, text)                                                                                \
-    ROW(aggregate, function, TYPE_INT2, TYPE_NUMERIC, IntSquares, int, int_add, text),                                 \
-        ROW(aggregate, function, TYPE_INT4, TYPE_NUMERIC, IntSquares, int, int_add, NULL),                             \
-        ROW(aggregate, function, TYPE_INT8, TYPE_NUMERIC, IntSquares, int, int_add, NULL),                             \
-        {.name = aggregate, .result = TYPE_NUMERIC, .arg = TYPE_NUMERIC, .arg_count = 1,                               \
-         .size = STATE_SIZE(NumericSquares), .add = numeric_add_rows, .merge = numeric_merge,                          \
-         .result_of = numeric_##function, .encode = numeric_encode, .decode = numeric_decode,                          \
-         .release = numeric_release, .bytes = numeric_bytes},                                                          \
-        ROW(aggregate, function, TYPE_FLOAT4, TYPE_FLOAT8, FloatSquares, float, float_add, NULL),                      \
+#define ROW(aggregate, function, type, result_type, State, prefix, adder, text)                    \
+    {                                                                                              \
+        .name = aggregate, .result = result_type, .arg = type, .arg_count = 1,                     \
+        .size = STATE_SIZE(State), .add = adder, .merge = prefix##_merge,                          \
+        .result_of = prefix##_##function, .encode = prefix##_encode, .decode = prefix##_decode,    \
+        .help = text                                                                               \
+    }
+#define ROWS(aggregate, function, text)                                                            \
+    ROW(aggregate, function, TYPE_INT2, TYPE_NUMERIC, IntSquares, int, int_add, text),             \
+        ROW(aggregate, function, TYPE_INT4, TYPE_NUMERIC, IntSquares, int, int_add, NULL),         \
+        ROW(aggregate, function, TYPE_INT8, TYPE_NUMERIC, IntSquares, int, int_add, NULL),         \
+        {.name = aggregate,                                                                        \
+         .result = TYPE_NUMERIC,                                                                   \
+         .arg = TYPE_NUMERIC,                                                                      \
+         .arg_count = 1,                                                                           \
+         .size = STATE_SIZE(NumericSquares),                                                       \
+         .add = numeric_add_rows,                                                                  \
+         .merge = numeric_merge,                                                                   \
+         .result_of = numeric_##function,                                                          \
+         .encode = numeric_encode,                                                                 \
+         .decode = numeric_decode,                                                                 \
+         .release = numeric_release,                                                               \
+         .bytes = numeric_bytes},                                                                  \
+        ROW(aggregate, function, TYPE_FLOAT4, TYPE_FLOAT8, FloatSquares, float, float_add, NULL),  \
         ROW(aggregate, function, TYPE_FLOAT8, TYPE_FLOAT8, FloatSquares, float, float_add, NULL)
 
 const Aggregate variance_aggregates[] = {
     ROWS("stddev", stddev_samp, "the same as stddev_samp"),
-    ROWS("stddev_samp", stddev_samp, "standard deviation of a sample; NULL for fewer than two values"),
+    ROWS("stddev_samp", stddev_samp,
+         "standard deviation of a sample; NULL for fewer than two values"),
     ROWS("stddev_pop", stddev_pop, "standard deviation of a whole population"),
     ROWS("variance", var_samp, "the same as var_samp"),
     ROWS("var_samp", var_samp, "variance of a sample; NULL for fewer than two values"),

@@ -1,7 +1,8 @@
-/* Casts, with PostgreSQL's contexts: implicit ones the binder may add anywhere, assignment ones at an INSERT, all others where the
- * user writes them. A cast to varchar(n) cuts, an assignment to it refuses; that is why such pairs have a second row, named
- * "assign". Text becomes any type through value_parse and any type text through value_text, so that a cast and an input field
- * mean the same. */
+/* Casts, with PostgreSQL's contexts: implicit ones the binder may add anywhere, assignment ones at
+ * an INSERT, all others where the user writes them. A cast to varchar(n) cuts, an assignment to it
+ * refuses; that is why such pairs have a second row, named "assign". Text becomes any type through
+ * value_parse and any type text through value_text, so that a cast and an input field mean the
+ * same. */
 #include "data/jsonb.h"
 #include "data/numeric.h"
 #include "data/time.h"
@@ -22,16 +23,20 @@ KERNEL_1(int_to_float4, int64_t, ints, double, column_floats, (double)(float)x, 
 KERNEL_1(int_to_bool, int64_t, ints, uint8_t, column_bools, x != 0, false, "")
 KERNEL_1(bool_to_int, uint8_t, bools, int64_t, column_ints, x, false, "")
 
-static inline bool outside(double x, double least, double beyond) { return !(rint(x) >= least && rint(x) < beyond); }
-#define FLOAT_TO_INT(name, beyond, message)                                                                            \
-    KERNEL_1(name, double, floats, int64_t, column_ints, outside(x, -(beyond), beyond) ? 0 : (int64_t)rint(x),         \
+static inline bool outside(double x, double least, double beyond) {
+    return !(rint(x) >= least && rint(x) < beyond);
+}
+#define FLOAT_TO_INT(name, beyond, message)                                                        \
+    KERNEL_1(name, double, floats, int64_t, column_ints,                                           \
+             outside(x, -(beyond), beyond) ? 0 : (int64_t)rint(x),                                 \
              (r = r, outside(x, -(beyond), beyond)), message)
 FLOAT_TO_INT(float_to_int2, 0x1p15, OUT_OF_RANGE_2)
 FLOAT_TO_INT(float_to_int4, 0x1p31, OUT_OF_RANGE_4)
 FLOAT_TO_INT(float_to_int8, 0x1p63, OUT_OF_RANGE_8)
 
 KERNEL_1(float8_to_float4, double, floats, double, column_floats, (double)(float)x,
-         ((isinf(r) && !isinf(x)) | (r == 0 && x != 0)), isinf(r) ? FLOAT_OVERFLOW : FLOAT_UNDERFLOW)
+         ((isinf(r) && !isinf(x)) | (r == 0 && x != 0)),
+         isinf(r) ? FLOAT_OVERFLOW : FLOAT_UNDERFLOW)
 
 static Status with_modifier(const Call *call, Status status, Str *value, Error *error) {
     if (status != OK || call->result.modifier == -1) return status;
@@ -39,11 +44,16 @@ static Status with_modifier(const Call *call, Status status, Str *value, Error *
 }
 
 KERNEL_STATUS(int_to_numeric, Str, column_strs,
-              (to[i] = numeric_from_int64(args[0]->ints[i], call->arena), with_modifier(call, OK, &to[i], &error)))
+              (to[i] = numeric_from_int64(args[0]->ints[i], call->arena),
+               with_modifier(call, OK, &to[i], &error)))
 KERNEL_STATUS(float8_to_numeric, Str, column_strs,
-              with_modifier(call, numeric_from_double(args[0]->floats[i], &to[i], call->arena, &error), &to[i], &error))
+              with_modifier(call,
+                            numeric_from_double(args[0]->floats[i], &to[i], call->arena, &error),
+                            &to[i], &error))
 KERNEL_STATUS(float4_to_numeric, Str, column_strs,
-              with_modifier(call, numeric_from_float4(args[0]->floats[i], &to[i], call->arena, &error), &to[i], &error))
+              with_modifier(call,
+                            numeric_from_float4(args[0]->floats[i], &to[i], call->arena, &error),
+                            &to[i], &error))
 KERNEL_STATUS(numeric_to_numeric, Str, column_strs,
               (to[i] = args[0]->strs[i], with_modifier(call, OK, &to[i], &error)))
 
@@ -54,7 +64,8 @@ static Status numeric_to_int(Str x, TypeKind kind, int64_t *out, Error *error) {
     const char *name = kind == TYPE_INT2 ? "smallint" : kind == TYPE_INT4 ? "integer" : "bigint";
     if (numeric_is_nan(x)) return reject(error, "cannot convert NaN to %s", name);
     if (is_infinite(x)) return reject(error, "cannot convert infinity to %s", name);
-    if (numeric_to_int64(x, out, NULL) == OK && (kind == TYPE_INT8 || (kind == TYPE_INT4 ? fits_int4(*out) : fits_int2(*out))))
+    if (numeric_to_int64(x, out, NULL) == OK &&
+        (kind == TYPE_INT8 || (kind == TYPE_INT4 ? fits_int4(*out) : fits_int2(*out))))
         return OK;
     return reject(error, "%s out of range", name);
 }
@@ -79,7 +90,8 @@ KERNEL_STATUS(numeric_to_floats, double, column_floats,
 
 /* ---- text ---- */
 
-/* Any value as its output function prints it; all rows' texts lie behind one another in one piece of the arena. */
+/* Any value as its output function prints it; all rows' texts lie behind one another in one piece
+ * of the arena. */
 static void to_text(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer text = {0};
     size_t *ends = arena_alloc(call->arena, sizeof *ends * (size_t)(rows + 1));
@@ -118,7 +130,8 @@ static bool quick_int(Str text, int64_t *out) {
 static Status parse_into(Call *call, Type type, Str text, Column *out, int row, Error *error) {
     int64_t whole;
     if (type_is_integer(type.kind) && quick_int(text, &whole) &&
-        (type.kind == TYPE_INT8 || (type.kind == TYPE_INT4 ? fits_int4(whole) : fits_int2(whole)))) {
+        (type.kind == TYPE_INT8 ||
+         (type.kind == TYPE_INT4 ? fits_int4(whole) : fits_int2(whole)))) {
         column_ints(out)[row] = whole;
         return OK;
     }
@@ -164,14 +177,15 @@ static void fit(Call *call, int rows, Column *out, bool cut) {
     }
 }
 
-#define VARCHAR_KERNELS(name, kernel)                                                                                  \
-    static void name##_varchar(Call *call, int rows, const Column *const *args, Column *out) {                         \
-        kernel(call, rows, args, out);                                                                                 \
-        fit(call, rows, out, true);                                                                                    \
-    }                                                                                                                  \
-    static void name##_varchar_assign(Call *call, int rows, const Column *const *args, Column *out) {                  \
-        kernel(call, rows, args, out);                                                                                 \
-        fit(call, rows, out, false);                                                                                   \
+#define VARCHAR_KERNELS(name, kernel)                                                              \
+    static void name##_varchar(Call *call, int rows, const Column *const *args, Column *out) {     \
+        kernel(call, rows, args, out);                                                             \
+        fit(call, rows, out, true);                                                                \
+    }                                                                                              \
+    static void name##_varchar_assign(Call *call, int rows, const Column *const *args,             \
+                                      Column *out) {                                               \
+        kernel(call, rows, args, out);                                                             \
+        fit(call, rows, out, false);                                                               \
     }
 VARCHAR_KERNELS(text, same)
 VARCHAR_KERNELS(bool, bool_to_text)
@@ -182,12 +196,14 @@ VARCHAR_KERNELS(any, to_text)
 static inline bool endless(int64_t x) { return x == INT64_MAX || x == INT64_MIN; }
 static inline int64_t floor_days(int64_t us) { return us / US_PER_DAY - (us % US_PER_DAY < 0); }
 static inline bool beyond_timestamps(int64_t days) {
-    return !endless(days) && (days < FIRST_TIMESTAMP_US / US_PER_DAY || days > LAST_TIMESTAMP_US / US_PER_DAY);
+    return !endless(days) &&
+           (days < FIRST_TIMESTAMP_US / US_PER_DAY || days > LAST_TIMESTAMP_US / US_PER_DAY);
 }
-KERNEL_1(timestamp_to_date, int64_t, ints, int64_t, column_ints, endless(x) ? x : floor_days(x), false, "")
+KERNEL_1(timestamp_to_date, int64_t, ints, int64_t, column_ints, endless(x) ? x : floor_days(x),
+         false, "")
 KERNEL_1(date_to_timestamp, int64_t, ints, int64_t, column_ints,
-         endless(x) ? x : (int64_t)((uint64_t)x * (uint64_t)US_PER_DAY), (r = r, beyond_timestamps(x)),
-         "date out of range for timestamp")
+         endless(x) ? x : (int64_t)((uint64_t)x *(uint64_t)US_PER_DAY),
+         (r = r, beyond_timestamps(x)), "date out of range for timestamp")
 
 /* ---- jsonb ---- */
 
@@ -234,7 +250,8 @@ static void jsonb_to_number(Call *call, int rows, const Column *const *args, Col
         if (!column_ok(out, i)) continue;
         Str json = jsonb_trim(args[0]->strs[i]);
         if (jsonb_kind(json) != JSONB_NUMBER) {
-            column_fail(call, out, i, "cannot cast jsonb %s to type %s", kind_name(json), target_name(kind));
+            column_fail(call, out, i, "cannot cast jsonb %s to type %s", kind_name(json),
+                        target_name(kind));
             continue;
         }
         Str number;
@@ -257,10 +274,12 @@ static void jsonb_to_number(Call *call, int rows, const Column *const *args, Col
 #define EXPLICIT (FUNCTION_STRICT | FUNCTION_CAST)
 #define ASSIGN (EXPLICIT | FUNCTION_ASSIGNMENT)
 #define IMPLICIT (ASSIGN | FUNCTION_IMPLICIT)
-#define CAST(from, to, flags, kernel) {"cast", TYPE_##to, 1, {TYPE_##from}, flags, kernel, NULL, NULL}
-#define ASSIGNED(from, to, flags, kernel) {"assign", TYPE_##to, 1, {TYPE_##from}, flags, kernel, NULL, NULL}
-#define TO_TEXT(from)                                                                                                  \
-    CAST(from, TEXT, ASSIGN, to_text), CAST(from, VARCHAR, ASSIGN, any_varchar),                                       \
+#define CAST(from, to, flags, kernel)                                                              \
+    { "cast", TYPE_##to, 1, {TYPE_##from}, flags, kernel, NULL, NULL }
+#define ASSIGNED(from, to, flags, kernel)                                                          \
+    { "assign", TYPE_##to, 1, {TYPE_##from}, flags, kernel, NULL, NULL }
+#define TO_TEXT(from)                                                                              \
+    CAST(from, TEXT, ASSIGN, to_text), CAST(from, VARCHAR, ASSIGN, any_varchar),                   \
         ASSIGNED(from, VARCHAR, ASSIGN, any_varchar_assign)
 #define FROM_TEXT(to) CAST(TEXT, to, EXPLICIT, from_text), CAST(VARCHAR, to, EXPLICIT, from_text)
 

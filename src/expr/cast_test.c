@@ -1,4 +1,5 @@
-/* Casts, judged by PostgreSQL 15, and their contexts: which may be used implicitly, which only at an INSERT, which by the user. */
+/* Casts, judged by PostgreSQL 15, and their contexts: which may be used implicitly, which only at
+ * an INSERT, which by the user. */
 #include "expr/expr_test.h"
 
 typedef struct CastExample {
@@ -10,11 +11,17 @@ typedef struct CastExample {
 
 static const CastExample casts[] = {
     {{"text", " 42 "}, "integer", -1, "42"},
-    {{"text", "2147483648"}, "integer", -1, "error: value \"2147483648\" is out of range for type integer"},
+    {{"text", "2147483648"},
+     "integer",
+     -1,
+     "error: value \"2147483648\" is out of range for type integer"},
     {{"text", "12x"}, "integer", -1, "error: invalid input syntax for type integer: \"12x\""},
     {{"text", "1.5"}, "smallint", -1, "error: invalid input syntax for type smallint: \"1.5\""},
     {{"text", "NaN"}, "double precision", -1, "NaN"},
-    {{"text", "1e400"}, "double precision", -1, "error: \"1e400\" is out of range for type double precision"},
+    {{"text", "1e400"},
+     "double precision",
+     -1,
+     "error: \"1e400\" is out of range for type double precision"},
     {{"text", "0.1"}, "real", -1, "0.1"},
     {{"text", "yes"}, "boolean", -1, "true"},
     {{"text", "maybe"}, "boolean", -1, "error: invalid input syntax for type boolean: \"maybe\""},
@@ -23,9 +30,15 @@ static const CastExample casts[] = {
     {{"text", "{\"b\":1,\"a\":[1, 2]}"}, "jsonb", -1, "{\"a\": [1, 2], \"b\": 1}"},
     {{"text", "{"}, "jsonb", -1, "error: invalid input syntax for type json"},
     {{"text", "2020-01-01T10:11:12.1234567Z"}, "timestamptz", -1, "2020-01-01 10:11:12.123457+00"},
-    {{"text", "2020-02-30"}, "date", -1, "error: date/time field value out of range: \"2020-02-30\""},
+    {{"text", "2020-02-30"},
+     "date",
+     -1,
+     "error: date/time field value out of range: \"2020-02-30\""},
     {{"text", "1 day 02:00"}, "interval", -1, "1 day 02:00:00"},
-    {{"text", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"}, "uuid", -1, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+    {{"text", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"},
+     "uuid",
+     -1,
+     "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
     {{"text", "\\xDEADbeef"}, "bytea", -1, "\\xdeadbeef"},
     {{"text", "héllo"}, "varchar", 2, "hé"},
     {{"integer", "123456"}, "varchar", 3, "123"},
@@ -56,7 +69,15 @@ static const CastExample casts[] = {
     {{"numeric", "32767.5"}, "smallint", -1, "error: smallint out of range"},
     {{"numeric", "NaN"}, "integer", -1, "error: cannot convert NaN to integer"},
     {{"numeric", "Infinity"}, "bigint", -1, "error: cannot convert infinity to bigint"},
-    {{"numeric", "1e400"}, "double precision", -1, "error: \"10000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000\" is out of range for type double precision"},
+    {{"numeric", "1e400"},
+     "double precision",
+     -1,
+     "error: "
+     "\"1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+     "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+     "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+     "000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+     "0000000000000000000000000000000\" is out of range for type double precision"},
     {{"numeric", "12.345"}, "numeric", 4 << 16 | 2, "12.35"},
     {{"numeric", "99.995"}, "numeric", 4 << 16 | 2, "error: numeric field overflow"},
     {{"numeric", "1.50"}, "text", -1, "1.50"},
@@ -66,12 +87,18 @@ static const CastExample casts[] = {
     {{"timestamp", "1969-12-31 23:59:59.5"}, "date", -1, "1969-12-31"},
     {{"timestamptz", "2020-01-01T01:00:00+02"}, "date", -1, "2019-12-31"},
     {{"timestamptz", "2020-01-01T01:00:00.5+02"}, "text", -1, "2019-12-31 23:00:00.5+00"},
-    {{"interval", "1 year 2 mons 3 days 04:05:06.7"}, "text", -1, "1 year 2 mons 3 days 04:05:06.7"},
+    {{"interval", "1 year 2 mons 3 days 04:05:06.7"},
+     "text",
+     -1,
+     "1 year 2 mons 3 days 04:05:06.7"},
     {{"jsonb", "1.5"}, "integer", -1, "2"},
     {{"jsonb", "1e-6"}, "numeric", -1, "0.000001"},
     {{"jsonb", "\"1\""}, "integer", -1, "error: cannot cast jsonb string to type integer"},
     {{"jsonb", "null"}, "bigint", -1, "error: cannot cast jsonb null to type bigint"},
-    {{"jsonb", "[1]"}, "double precision", -1, "error: cannot cast jsonb array to type double precision"},
+    {{"jsonb", "[1]"},
+     "double precision",
+     -1,
+     "error: cannot cast jsonb array to type double precision"},
     {{"jsonb", "true"}, "boolean", -1, "true"},
     {{"jsonb", "1"}, "boolean", -1, "error: cannot cast jsonb numeric to type boolean"},
     {{"jsonb", "{\"b\": 1, \"a\":2}"}, "text", -1, "{\"a\": 2, \"b\": 1}"},
@@ -134,7 +161,9 @@ static void an_insert_refuses_what_a_cast_cuts(void **state) {
         {{"text", "abcdef"}, "abc", "error: value too long for type character varying(3)"},
         {{"text", "abc   "}, "abc", "abc"},
         {{"text", "h\xc3\xa9l"}, "h\xc3\xa9l", "h\xc3\xa9l"},
-        {{"character varying", "abcdef"}, "abc", "error: value too long for type character varying(3)"},
+        {{"character varying", "abcdef"},
+         "abc",
+         "error: value too long for type character varying(3)"},
         {{"integer", "12345"}, "123", "error: value too long for type character varying(3)"},
         {{"boolean", "t"}, "tru", "error: value too long for type character varying(3)"},
     };

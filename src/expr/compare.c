@@ -1,28 +1,29 @@
-/* Comparisons: = <> < <= > >= for every type that has an order, IS [NOT] DISTINCT FROM, IS TRUE and kin, greatest, least, nullif.
- * NaN is equal to itself and greater than all other numbers, text is compared bytewise, as PostgreSQL does with collation C.
- * Two arguments of different types have been cast to one before they come here (or are integers, which lie in memory alike). */
+/* Comparisons: = <> < <= > >= for every type that has an order, IS [NOT] DISTINCT FROM, IS TRUE and
+ * kin, greatest, least, nullif. NaN is equal to itself and greater than all other numbers, text is
+ * compared bytewise, as PostgreSQL does with collation C. Two arguments of different types have
+ * been cast to one before they come here (or are integers, which lie in memory alike). */
 #include "data/jsonb.h"
 #include "data/numeric.h"
 #include "data/time.h"
 #include "expr/kernel.h"
 #include <math.h>
 
-#define COMPARE_KERNEL(name, type, field, value)                                                                       \
+#define COMPARE_KERNEL(name, type, field, value)                                                   \
     KERNEL_2(name, type, field, uint8_t, column_bools, (uint8_t)(value), false, "")
-#define SIX_KERNELS(suffix, type, field, equal, less, greater)                                                         \
-    COMPARE_KERNEL(equal_##suffix, type, field, equal)                                                                 \
-    COMPARE_KERNEL(unequal_##suffix, type, field, !(equal))                                                            \
-    COMPARE_KERNEL(less_##suffix, type, field, less)                                                                   \
-    COMPARE_KERNEL(less_equal_##suffix, type, field, !(greater))                                                       \
-    COMPARE_KERNEL(greater_##suffix, type, field, greater)                                                             \
+#define SIX_KERNELS(suffix, type, field, equal, less, greater)                                     \
+    COMPARE_KERNEL(equal_##suffix, type, field, equal)                                             \
+    COMPARE_KERNEL(unequal_##suffix, type, field, !(equal))                                        \
+    COMPARE_KERNEL(less_##suffix, type, field, less)                                               \
+    COMPARE_KERNEL(less_equal_##suffix, type, field, !(greater))                                   \
+    COMPARE_KERNEL(greater_##suffix, type, field, greater)                                         \
     COMPARE_KERNEL(greater_equal_##suffix, type, field, !(less))
-#define SIX_BY_ORDER(suffix, type, field, order)                                                                       \
+#define SIX_BY_ORDER(suffix, type, field, order)                                                   \
     SIX_KERNELS(suffix, type, field, ((order) == 0), ((order) < 0), ((order) > 0))
 
 SIX_KERNELS(bool, uint8_t, bools, (x == y), (x < y), (x > y))
 SIX_KERNELS(int, int64_t, ints, (x == y), (x < y), (x > y))
-SIX_KERNELS(float, double, floats, ((x == y) | ((x != x) & (y != y))), ((x < y) | ((y != y) & (x == x))),
-            ((x > y) | ((x != x) & (y == y))))
+SIX_KERNELS(float, double, floats, ((x == y) | ((x != x) & (y != y))),
+            ((x < y) | ((y != y) & (x == x))), ((x > y) | ((x != x) & (y == y))))
 SIX_KERNELS(bytes, Str, strs, str_equal(x, y), (str_compare(x, y) < 0), (str_compare(x, y) > 0))
 SIX_BY_ORDER(numeric, Str, strs, numeric_compare(x, y))
 SIX_BY_ORDER(jsonb, Str, strs, jsonb_compare(x, y))
@@ -46,12 +47,14 @@ static Kernel equal_kernel(TypeKind kind) {
 static Column equality(Call *call, int rows, const Column *const *args) {
     Column equal = column_new(type_of(TYPE_BOOL), rows, true, call->arena);
     for (int i = 0; i < rows; i++)
-        column_states(&equal)[i] = column_ok(args[0], i) && column_ok(args[1], i) ? VALUE_OK : VALUE_NULL;
+        column_states(&equal)[i] =
+            column_ok(args[0], i) && column_ok(args[1], i) ? VALUE_OK : VALUE_NULL;
     equal_kernel(args[0]->type.kind)(call, rows, args, &equal);
     return equal;
 }
 
-static void distinct(Call *call, int rows, const Column *const *args, Column *out, bool when_distinct) {
+static void distinct(Call *call, int rows, const Column *const *args, Column *out,
+                     bool when_distinct) {
     Column equal = equality(call, rows, args);
     uint8_t *to = column_bools(out);
     for (int i = 0; i < rows; i++) {
@@ -83,7 +86,8 @@ static void copy_row(Column *out, const Column *from, int row) {
 static void null_if(Call *call, int rows, const Column *const *args, Column *out) {
     Column equal = equality(call, rows, args);
     for (int i = 0; i < rows; i++) {
-        if (!column_ok(args[0], i) || (column_ok(&equal, i) && equal.bools[i])) column_null(call, out, i);
+        if (!column_ok(args[0], i) || (column_ok(&equal, i) && equal.bools[i]))
+            column_null(call, out, i);
         else copy_row(out, args[0], i);
     }
 }
@@ -94,7 +98,9 @@ static void extreme(Call *call, int rows, const Column *const *args, Column *out
         int best = -1;
         for (int a = 0; a < call->arg_count; a++) {
             if (!column_ok(args[a], i)) continue;
-            if (best < 0 || value_compare(column_value(args[a], i), column_value(args[best], i)) * sign > 0) best = a;
+            if (best < 0 ||
+                value_compare(column_value(args[a], i), column_value(args[best], i)) * sign > 0)
+                best = a;
         }
         if (best < 0) column_null(call, out, i);
         else copy_row(out, args[best], i);
@@ -105,21 +111,23 @@ static void greatest(Call *call, int rows, const Column *const *args, Column *ou
     extreme(call, rows, args, out, 1);
 }
 
-static void least(Call *call, int rows, const Column *const *args, Column *out) { extreme(call, rows, args, out, -1); }
+static void least(Call *call, int rows, const Column *const *args, Column *out) {
+    extreme(call, rows, args, out, -1);
+}
 
 /* ---- tests of booleans ---- */
 
-#define BOOLEAN_TEST(name, value)                                                                                      \
-    static void name(Call *call, int rows, const Column *const *args, Column *out) {                                   \
-        (void)call;                                                                                                    \
-        uint8_t *to = column_bools(out);                                                                               \
-        for (int i = 0; i < rows; i++) {                                                                               \
-            bool known = column_ok(args[0], i), x = args[0]->bools[i] != 0;                                            \
-            (void)known, (void)x;                                                                                      \
-            to[i] = value;                                                                                             \
-        }                                                                                                              \
+#define BOOLEAN_TEST(name, value)                                                                  \
+    static void name(Call *call, int rows, const Column *const *args, Column *out) {               \
+        (void)call;                                                                                \
+        uint8_t *to = column_bools(out);                                                           \
+        for (int i = 0; i < rows; i++) {                                                           \
+            bool known = column_ok(args[0], i), x = args[0]->bools[i] != 0;                        \
+            (void)known, (void)x;                                                                  \
+            to[i] = value;                                                                         \
+        }                                                                                          \
     }
-BOOLEAN_TEST(is_true, known && x)
+BOOLEAN_TEST(is_true, known &&x)
 BOOLEAN_TEST(is_not_true, !(known && x))
 BOOLEAN_TEST(is_false, known && !x)
 BOOLEAN_TEST(is_not_false, !(known && !x))
@@ -129,11 +137,15 @@ BOOLEAN_TEST(is_not_unknown, known)
 /* ---- the table ---- */
 
 #define OP (FUNCTION_STRICT | FUNCTION_OPERATOR)
-#define ONE_OP(op, kernel, left, right, help) {op, TYPE_BOOL, 2, {left, right}, OP, kernel, NULL, help}
-#define SIX(suffix, left, right)                                                                                       \
-    ONE_OP("=", equal_##suffix, left, right, NULL), ONE_OP("<>", unequal_##suffix, left, right, NULL),                 \
-        ONE_OP("<", less_##suffix, left, right, NULL), ONE_OP("<=", less_equal_##suffix, left, right, NULL),           \
-        ONE_OP(">", greater_##suffix, left, right, NULL), ONE_OP(">=", greater_equal_##suffix, left, right, NULL)
+#define ONE_OP(op, kernel, left, right, help)                                                      \
+    { op, TYPE_BOOL, 2, {left, right}, OP, kernel, NULL, help }
+#define SIX(suffix, left, right)                                                                   \
+    ONE_OP("=", equal_##suffix, left, right, NULL),                                                \
+        ONE_OP("<>", unequal_##suffix, left, right, NULL),                                         \
+        ONE_OP("<", less_##suffix, left, right, NULL),                                             \
+        ONE_OP("<=", less_equal_##suffix, left, right, NULL),                                      \
+        ONE_OP(">", greater_##suffix, left, right, NULL),                                          \
+        ONE_OP(">=", greater_equal_##suffix, left, right, NULL)
 #define ANY FUNCTION_ANY_FIRST
 
 const Function compare_functions[] = {
@@ -165,21 +177,86 @@ const Function compare_functions[] = {
     SIX(int, TYPE_TIMESTAMPTZ, TYPE_TIMESTAMPTZ),
     SIX(interval, TYPE_INTERVAL, TYPE_INTERVAL),
     SIX(jsonb, TYPE_JSONB, TYPE_JSONB),
-    {"is distinct from", TYPE_BOOL, 2, {TYPE_UNKNOWN, TYPE_UNKNOWN}, FUNCTION_OPERATOR | ANY, is_distinct, NULL,
+    {"is distinct from",
+     TYPE_BOOL,
+     2,
+     {TYPE_UNKNOWN, TYPE_UNKNOWN},
+     FUNCTION_OPERATOR | ANY,
+     is_distinct,
+     NULL,
      "not equal, where NULL is a value like others"},
-    {"is not distinct from", TYPE_BOOL, 2, {TYPE_UNKNOWN, TYPE_UNKNOWN}, FUNCTION_OPERATOR | ANY, is_not_distinct, NULL,
+    {"is not distinct from",
+     TYPE_BOOL,
+     2,
+     {TYPE_UNKNOWN, TYPE_UNKNOWN},
+     FUNCTION_OPERATOR | ANY,
+     is_not_distinct,
+     NULL,
      "equal, where NULL is a value like others"},
-    {"greatest", TYPE_UNKNOWN, 2, {TYPE_UNKNOWN, TYPE_UNKNOWN}, FUNCTION_VARIADIC | ANY, greatest, NULL,
+    {"greatest",
+     TYPE_UNKNOWN,
+     2,
+     {TYPE_UNKNOWN, TYPE_UNKNOWN},
+     FUNCTION_VARIADIC | ANY,
+     greatest,
+     NULL,
      "the greatest argument that is not NULL"},
-    {"least", TYPE_UNKNOWN, 2, {TYPE_UNKNOWN, TYPE_UNKNOWN}, FUNCTION_VARIADIC | ANY, least, NULL,
+    {"least",
+     TYPE_UNKNOWN,
+     2,
+     {TYPE_UNKNOWN, TYPE_UNKNOWN},
+     FUNCTION_VARIADIC | ANY,
+     least,
+     NULL,
      "the least argument that is not NULL"},
-    {"nullif", TYPE_UNKNOWN, 2, {TYPE_UNKNOWN, TYPE_UNKNOWN}, ANY, null_if, NULL,
+    {"nullif",
+     TYPE_UNKNOWN,
+     2,
+     {TYPE_UNKNOWN, TYPE_UNKNOWN},
+     ANY,
+     null_if,
+     NULL,
      "NULL if both arguments are equal, else the first one"},
-    {"is true", TYPE_BOOL, 1, {TYPE_BOOL}, FUNCTION_OPERATOR, is_true, NULL, "true, and neither false nor NULL"},
-    {"is not true", TYPE_BOOL, 1, {TYPE_BOOL}, FUNCTION_OPERATOR, is_not_true, NULL, "false or NULL"},
-    {"is false", TYPE_BOOL, 1, {TYPE_BOOL}, FUNCTION_OPERATOR, is_false, NULL, "false, and neither true nor NULL"},
-    {"is not false", TYPE_BOOL, 1, {TYPE_BOOL}, FUNCTION_OPERATOR, is_not_false, NULL, "true or NULL"},
+    {"is true",
+     TYPE_BOOL,
+     1,
+     {TYPE_BOOL},
+     FUNCTION_OPERATOR,
+     is_true,
+     NULL,
+     "true, and neither false nor NULL"},
+    {"is not true",
+     TYPE_BOOL,
+     1,
+     {TYPE_BOOL},
+     FUNCTION_OPERATOR,
+     is_not_true,
+     NULL,
+     "false or NULL"},
+    {"is false",
+     TYPE_BOOL,
+     1,
+     {TYPE_BOOL},
+     FUNCTION_OPERATOR,
+     is_false,
+     NULL,
+     "false, and neither true nor NULL"},
+    {"is not false",
+     TYPE_BOOL,
+     1,
+     {TYPE_BOOL},
+     FUNCTION_OPERATOR,
+     is_not_false,
+     NULL,
+     "true or NULL"},
     {"is unknown", TYPE_BOOL, 1, {TYPE_BOOL}, FUNCTION_OPERATOR, is_unknown, NULL, "NULL"},
-    {"is not unknown", TYPE_BOOL, 1, {TYPE_BOOL}, FUNCTION_OPERATOR, is_not_unknown, NULL, "not NULL"},
+    {"is not unknown",
+     TYPE_BOOL,
+     1,
+     {TYPE_BOOL},
+     FUNCTION_OPERATOR,
+     is_not_unknown,
+     NULL,
+     "not NULL"},
     {0},
 };

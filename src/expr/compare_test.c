@@ -1,4 +1,5 @@
-/* Comparisons of every type, with NaN, NULL and values that are equal but look different, judged by PostgreSQL 15. */
+/* Comparisons of every type, with NaN, NULL and values that are equal but look different, judged by
+ * PostgreSQL 15. */
 #include "expr/expr_test.h"
 
 static const Example comparisons[] = {
@@ -21,8 +22,13 @@ static const Example comparisons[] = {
     {"=", {{"interval", "1 month"}, {"interval", "30 days"}}, "true"},
     {"<", {{"interval", "1 month"}, {"interval", "31 days"}}, "true"},
     {"<", {{"date", "2020-01-01"}, {"date", "2020-01-02"}}, "true"},
-    {">=", {{"timestamptz", "2020-01-01T00:00:00Z"}, {"timestamptz", "2020-01-01T01:00:00+01"}}, "true"},
-    {"<>", {{"uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}, {"uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"}}, "false"},
+    {">=",
+     {{"timestamptz", "2020-01-01T00:00:00Z"}, {"timestamptz", "2020-01-01T01:00:00+01"}},
+     "true"},
+    {"<>",
+     {{"uuid", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+      {"uuid", "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"}},
+     "false"},
     {"<", {{"bytea", "\\x00"}, {"bytea", "\\x0001"}}, "true"},
     {"is distinct from", {{"integer", "1"}, {"integer", NULL}}, "true"},
     {"is distinct from", {{"integer", NULL}, {"integer", NULL}}, "false"},

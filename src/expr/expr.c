@@ -1,6 +1,7 @@
-/* Expression trees: building, comparing, walking and printing them. A tree is bound once and read often, so nodes are plain
- * structs in the caller's arena. Folding runs the node through a program of its own over one row without columns, so
- * that a folded expression can never mean anything else than the one that runs. */
+/* Expression trees: building, comparing, walking and printing them. A tree is bound once and read
+ * often, so nodes are plain structs in the caller's arena. Folding runs the node through a program
+ * of its own over one row without columns, so that a folded expression can never mean anything else
+ * than the one that runs. */
 #include "expr/expr.h"
 #include "expr/forms.h"
 
@@ -23,7 +24,8 @@ Expr *expr_column(Arena *arena, int column, Type type) {
     return e;
 }
 
-/* The constant that `e` always gives, or `e` itself when it fails: the error then is each row's own. */
+/* The constant that `e` always gives, or `e` itself when it fails: the error then is each row's
+ * own. */
 static Expr *fold(Arena *arena, Expr *e) {
     Program *program = NULL;
     Error error;
@@ -61,7 +63,8 @@ Expr *expr_call(Arena *arena, const Function *function, Type result, Expr **args
         e->line = args[0]->line;
         e->place = args[0]->place;
     }
-    if (function->flags & (FUNCTION_VOLATILE | FUNCTION_STABLE) || !all_constant(args, arg_count)) return e;
+    if (function->flags & (FUNCTION_VOLATILE | FUNCTION_STABLE) || !all_constant(args, arg_count))
+        return e;
     return fold(arena, e);
 }
 
@@ -96,7 +99,8 @@ bool constant_equal(Value a, Value b) {
 
 bool expr_equal(const Expr *a, const Expr *b) {
     if (a == b) return true;
-    if (a->kind != b->kind || !type_equal(a->type, b->type) || a->arg_count != b->arg_count) return false;
+    if (a->kind != b->kind || !type_equal(a->type, b->type) || a->arg_count != b->arg_count)
+        return false;
     switch (a->kind) {
     case EXPR_CONSTANT: return constant_equal(a->value, b->value);
     case EXPR_COLUMN: return a->column == b->column;
@@ -112,7 +116,8 @@ bool expr_equal(const Expr *a, const Expr *b) {
 }
 
 int expr_flags(const Expr *e) {
-    int flags = e->kind == EXPR_CALL ? e->function->flags & (FUNCTION_VOLATILE | FUNCTION_STABLE) : 0;
+    int flags =
+        e->kind == EXPR_CALL ? e->function->flags & (FUNCTION_VOLATILE | FUNCTION_STABLE) : 0;
     if (e->kind == EXPR_HIDDEN && e->hidden == HIDDEN_NOW) flags |= FUNCTION_STABLE;
     for (int i = 0; i < e->arg_count; i++) flags |= expr_flags(e->args[i]);
     return flags;
@@ -140,7 +145,8 @@ static void add_quoted(Str text, char quote, Buffer *out) {
     buffer_add_char(out, quote);
 }
 
-/* Types that PostgreSQL's literals have by themselves are left out, all others are said: equal texts mean equal trees. */
+/* Types that PostgreSQL's literals have by themselves are left out, all others are said: equal
+ * texts mean equal trees. */
 static void constant_text(Value value, Buffer *out) {
     if (value.null) {
         buffer_add_text(out, "NULL::");
@@ -167,9 +173,11 @@ static void constant_text(Value value, Buffer *out) {
 }
 
 static bool plain_name(const char *name) {
-    if (!(*name == '_' || (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z'))) return false;
+    if (!(*name == '_' || (*name >= 'a' && *name <= 'z') || (*name >= 'A' && *name <= 'Z')))
+        return false;
     for (const char *c = name; *c; c++)
-        if (!(*c == '_' || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9')))
+        if (!(*c == '_' || (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+              (*c >= '0' && *c <= '9')))
             return false;
     return true;
 }
@@ -190,7 +198,8 @@ static void column_text(int column, const Schema *input, Buffer *out) {
     }
 }
 
-static void list_text(Expr *const *args, int count, const char *between, const Schema *input, Buffer *out) {
+static void list_text(Expr *const *args, int count, const char *between, const Schema *input,
+                      Buffer *out) {
     for (int i = 0; i < count; i++) {
         if (i > 0) buffer_add_text(out, between);
         expr_text(args[i], input, out);

@@ -1,5 +1,6 @@
-/* For the tests of this folder: one function over values written as text, evaluated folded, in a batch of several rows and next to
- * NULLs; all must agree. Expected texts are PostgreSQL 15's; an error reads "error: …". */
+/* For the tests of this folder: one function over values written as text, evaluated folded, in a
+ * batch of several rows and next to NULLs; all must agree. Expected texts are PostgreSQL 15's; an
+ * error reads "error: …". */
 #pragma once
 #include "base/env.h"
 #include "expr/expr.h"
@@ -26,12 +27,14 @@ static inline Value test_value(Argument argument, Arena *arena) {
     return value;
 }
 
-static inline const Function *test_function(const char *name, bool is_operator, const Value *values, int count) {
+static inline const Function *test_function(const char *name, bool is_operator, const Value *values,
+                                            int count) {
     const Function *found[100];
     int candidates = functions_named(str_from(name), is_operator, found, 100);
     for (int c = 0; c < candidates; c++) {
         const Function *f = found[c];
-        bool fits = f->flags & FUNCTION_VARIADIC ? count >= f->arg_count - 1 : f->arg_count == count;
+        bool fits =
+            f->flags & FUNCTION_VARIADIC ? count >= f->arg_count - 1 : f->arg_count == count;
         for (int i = 0; i < count && fits; i++) {
             TypeKind want = f->args[i < f->arg_count ? i : f->arg_count - 1];
             fits = want == TYPE_UNKNOWN || want == values[i].type.kind;
@@ -57,7 +60,8 @@ static inline const char *test_run(Expr *e, const Batch *batch, int row, Arena *
     fake_env_init(&env, 0, 1);
     Program *program;
     Error error;
-    if (program_new(&e, 1, &env.env, &program, &error) != OK) return arena_format(arena, "error: %s", error.text);
+    if (program_new(&e, 1, &env.env, &program, &error) != OK)
+        return arena_format(arena, "error: %s", error.text);
     RowErrors errors = {.arena = arena};
     Column out;
     program_run(program, batch, arena, &errors, &out);
@@ -71,7 +75,8 @@ static inline const char *test_run(Expr *e, const Batch *batch, int row, Arena *
 enum { TEST_ROWS = 3 }; /* the middle one is NULL where `with_nulls` */
 
 static inline Batch test_batch(const Value *values, int count, bool with_nulls, Arena *arena) {
-    Batch batch = {.rows = TEST_ROWS, .column_count = count, .arena = arena, .source = -1, .partition = -1};
+    Batch batch = {
+        .rows = TEST_ROWS, .column_count = count, .arena = arena, .source = -1, .partition = -1};
     batch.columns = arena_new_array(arena, Column, count + 1);
     for (int i = 0; i < count; i++) {
         bool states = with_nulls || values[i].null;
@@ -85,24 +90,30 @@ static inline Batch test_batch(const Value *values, int count, bool with_nulls, 
     return batch;
 }
 
-static inline const char *test_call(const Function *f, Type result, const Value *values, int count, Arena *arena) {
-    Expr **constants = arena_new_array(arena, Expr *, count + 1), **columns = arena_new_array(arena, Expr *, count + 1);
+static inline const char *test_call(const Function *f, Type result, const Value *values, int count,
+                                    Arena *arena) {
+    Expr **constants = arena_new_array(arena, Expr *, count + 1),
+         **columns = arena_new_array(arena, Expr *, count + 1);
     for (int i = 0; i < count; i++) {
         constants[i] = expr_constant(arena, values[i]);
         columns[i] = expr_column(arena, i, values[i].type);
     }
-    Batch batch = test_batch(values, count, false, arena), nulls = test_batch(values, count, true, arena);
+    Batch batch = test_batch(values, count, false, arena),
+          nulls = test_batch(values, count, true, arena);
     const char *folded = test_run(expr_call(arena, f, result, constants, count), &batch, 0, arena);
     Expr *call = expr_call(arena, f, result, columns, count);
     if (count > 0) {
         assert_string_equal(test_run(call, &batch, TEST_ROWS - 1, arena), folded);
         assert_string_equal(test_run(call, &nulls, TEST_ROWS - 1, arena), folded);
-        if (f->flags & FUNCTION_STRICT) assert_string_equal(test_run(call, &nulls, 1, arena), "NULL");
+        if (f->flags & FUNCTION_STRICT)
+            assert_string_equal(test_run(call, &nulls, 1, arena), "NULL");
     }
     return folded;
 }
 
-static inline bool is_word(const char *name) { return *name >= 'a' && *name <= 'z' && strncmp(name, "is ", 3) != 0; }
+static inline bool is_word(const char *name) {
+    return *name >= 'a' && *name <= 'z' && strncmp(name, "is ", 3) != 0;
+}
 
 /* One line of a table of examples. */
 typedef struct Example {
@@ -126,7 +137,8 @@ static inline void check_examples(const Example *examples, size_t count) {
         Type result = type_of(f->result == TYPE_UNKNOWN ? values[0].type.kind : f->result);
         const char *text = test_call(f, result, values, arg_count, arena);
         if (strcmp(text, examples[e].expected) != 0) {
-            print_error("%s of %s, %s\n", name, examples[e].args[0].value, examples[e].args[1].value);
+            print_error("%s of %s, %s\n", name, examples[e].args[0].value,
+                        examples[e].args[1].value);
             assert_string_equal(text, examples[e].expected);
         }
         arena_free(&arena);

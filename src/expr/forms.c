@@ -1,9 +1,11 @@
-/* AND, OR, NOT, CASE, COALESCE, IS NULL and IN. All arguments are already evaluated for every row; what PostgreSQL decides by
- * not evaluating, these decide by picking states: an error counts only where PostgreSQL would have come to it. */
+/* AND, OR, NOT, CASE, COALESCE, IS NULL and IN. All arguments are already evaluated for every row;
+ * what PostgreSQL decides by not evaluating, these decide by picking states: an error counts only
+ * where PostgreSQL would have come to it. */
 #include "expr/forms.h"
 #include <stdlib.h>
 
-/* One argument after the other is folded into what is known so far: a decided row (`stop` or an error) stays. */
+/* One argument after the other is folded into what is known so far: a decided row (`stop` or an
+ * error) stays. */
 static void and_or(Call *call, int rows, const Column *const *args, Column *out, uint8_t stop) {
     uint8_t *to = column_bools(out);
     bool with_states = false;
@@ -12,8 +14,10 @@ static void and_or(Call *call, int rows, const Column *const *args, Column *out,
         memcpy(to, args[0]->bools, (size_t)rows);
         for (int a = 1; a < call->arg_count; a++) {
             const uint8_t *from = args[a]->bools;
-            if (stop) for (int i = 0; i < rows; i++) to[i] |= from[i];
-            else for (int i = 0; i < rows; i++) to[i] &= from[i];
+            if (stop)
+                for (int i = 0; i < rows; i++) to[i] |= from[i];
+            else
+                for (int i = 0; i < rows; i++) to[i] &= from[i];
         }
         return;
     }
@@ -52,14 +56,16 @@ static void is_null_kernel(Call *call, int rows, const Column *const *args, Colu
     (void)call;
     uint8_t *to = column_bools(out);
     if (!args[0]->states) memset(to, 0, (size_t)rows);
-    else for (int i = 0; i < rows; i++) to[i] = args[0]->states[i] == VALUE_NULL;
+    else
+        for (int i = 0; i < rows; i++) to[i] = args[0]->states[i] == VALUE_NULL;
 }
 
 static void is_not_null_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
     uint8_t *to = column_bools(out);
     if (!args[0]->states) memset(to, 1, (size_t)rows);
-    else for (int i = 0; i < rows; i++) to[i] = args[0]->states[i] == VALUE_OK;
+    else
+        for (int i = 0; i < rows; i++) to[i] = args[0]->states[i] == VALUE_OK;
 }
 
 int form_case_pick(const Column *const *args, int arg_count, int row) {
@@ -79,12 +85,13 @@ static int coalesce_pick(const Column *const *args, int arg_count, int row) {
 }
 
 /* Each row takes value and state from the argument that was picked for it. */
-#define PICK_VALUES(field, writable)                                                                                  \
-    for (int i = 0; i < rows; i++)                                                                                    \
-        if (states[i] == VALUE_OK) writable(out)[i] = args[picks[i]]->field[i];                                       \
+#define PICK_VALUES(field, writable)                                                               \
+    for (int i = 0; i < rows; i++)                                                                 \
+        if (states[i] == VALUE_OK) writable(out)[i] = args[picks[i]]->field[i];                    \
     break
 
-static void pick_values(Call *call, int rows, const Column *const *args, Column *out, const int *picks) {
+static void pick_values(Call *call, int rows, const Column *const *args, Column *out,
+                        const int *picks) {
     uint8_t *states = arena_alloc(call->arena, (size_t)rows);
     bool all_ok = true;
     for (int i = 0; i < rows; i++) {
@@ -125,7 +132,9 @@ typedef struct InList {
     bool has_null;
 } InList;
 
-static int compare_values(const void *a, const void *b) { return value_compare(*(const Value *)a, *(const Value *)b); }
+static int compare_values(const void *a, const void *b) {
+    return value_compare(*(const Value *)a, *(const Value *)b);
+}
 
 Status form_prepare_in(const Expr *e, void **state, Arena *arena, Error *error) {
     InList *list = arena_zero(arena, sizeof *list);
@@ -133,7 +142,8 @@ Status form_prepare_in(const Expr *e, void **state, Arena *arena, Error *error) 
     for (int i = 1; i < e->arg_count; i++) {
         const Expr *arg = e->args[i];
         if (arg->kind != EXPR_CONSTANT)
-            return fail_at(error, arg->line, arg->place, "IN takes constants only; write the others as = with OR");
+            return fail_at(error, arg->line, arg->place,
+                           "IN takes constants only; write the others as = with OR");
         if (arg->value.null) list->has_null = true;
         else list->values[list->count++] = value_copy(arg->value, arena);
     }
@@ -166,7 +176,8 @@ static bool in_strs(const InList *list, Str value) {
 }
 
 static bool in_values(const InList *list, Value value) {
-    return list->count > 0 && bsearch(&value, list->values, (size_t)list->count, sizeof value, compare_values) != NULL;
+    return list->count > 0 &&
+           bsearch(&value, list->values, (size_t)list->count, sizeof value, compare_values) != NULL;
 }
 
 static void in_kernel(Call *call, int rows, const Column *const *args, Column *out) {
@@ -174,7 +185,8 @@ static void in_kernel(Call *call, int rows, const Column *const *args, Column *o
     const Column *arg = args[0];
     uint8_t *to = column_bools(out);
     bool ints = type_physical(arg->type.kind) == PHYSICAL_INT;
-    bool bytes = type_is_text(arg->type.kind) || arg->type.kind == TYPE_UUID || arg->type.kind == TYPE_BYTEA;
+    bool bytes =
+        type_is_text(arg->type.kind) || arg->type.kind == TYPE_UUID || arg->type.kind == TYPE_BYTEA;
     for (int i = 0; i < rows; i++) {
         if (!column_ok(out, i)) continue;
         if (ints) to[i] = in_ints(list, arg->ints[i]);

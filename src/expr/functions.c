@@ -1,32 +1,21 @@
-/* The registry: the tables of all files as one, found by name. Each file that adds functions exports one table that ends with
- * an empty row; it is named here and nowhere else. The index by name and the matrix of casts are made once, at the first
- * look-up. */
+/* The registry: the tables of all files as one, found by name. Each file that adds functions
+ * exports one table that ends with an empty row; it is named here and nowhere else. The index by
+ * name and the matrix of casts are made once, at the first look-up. */
 #include "expr/expr.h"
 #include <pthread.h>
 #include <stdlib.h>
 
-extern const Function arithmetic_functions[], cast_functions[], compare_functions[], encoding_functions[],
-    json_build_functions[], json_functions[], like_functions[], math_functions[], misc_functions[], regex_functions[],
-    text_functions[], text_concat_functions[], text_part_functions[], time_functions[], time_field_functions[],
+extern const Function arithmetic_functions[], cast_functions[], compare_functions[],
+    encoding_functions[], json_build_functions[], json_functions[], like_functions[],
+    math_functions[], misc_functions[], regex_functions[], text_functions[],
+    text_concat_functions[], text_part_functions[], time_functions[], time_field_functions[],
     time_make_functions[];
 
 static const Function *const tables[] = {
-    arithmetic_functions,
-    cast_functions,
-    compare_functions,
-    encoding_functions,
-    json_build_functions,
-    json_functions,
-    like_functions,
-    math_functions,
-    misc_functions,
-    regex_functions,
-    text_concat_functions,
-    text_functions,
-    text_part_functions,
-    time_field_functions,
-    time_functions,
-    time_make_functions,
+    arithmetic_functions, cast_functions,       compare_functions,     encoding_functions,
+    json_build_functions, json_functions,       like_functions,        math_functions,
+    misc_functions,       regex_functions,      text_concat_functions, text_functions,
+    text_part_functions,  time_field_functions, time_functions,        time_make_functions,
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -44,7 +33,7 @@ static int compare_rows(const void *a, const void *b) {
 
 static void note_cast(const Function *f) {
     const Function **to = strcmp(f->name, "assign") == 0 ? &assignment_casts[f->args[0]][f->result]
-                                                          : &casts[f->args[0]][f->result];
+                                                         : &casts[f->args[0]][f->result];
     if (!*to) *to = f;
 }
 
@@ -91,9 +80,11 @@ static int first_named(Str name) {
 }
 
 int functions_named(Str name, bool is_operator, const Function **found, int most) {
-    bool words = name.size > 3 && memchr(name.data, ' ', name.size); /* "is true": neither a sign nor a function */
+    bool words = name.size > 3 &&
+                 memchr(name.data, ' ', name.size); /* "is true": neither a sign nor a function */
     int count = 0;
-    for (int i = first_named(name); i < function_count && compare_name(name, by_name[i]->name) == 0; i++) {
+    for (int i = first_named(name); i < function_count && compare_name(name, by_name[i]->name) == 0;
+         i++) {
         const Function *f = by_name[i];
         if (f->flags & FUNCTION_CAST) continue;
         if (!words && is_operator != ((f->flags & FUNCTION_OPERATOR) != 0)) continue;

@@ -1,5 +1,6 @@
-/* The set behind DISTINCT: a table of places over entries that lie one behind the other, so that walking, writing and freeing
- * it are loops over one piece of memory. Keys are kept whole; the hash only finds them. */
+/* The set behind DISTINCT: a table of places over entries that lie one behind the other, so that
+ * walking, writing and freeing it are loops over one piece of memory. Keys are kept whole; the hash
+ * only finds them. */
 #include "base/hash.h"
 #include "expr/aggregate_internal.h"
 
@@ -47,7 +48,8 @@ bool key_set_add(KeySet *set, Str key, Str rest) {
     for (; set->slots[i]; i = (i + 1) & (set->slot_count - 1)) {
         Str ignored;
         if ((set->slots[i] & ~PLACE_MASK) != (hash & ~PLACE_MASK)) continue;
-        if (str_equal(entry_at(set, (size_t)(set->slots[i] & PLACE_MASK) - 1, &ignored), key)) return false;
+        if (str_equal(entry_at(set, (size_t)(set->slots[i] & PLACE_MASK) - 1, &ignored), key))
+            return false;
     }
     set->slots[i] = (hash & ~PLACE_MASK) | (set->size + 1);
     append(set, key, rest);
@@ -68,4 +70,6 @@ void key_set_free(KeySet *set) {
     *set = (KeySet){0};
 }
 
-size_t key_set_bytes(const KeySet *set) { return set->slot_count * sizeof *set->slots + set->capacity; }
+size_t key_set_bytes(const KeySet *set) {
+    return set->slot_count * sizeof *set->slots + set->capacity;
+}

@@ -1,4 +1,5 @@
-/* Kernels that an operator and a named function share: arithmetic.c has the operators, math.c the functions. */
+/* Kernels that an operator and a named function share: arithmetic.c has the operators, math.c the
+ * functions. */
 #pragma once
 #include "expr/expr.h"
 

@@ -1,10 +1,11 @@
-/* Programs: the trees of one operator compiled to one flat list of steps, each of which fills one column. A step is made once
- * for equal parts of all trees, so `avg(x / 60), max(x / 60)` divides once; parts that give other values at each call
- * (random()) are never shared. A step runs over the whole batch before the next one starts: loops over columns, nothing
- * allocated per row, no masks. Steps whose arguments are the same in every row are computed for one row and spread.
+/* Programs: the trees of one operator compiled to one flat list of steps, each of which fills one
+ * column. A step is made once for equal parts of all trees, so `avg(x / 60), max(x / 60)` divides
+ * once; parts that give other values at each call (random()) are never shared. A step runs over the
+ * whole batch before the next one starts: loops over columns, nothing allocated per row, no masks.
+ * Steps whose arguments are the same in every row are computed for one row and spread.
  *
- * Errors are values and may be dropped on the way (CASE, AND); a row's reason is therefore looked up at the end, from the
- * results that are still errors back to the step where it began. */
+ * Errors are values and may be dropped on the way (CASE, AND); a row's reason is therefore looked
+ * up at the end, from the results that are still errors back to the step where it began. */
 #include "expr/expr.h"
 #include "base/hash.h"
 #include "expr/forms.h"
@@ -32,16 +33,19 @@ struct Program {
     int *outputs; /* step of each expression */
     int output_count;
     int constant_rows; /* so many rows of each constant are filled in */
-    RowErrors errors;  /* of all steps of this run, in the run's arena */
+    RowErrors errors; /* of all steps of this run, in the run's arena */
 };
 
 /* ---- compiling ---- */
 
-static uint64_t mix(uint64_t hash, uint64_t word) { return (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15) + (hash >> 29); }
+static uint64_t mix(uint64_t hash, uint64_t word) {
+    return (hash ^ word) * UINT64_C(0x9E3779B97F4A7C15) + (hash >> 29);
+}
 
 static uint64_t step_hash(const Expr *e, const int *arg_steps) {
     uint64_t hash = mix(mix((uint64_t)e->kind, (uint64_t)e->type.kind), (uint32_t)e->type.modifier);
-    hash = mix(hash, e->kind == EXPR_COLUMN ? (uint64_t)e->column : (uint64_t)(uintptr_t)e->function);
+    hash =
+        mix(hash, e->kind == EXPR_COLUMN ? (uint64_t)e->column : (uint64_t)(uintptr_t)e->function);
     if (e->kind == EXPR_CONSTANT && !e->value.null && type_physical(e->type.kind) == PHYSICAL_STR)
         hash = mix(hash, hash_bytes(e->value.str));
     for (int i = 0; i < e->arg_count; i++) hash = mix(hash, (uint64_t)arg_steps[i]);
@@ -50,14 +54,16 @@ static uint64_t step_hash(const Expr *e, const int *arg_steps) {
 
 static bool step_is(const Step *step, const Expr *e, const int *arg_steps) {
     const Expr *s = step->expr;
-    if (s->kind != e->kind || s->type.kind != e->type.kind || s->type.modifier != e->type.modifier) return false;
+    if (s->kind != e->kind || s->type.kind != e->type.kind || s->type.modifier != e->type.modifier)
+        return false;
     if (s->arg_count != e->arg_count || s->function != e->function) return false;
     if (e->kind == EXPR_COLUMN && s->column != e->column) return false;
     if (e->kind == EXPR_HIDDEN && s->hidden != e->hidden) return false;
     if (e->kind == EXPR_CONSTANT && !constant_equal(s->value, e->value)) return false;
     if (e->arg_count == 0) return true;
     if (memcmp(step->arg_steps, arg_steps, sizeof(int) * (size_t)e->arg_count) != 0) return false;
-    for (int i = 1; e->kind == EXPR_IN && i < e->arg_count; i++) /* its list is not among the steps */
+    /* the list of an IN is not among the steps */
+    for (int i = 1; e->kind == EXPR_IN && i < e->arg_count; i++)
         if (!expr_equal(s->args[i], e->args[i])) return false;
     return true;
 }
@@ -136,7 +142,8 @@ static void fill_constants(Program *program, int rows) {
         column.constant = true;
         if (value.null) {
             memset(column_states(&column), VALUE_NULL, (size_t)rows);
-            memset((void *)(uintptr_t)column.values, 0, physical_size(type_physical(e->type.kind)) * (size_t)rows);
+            memset((void *)(uintptr_t)column.values, 0,
+                   physical_size(type_physical(e->type.kind)) * (size_t)rows);
         } else {
             for (int i = 0; i < rows; i++) column_set(&column, i, value, program->arena);
         }
@@ -162,7 +169,8 @@ Status program_new(Expr *const *exprs, int count, struct Env *env, Program **out
     for (int s = 0; s < program->step_count; s++) {
         Step *step = &program->steps[s];
         step->args = arena_new_array(program->arena, const Column *, step->expr->arg_count + 1);
-        for (int i = 0; i < step->expr->arg_count; i++) step->args[i] = &program->columns[step->arg_steps[i]];
+        for (int i = 0; i < step->expr->arg_count; i++)
+            step->args[i] = &program->columns[step->arg_steps[i]];
     }
     /* env is NULL when constants are folded: a single row */
     fill_constants(program, env ? BATCH_ROWS : 1);
@@ -211,19 +219,21 @@ static const uint8_t *argument_states(const Step *step, int rows, Arena *arena) 
         if (step->states == STATES_STRICT)
             for (int i = 0; i < rows; i++) states[i] = from[i] > states[i] ? from[i] : states[i];
         else
-            for (int i = 0; i < rows; i++) states[i] = from[i] == VALUE_ERROR ? VALUE_ERROR : states[i];
+            for (int i = 0; i < rows; i++)
+                states[i] = from[i] == VALUE_ERROR ? VALUE_ERROR : states[i];
     }
     return states;
 }
 
-/* A column whose first row is computed, filled with it. `room` holds all rows; a kernel may have left it for values of its
- * own, or of its argument. */
+/* A column whose first row is computed, filled with it. `room` holds all rows; a kernel may have
+ * left it for values of its own, or of its argument. */
 static void spread(Column *column, void *room, int rows, Arena *arena) {
     size_t size = physical_size(type_physical(column->type.kind));
     char *values = room;
     if (column->values != room) memcpy(values, column->values, size);
     for (int done = 1; done < rows; done *= 2)
-        memcpy(values + (size_t)done * size, values, (size_t)(rows - done < done ? rows - done : done) * size);
+        memcpy(values + (size_t)done * size, values,
+               (size_t)(rows - done < done ? rows - done : done) * size);
     column->values = room;
     column->constant = true;
     if (!column->states) return;
@@ -240,8 +250,10 @@ static Column ints_column(Type type, const int64_t *values, int rows, Arena *are
 }
 
 static Column hidden_column(const Expr *e, const Batch *batch, Arena *arena) {
-    if (e->hidden == HIDDEN_EVENT_TIME) return ints_column(e->type, batch->event_times, batch->rows, arena);
-    if (e->hidden == HIDDEN_POSITION) return ints_column(e->type, batch->positions, batch->rows, arena);
+    if (e->hidden == HIDDEN_EVENT_TIME)
+        return ints_column(e->type, batch->event_times, batch->rows, arena);
+    if (e->hidden == HIDDEN_POSITION)
+        return ints_column(e->type, batch->positions, batch->rows, arena);
     bool now = e->hidden == HIDDEN_NOW;
     bool null = !now && batch->partition < 0;
     Column column = column_new(e->type, batch->rows, null, arena);
@@ -294,8 +306,8 @@ static const char *reason_of(const Program *program, int s, int row, const Batch
     }
 }
 
-static void tell_reasons(const Program *program, const Batch *batch, Arena *arena, RowErrors *errors,
-                         const Column *outputs) {
+static void tell_reasons(const Program *program, const Batch *batch, Arena *arena,
+                         RowErrors *errors, const Column *outputs) {
     uint8_t *told = NULL;
     for (int o = 0; o < program->output_count; o++) {
         const uint8_t *states = outputs[o].states;
@@ -311,22 +323,27 @@ static void tell_reasons(const Program *program, const Batch *batch, Arena *aren
     }
 }
 
-void program_run(Program *program, const Batch *batch, Arena *arena, RowErrors *errors, Column *outputs) {
+void program_run(Program *program, const Batch *batch, Arena *arena, RowErrors *errors,
+                 Column *outputs) {
     if (batch->rows > program->constant_rows) fill_constants(program, batch->rows);
     program->errors = (RowErrors){.arena = arena};
     if (batch->rows == 0) {
         for (int o = 0; o < program->output_count; o++)
-            outputs[o] = column_new(program->steps[program->outputs[o]].expr->type, 0, false, arena);
+            outputs[o] =
+                column_new(program->steps[program->outputs[o]].expr->type, 0, false, arena);
         return;
     }
     for (int s = 0; s < program->step_count; s++) {
         Step *step = &program->steps[s];
         step->first_error = program->errors.count;
         if (step->kernel) run_step(program, step, &program->columns[s], batch, arena);
-        else if (step->expr->kind == EXPR_COLUMN) program->columns[s] = batch->columns[step->expr->column];
-        else if (step->expr->kind == EXPR_HIDDEN) program->columns[s] = hidden_column(step->expr, batch, arena);
+        else if (step->expr->kind == EXPR_COLUMN)
+            program->columns[s] = batch->columns[step->expr->column];
+        else if (step->expr->kind == EXPR_HIDDEN)
+            program->columns[s] = hidden_column(step->expr, batch, arena);
         step->error_count = program->errors.count - step->first_error;
     }
-    for (int o = 0; o < program->output_count; o++) outputs[o] = program->columns[program->outputs[o]];
+    for (int o = 0; o < program->output_count; o++)
+        outputs[o] = program->columns[program->outputs[o]];
     tell_reasons(program, batch, arena, errors, outputs);
 }

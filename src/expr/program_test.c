@@ -1,4 +1,5 @@
-/* Programs: sharing, states through the forms, reasons of errors, folding, constants beyond one batch, texts of trees. */
+/* Programs: sharing, states through the forms, reasons of errors, folding, constants beyond one
+ * batch, texts of trees. */
 #include "expr/expr_test.h"
 
 static Arena *arena;
@@ -25,7 +26,8 @@ static Expr *call(const char *name, Expr *a, Expr *b) {
     Expr **args = arena_new_array(arena, Expr *, 2);
     args[0] = a;
     args[1] = b;
-    return expr_call(arena, f, type_of(f->result == TYPE_UNKNOWN ? a->type.kind : f->result), args, b ? 2 : 1);
+    return expr_call(arena, f, type_of(f->result == TYPE_UNKNOWN ? a->type.kind : f->result), args,
+                     b ? 2 : 1);
 }
 
 static Expr *form(ExprKind kind, Type type, int count, Expr *const *args) {
@@ -33,15 +35,18 @@ static Expr *form(ExprKind kind, Type type, int count, Expr *const *args) {
     memcpy(copy, args, sizeof *copy * (size_t)count);
     return expr_of(arena, kind, type, copy, count);
 }
-#define FORM(kind, type, ...)                                                                                          \
-    form(kind, type_of(type), (int)(sizeof((Expr *[]){__VA_ARGS__}) / sizeof(Expr *)), (Expr *[]){__VA_ARGS__})
+#define FORM(kind, type, ...)                                                                      \
+    form(kind, type_of(type), (int)(sizeof((Expr *[]){__VA_ARGS__}) / sizeof(Expr *)),             \
+         (Expr *[]){__VA_ARGS__})
 
 static Column bool_column(const char *letters) { /* t, f, n, e */
     int rows = (int)strlen(letters);
     Column column = column_new(type_of(TYPE_BOOL), rows, true, arena);
     for (int i = 0; i < rows; i++) {
         column_bools(&column)[i] = letters[i] == 't';
-        column_states(&column)[i] = letters[i] == 'n' ? VALUE_NULL : letters[i] == 'e' ? VALUE_ERROR : VALUE_OK;
+        column_states(&column)[i] = letters[i] == 'n'   ? VALUE_NULL
+                                    : letters[i] == 'e' ? VALUE_ERROR
+                                                        : VALUE_OK;
     }
     return column;
 }
@@ -68,7 +73,8 @@ static void and_or_decide_from_left_to_right(void **state) {
     (void)state;
     Column columns[2] = {bool_column("ttttffffnnnneeee"), bool_column("tfnetfnetfnetfne")};
     Batch batch = {.rows = 16, .column_count = 2, .columns = columns, .arena = arena};
-    Expr *a = expr_column(arena, 0, type_of(TYPE_BOOL)), *b = expr_column(arena, 1, type_of(TYPE_BOOL));
+    Expr *a = expr_column(arena, 0, type_of(TYPE_BOOL)),
+         *b = expr_column(arena, 1, type_of(TYPE_BOOL));
     assert_bools(FORM(EXPR_AND, TYPE_BOOL, a, b), &batch, "tfneffffnfneeeee");
     assert_bools(FORM(EXPR_OR, TYPE_BOOL, a, b), &batch, "tttttfnetnneeeee");
     assert_bools(FORM(EXPR_NOT, TYPE_BOOL, a), &batch, "ffffttttnnnneeee");
@@ -92,9 +98,11 @@ static void errors_that_nobody_asks_for_are_no_errors(void **state) {
     Expr *quotient = call("/", constant("integer", "10"), x);
     Expr *is_zero = call("=", x, zero);
     assert_string_equal(test_run(quotient, &batch, 0, arena), "error: division by zero");
-    assert_string_equal(test_run(FORM(EXPR_CASE, TYPE_INT4, is_zero, x, quotient), &batch, 0, arena), "0");
+    assert_string_equal(
+        test_run(FORM(EXPR_CASE, TYPE_INT4, is_zero, x, quotient), &batch, 0, arena), "0");
     /* the reason that is told is that of the error that is left, not the first one that came up */
-    Expr *far = call("+", call("+", x, constant("integer", "2147483647")), constant("integer", "1"));
+    Expr *far =
+        call("+", call("+", x, constant("integer", "2147483647")), constant("integer", "1"));
     Expr *sum = call("+", FORM(EXPR_CASE, TYPE_INT4, is_zero, x, quotient), far);
     assert_string_equal(test_run(sum, &batch, 2, arena), "error: integer out of range");
     Expr *or_else = FORM(EXPR_OR, TYPE_BOOL, is_zero, call("=", quotient, zero));
@@ -109,14 +117,16 @@ static void errors_that_nobody_asks_for_are_no_errors(void **state) {
 
 static void constants_are_folded(void **state) {
     (void)state;
-    Expr *seven = call("+", constant("integer", "3"), call("*", constant("integer", "2"), constant("integer", "2")));
+    Expr *seven = call("+", constant("integer", "3"),
+                       call("*", constant("integer", "2"), constant("integer", "2")));
     assert_int_equal(seven->kind, EXPR_CONSTANT);
     assert_int_equal(seven->value.integer, 7);
     assert_int_equal(seven->type.kind, TYPE_INT4);
     Expr *nothing = call("+", constant("integer", NULL), constant("integer", "1"));
     assert_int_equal(nothing->kind, EXPR_CONSTANT);
     assert_true(nothing->value.null);
-    Expr *text = FORM(EXPR_CASE, TYPE_TEXT, constant("boolean", "f"), constant("text", "no"), constant("text", "yes"));
+    Expr *text = FORM(EXPR_CASE, TYPE_TEXT, constant("boolean", "f"), constant("text", "no"),
+                      constant("text", "yes"));
     assert_int_equal(text->kind, EXPR_CONSTANT);
     assert_true(str_equal(text->value.str, STR("yes")));
     const Function *f;
@@ -128,21 +138,25 @@ static void constants_are_folded(void **state) {
 
 static void in_knows_null(void **state) {
     (void)state;
-    Value values[2] = {test_value((Argument){"bigint", "7"}, arena), test_value((Argument){"text", "b"}, arena)};
+    Value values[2] = {test_value((Argument){"bigint", "7"}, arena),
+                       test_value((Argument){"text", "b"}, arena)};
     Batch batch = test_batch(values, 2, true, arena);
-    Expr *x = expr_column(arena, 0, type_of(TYPE_INT8)), *s = expr_column(arena, 1, type_of(TYPE_TEXT));
-    Expr *three = constant("bigint", "3"), *seven = constant("bigint", "7"), *null = constant("bigint", NULL);
+    Expr *x = expr_column(arena, 0, type_of(TYPE_INT8)),
+         *s = expr_column(arena, 1, type_of(TYPE_TEXT));
+    Expr *three = constant("bigint", "3"), *seven = constant("bigint", "7"),
+         *null = constant("bigint", NULL);
     assert_bools(FORM(EXPR_IN, TYPE_BOOL, x, seven, three), &batch, "tnt");
     assert_bools(FORM(EXPR_IN, TYPE_BOOL, x, three), &batch, "fnf");
     assert_bools(FORM(EXPR_IN, TYPE_BOOL, x, three, null), &batch, "nnn");
     assert_bools(FORM(EXPR_IN, TYPE_BOOL, x, null, seven), &batch, "tnt");
-    assert_bools(FORM(EXPR_IN, TYPE_BOOL, s, constant("text", "c"), constant("text", "b"), constant("text", "a")), &batch,
-                 "tnt");
+    assert_bools(FORM(EXPR_IN, TYPE_BOOL, s, constant("text", "c"), constant("text", "b"),
+                      constant("text", "a")),
+                 &batch, "tnt");
     /* lists are told apart when parts are shared */
     Expr *first = FORM(EXPR_IN, TYPE_BOOL, x, three), *second = FORM(EXPR_IN, TYPE_BOOL, x, seven);
     assert_bools(FORM(EXPR_OR, TYPE_BOOL, first, second), &batch, "tnt");
-    Expr *doubles = FORM(EXPR_IN, TYPE_BOOL, constant("double precision", "NaN"), constant("double precision", "1"),
-                         constant("double precision", "NaN"));
+    Expr *doubles = FORM(EXPR_IN, TYPE_BOOL, constant("double precision", "NaN"),
+                         constant("double precision", "1"), constant("double precision", "NaN"));
     assert_int_equal(doubles->kind, EXPR_CONSTANT);
     assert_true(doubles->value.boolean);
 }
@@ -151,7 +165,8 @@ static void equal_parts_are_computed_once_and_random_ones_are_not(void **state) 
     (void)state;
     Value values[1] = {test_value((Argument){"bigint", "7"}, arena)};
     Batch batch = test_batch(values, 1, false, arena);
-    Expr *x = expr_column(arena, 0, type_of(TYPE_INT8)), *again = expr_column(arena, 0, type_of(TYPE_INT8));
+    Expr *x = expr_column(arena, 0, type_of(TYPE_INT8)),
+         *again = expr_column(arena, 0, type_of(TYPE_INT8));
     Expr *exprs[4] = {call("*", x, x), call("*", again, x), NULL, NULL};
     const Function *f;
     assert_int_equal(functions_named(STR("random"), false, &f, 1), 1);
@@ -177,7 +192,8 @@ static void any_number_of_rows(void **state) {
     Expr *now = arena_zero(arena, sizeof *now);
     *now = (Expr){.kind = EXPR_HIDDEN, .type = type_of(TYPE_TIMESTAMPTZ), .hidden = HIDDEN_NOW};
     Expr *time = arena_zero(arena, sizeof *time);
-    *time = (Expr){.kind = EXPR_HIDDEN, .type = type_of(TYPE_TIMESTAMPTZ), .hidden = HIDDEN_EVENT_TIME};
+    *time =
+        (Expr){.kind = EXPR_HIDDEN, .type = type_of(TYPE_TIMESTAMPTZ), .hidden = HIDDEN_EVENT_TIME};
     Expr *exprs[3] = {constant("text", "abc"), call("<", time, now), call("=", now, now)};
     FakeEnv env;
     fake_env_init(&env, 0, 1);
@@ -216,18 +232,21 @@ static void texts_tell_trees_apart(void **state) {
     (void)state;
     Field fields[] = {{.name = "value"}, {.name = "device id"}, {.name = "x"}, {.name = "x"}};
     Schema schema = {4, fields};
-    Expr *value = expr_column(arena, 0, type_of(TYPE_INT8)), *device = expr_column(arena, 1, type_of(TYPE_TEXT));
+    Expr *value = expr_column(arena, 0, type_of(TYPE_INT8)),
+         *device = expr_column(arena, 1, type_of(TYPE_TEXT));
     assert_text(call("+", value, constant("bigint", "1")), &schema, "(value + '1'::bigint)");
     assert_text(call("=", device, constant("text", "it's")), &schema, "(\"device id\" = 'it''s')");
     assert_text(call("-", expr_column(arena, 2, type_of(TYPE_INT4)), NULL), &schema, "(- x#3)");
     assert_text(call("abs", value, NULL), NULL, "abs($1)");
-    assert_text(FORM(EXPR_CASE, TYPE_INT8, call("<", value, constant("integer", "5")), value), &schema,
-                "CASE WHEN (value < 5) THEN value END");
+    assert_text(FORM(EXPR_CASE, TYPE_INT8, call("<", value, constant("integer", "5")), value),
+                &schema, "CASE WHEN (value < 5) THEN value END");
     Expr **args = arena_new_array(arena, Expr *, 1);
     args[0] = value;
-    Expr *cast = expr_call(arena, cast_between(TYPE_INT8, TYPE_VARCHAR), (Type){TYPE_VARCHAR, 5}, args, 1);
+    Expr *cast =
+        expr_call(arena, cast_between(TYPE_INT8, TYPE_VARCHAR), (Type){TYPE_VARCHAR, 5}, args, 1);
     assert_text(cast, &schema, "(value)::character varying(5)");
-    assert_true(expr_equal(call("abs", value, NULL), call("abs", expr_column(arena, 0, type_of(TYPE_INT8)), NULL)));
+    assert_true(expr_equal(call("abs", value, NULL),
+                           call("abs", expr_column(arena, 0, type_of(TYPE_INT8)), NULL)));
     assert_false(expr_equal(constant("numeric", "1.0"), constant("numeric", "1.00")));
     assert_false(expr_equal(value, device));
 }
@@ -262,7 +281,8 @@ static void the_table_is_sound(void **state) {
         int named = functions_named(str_from(f->name), f->flags & FUNCTION_OPERATOR, found, 200);
         int equal = 0;
         for (int i = 0; i < named; i++)
-            equal += found[i]->arg_count == f->arg_count && memcmp(found[i]->args, f->args, sizeof f->args) == 0;
+            equal += found[i]->arg_count == f->arg_count &&
+                     memcmp(found[i]->args, f->args, sizeof f->args) == 0;
         if (equal != 1) fail_msg("%s: %d rows for the same types", f->name, equal);
     }
     assert_true(count > 300);
