@@ -146,7 +146,7 @@ static Fault read_clock(const char **at, int sign, Sum *sum) {
         parts[1] = parts[0];
         parts[0] = 0;
     }
-    if (parts[1] > 59 || parts[2] > 60 || parts[0] > INT32_MAX) return FIELD_OUT_OF_RANGE;
+    if (parts[1] > 59 || parts[2] > 60) return FIELD_OUT_OF_RANGE;
     int64_t total = us;
     if (!add_product(&total, parts[0], unit_us[HOUR]) || !add_product(&total, parts[1], unit_us[MINUTE]) ||
         !add_product(&total, parts[2], unit_us[SECOND]) || !add_product(&sum->us, total, sign))

@@ -164,7 +164,11 @@ int64_t jsonb_array_length(Str json) {
 
 bool jsonb_get_index(Str json, int64_t index, Str *value) {
     JsonbIterator it;
-    if (!jsonb_iterate(&it, json) || it.kind != JSONB_ARRAY) return false;
+    if (!jsonb_iterate(&it, json)) { /* PostgreSQL keeps a scalar as an array of one, and it shows here */
+        *value = jsonb_trim(json);
+        return (index == 0 || index == -1) && it.kind != JSONB_BAD;
+    }
+    if (it.kind != JSONB_ARRAY) return false;
     if (index < 0) {
         index += jsonb_array_length(json);
         if (index < 0) return false;

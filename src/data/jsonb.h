@@ -29,7 +29,7 @@ Str jsonb_trim(Str json); /* without the blanks around it */
 
 /* The value under a key of an object; key is plain text, not escaped. false: no object, no such key. */
 bool jsonb_get_key(Str json, Str key, Str *value);
-/* The item of an array, negative from the end. false: no array, outside. */
+/* The item of an array, negative from the end; a scalar counts as an array of one. false: an object, outside. */
 bool jsonb_get_index(Str json, int64_t index, Str *value);
 /* Steps as `#>` takes them: a key in an object; in an array a whole number. With no steps: the value itself. */
 bool jsonb_get_path(Str json, const Str *steps, int count, Str *value);

@@ -93,14 +93,14 @@ static bool parse_offset(const char *at, const char *end, int *seconds) {
     return true;
 }
 
-/* Eight bytes at once: all digits where the pattern has 0x30, the very byte elsewhere. A digit xored with '0' is at most 9;
- * adding 0x76 lifts anything greater over 0x7F. */
+/* Eight bytes at once: not 0 unless there are digits where `digits` has 255 and the pattern's very bytes elsewhere. A digit
+ * xored with '0' is at most 9; adding 0x76 to its low seven bits lifts anything greater over 0x7F. */
 static uint64_t mismatch(const char *at, uint64_t pattern, uint64_t digits) {
     uint64_t word;
     memcpy(&word, at, 8);
     if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap64(word);
-    uint64_t rest = word ^ pattern;
-    return (rest & ~digits) | ((rest + (UINT64_C(0x7676767676767676) & digits)) & UINT64_C(0x8080808080808080));
+    uint64_t rest = word ^ pattern, low = rest & UINT64_C(0x7F7F7F7F7F7F7F7F);
+    return (rest & ~digits) | (((low + (UINT64_C(0x7676767676767676) & digits)) | rest) & UINT64_C(0x8080808080808080));
 }
 
 #define BYTES(a, b, c, d, e, f, g, h)                                                                          \
