@@ -32,12 +32,15 @@ void buffer_add_char(Buffer *b, char c) {
 }
 
 void buffer_add_format(Buffer *b, const char *format, ...) {
+    char room[256]; /* most texts fit, and are formatted once */
     va_list args;
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, args);
-    if (size > 0) {
+    int size = vsnprintf(room, sizeof room, format, args);
+    if (size >= 0 && (size_t)size < sizeof room) {
+        buffer_add(b, room, (size_t)size);
+    } else if (size > 0) {
         vsnprintf(buffer_reserve(b, (size_t)size + 1), (size_t)size + 1, format, again);
         b->size += (size_t)size;
     }

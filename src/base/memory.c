@@ -126,14 +126,19 @@ char *arena_text(Arena *arena, Str s) {
 Str arena_str(Arena *arena, Str s) { return (Str){arena_text(arena, s), s.size}; }
 
 char *arena_format(Arena *arena, const char *format, ...) {
+    char room[256];
     va_list args;
     va_start(args, format);
     va_list again;
     va_copy(again, args);
-    int size = vsnprintf(NULL, 0, format, args);
-    if (size < 0) size = 0;
-    char *text = arena_zero(arena, (size_t)size + 1);
-    vsnprintf(text, (size_t)size + 1, format, again);
+    int size = vsnprintf(room, sizeof room, format, args);
+    char *text;
+    if (size < 0 || (size_t)size < sizeof room) {
+        text = arena_text(arena, (Str){room, size < 0 ? 0 : (size_t)size});
+    } else {
+        text = arena_alloc(arena, (size_t)size + 1);
+        vsnprintf(text, (size_t)size + 1, format, again);
+    }
     va_end(again);
     va_end(args);
     return text;

@@ -64,6 +64,9 @@ static void records_read_back(void **state) {
     buffer_add_format(&b, "%s %d", "a", 1);
     buffer_add_text(&b, "!");
     assert_true(str_equal(buffer_str(&b), STR("a 1!")));
+    buffer_add_format(&b, "%*d", 1000, 7);
+    assert_int_equal(b.size, 1004);
+    assert_int_equal(b.data[1003], '7');
     buffer_free(&b);
 }
 

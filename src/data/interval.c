@@ -101,7 +101,7 @@ static Fault read_whole(const char **at, int64_t *out) {
     while (**at == '0') ++*at;
     const char *first = *at;
     for (; digit(**at); ++*at)
-        if (*at - first < 19) *out = *out * 10 + (**at - '0');
+        if (*at - first < 18) *out = *out * 10 + (**at - '0');
     if (*at == start) return BAD_FORMAT;
     return *at - first > 18 ? FIELD_OUT_OF_RANGE : NO_FAULT;
 }
