@@ -5,9 +5,9 @@
  *   value: event time 8 (of groups closed by window_start) | shown 8 | block
  *   record: event time 8, shown sized, block (each where the plan has it)
  *
- * shown: key columns as they first came, where the encoded key does not give them back (1.50 and 1.5 are one group, and
- * PostgreSQL shows the first). */
+ * shown: see looks.h. */
 #include "base/hash.h"
+#include "operator/looks.h"
 #include "operator/results.h"
 #include "operator/row_keys.h"
 #include "operator/specs.h"
@@ -15,7 +15,7 @@
 
 typedef struct Group {
     int64_t event_time; /* the greatest of its rows' */
-    char *shown;        /* owned: u32 size, then values; NULL: none */
+    char *shown;        /* owned; NULL: the key says it */
     char block[];
 } Group;
 
@@ -35,26 +35,11 @@ typedef struct Aggregation {
 
 enum { AHEAD = 8, ENDED_BUCKET = 1 };
 
-static Str shown_of(const Group *g) {
-    uint32_t size;
-    if (!g->shown) return (Str){NULL, 0};
-    memcpy(&size, g->shown, sizeof size);
-    return (Str){g->shown + sizeof size, size};
-}
-
-static char *shown_new(Str values) {
-    uint32_t size = (uint32_t)values.size;
-    char *shown = xmalloc(sizeof size + size);
-    memcpy(shown, &size, sizeof size);
-    if (size) memcpy(shown + sizeof size, values.data, size);
-    return shown;
-}
-
 static void group_encode(void *context, const void *value, Buffer *out) {
     const Aggregation *a = context;
     const Group *g = value;
     if (a->spec->close == CLOSE_WINDOW_START) buffer_add_i64(out, g->event_time);
-    if (a->shows) buffer_add_sized(out, shown_of(g));
+    if (a->shows) looks_encode(g->shown, out);
     aggregates_encode(a->spec->calls, a->spec->call_count, g->block, out);
 }
 
@@ -62,10 +47,7 @@ static Status group_decode(void *context, void *value, Reader *r) {
     const Aggregation *a = context;
     Group *g = value;
     if (a->spec->close == CLOSE_WINDOW_START) g->event_time = read_i64(r);
-    if (a->shows) {
-        Str shown = read_sized(r);
-        if (shown.size) g->shown = shown_new(shown);
-    }
+    if (a->shows) g->shown = looks_decode(r);
     aggregates_decode(a->spec->calls, a->spec->call_count, g->block, r);
     return r->bad ? FAIL : OK;
 }
@@ -80,12 +62,7 @@ static void group_release(void *context, void *value) {
 static size_t group_bytes(void *context, const void *value) {
     const Aggregation *a = context;
     const Group *g = value;
-    return aggregates_bytes(a->spec->calls, a->spec->call_count, g->block) + shown_of(g).size;
-}
-
-/* Types of which equal values may look different. */
-static bool looks_vary(Type type) {
-    return (type.kind == TYPE_NUMERIC && type.modifier < 0) || type.kind == TYPE_JSONB || type.kind == TYPE_INTERVAL;
+    return aggregates_bytes(a->spec->calls, a->spec->call_count, g->block) + looks_values(g->shown).size;
 }
 
 static Status aggregate_open(Operator *op, const void *spec, Error *error) {
@@ -132,13 +109,6 @@ static bool closed(const AggregateSpec *s, int64_t bucket, Watermark mark) {
     return mark.time == END_OF_TIME;
 }
 
-static void remember_looks(Aggregation *a, Group *g, const Batch *batch, int row) {
-    a->scratch.size = 0;
-    for (int i = 0; i < a->spec->key_count; i++)
-        value_encode(column_value(&batch->columns[a->spec->keys[i]], row), &a->scratch);
-    g->shown = shown_new(buffer_str(&a->scratch));
-}
-
 /* NULL: the row's window is over. */
 static Bucket *bucket_of(Aggregation *a, const Batch *batch, const Column *time, int row, Bucket *last) {
     if (!time) return last ? last : state_bucket(a->base.state, 0);
@@ -169,7 +139,7 @@ static void find_groups(Aggregation *a, const Batch *batch, char **states) {
         Group *g = state_put(state, bucket, k->hashes[row], row_key(k, row), &made);
         if (made) {
             g->event_time = NO_TIME;
-            if (a->shows) remember_looks(a, g, batch, row);
+            if (a->shows) g->shown = looks_new(batch, row, s->keys, s->key_count, &a->scratch);
         }
         if (batch->event_times && batch->event_times[row] > g->event_time) g->event_time = batch->event_times[row];
         state_touch(state, g);
@@ -196,7 +166,7 @@ static Status aggregate_push(Operator *op, int input, const Batch *batch, Error 
 
 static void fill_row(Aggregation *a, Batch *out, int row, const Group *g, RowErrors *errors) {
     const AggregateSpec *s = a->spec;
-    Reader key = reader_of(g->shown ? shown_of(g) : value_key(g));
+    Reader key = reader_of(g->shown ? looks_values(g->shown) : value_key(g));
     for (int c = 0; c < s->key_count; c++) {
         Type type = s->output.fields[c].type;
         Value value = g->shown ? value_decode(type, &key, out->arena) : key_decode(type, &key, out->arena);

@@ -7,7 +7,7 @@
  * With a window among the keys a key is remembered until its window closes, and nothing is late here. */
 #include "data/time.h"
 #include "operator/row_keys.h"
-#include "operator/specs.h"
+#include "operator/times.h"
 #include <stdlib.h>
 
 enum { SEGMENTS_A_HORIZON = 8, AHEAD = 8 };
@@ -59,32 +59,19 @@ static void dedup_close(Operator *op) {
     free(d->keys);
 }
 
-static int64_t less(int64_t time, int64_t by) {
-    if (time == NO_TIME || time == END_OF_TIME) return time;
-    return time < NO_TIME + by ? NO_TIME : time - by;
-}
-
 static int64_t segment_of(const Dedup *d, int64_t time) {
     int64_t rest = time % d->width_us;
     return time - (rest < 0 ? rest + d->width_us : rest);
 }
 
-static void reject_late(Dedup *d, const Batch *batch, int row, int64_t seen, int64_t mark) {
-    bool idle = seen == NO_TIME || batch->event_times[row] >= less(seen, d->spec->horizon_us);
-    Buffer text = {0};
-    buffer_add_text(&text, "late: its event time ");
-    timestamp_rfc3339(batch->event_times[row], true, &text);
-    buffer_add_text(&text, idle ? " is older than the query's time, which did not wait for this idle or new partition, "
-                                : " is older than its partition's watermark ");
-    if (idle && mark == END_OF_TIME) buffer_add_text(&text, "the end of the input,");
-    else timestamp_rfc3339(idle ? mark : seen, true, &text);
-    buffer_add_text(&text, " less the horizon within which copies are looked for");
+static void reject_late(Dedup *d, const Batch *batch, int row, int64_t time, int64_t seen, int64_t mark) {
+    bool idle = seen == NO_TIME || time >= time_less(seen, d->spec->horizon_us);
     d->base.host->reject(d->base.host, &d->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
-                         arena_text(batch->arena, buffer_str(&text)));
-    buffer_free(&text);
+                         late_reason("older than its watermark less the horizon, its event time is", time,
+                                     idle ? mark : seen, idle, batch->arena));
 }
 
-/* Which rows pass: keep[row]; *dropped: how many were copies. */
+/* Which rows pass: keep[row]; which were copies. How many pass. */
 static int judge_by_time(Dedup *d, const Batch *batch, uint8_t *keep, uint8_t *copies) {
     State *state = d->base.state;
     const RowKeys *k = &d->row_keys;
@@ -94,10 +81,10 @@ static int judge_by_time(Dedup *d, const Batch *batch, uint8_t *keep, uint8_t *c
         if (row + AHEAD < batch->rows) state_prefetch(state, NULL, k->hashes[row + AHEAD]);
         int64_t time = batch->event_times ? batch->event_times[row] : 0;
         int64_t seen = batch->seen ? batch->seen[row] : NO_TIME;
-        int64_t since = less(seen > mark ? seen : mark, horizon); /* what is remembered from before does not count */
+        int64_t since = time_less(seen > mark ? seen : mark, horizon); /* what is remembered from before does not count */
         keep[row] = 0;
         if (time < since) {
-            reject_late(d, batch, row, seen, mark);
+            reject_late(d, batch, row, time, seen, mark);
             continue;
         }
         Str key = row_key(k, row);
@@ -159,7 +146,7 @@ static Status dedup_advance(Operator *op, int input, Watermark mark, Error *erro
     (void)input, (void)error;
     Dedup *d = (Dedup *)op;
     bool by_window = d->spec->window_end >= 0;
-    int64_t over = by_window ? mark.time : less(mark.time, d->spec->horizon_us);
+    int64_t over = by_window ? mark.time : time_less(mark.time, d->spec->horizon_us);
     for (Bucket *b; (b = state_oldest(op->state));) {
         /* A segment is over when all in it is older; times are whole microseconds. */
         int64_t last = by_window ? bucket_time(b) : bucket_time(b) + d->width_us;

@@ -111,6 +111,7 @@ static inline void fold(Stage *stage, const Batch *batch, int row) {
     for (size_t i = 0; i < batch->keys[row].size; i++)
         buffer_add_format(&key, "%02x", (unsigned char)batch->keys[row].data[i]);
     buffer_add_format(&key, "/%d", batch->branch);
+    buffer_add_char(&key, '\0');
     int at = 0;
     while (at < stage->view_keys.count && strcmp(stage->view_keys.items[at], key.data) != 0) at++;
     if (at < stage->view_keys.count) {

@@ -16,6 +16,18 @@ Batch *results_new(Operator *op, const Schema *schema, int rows, int64_t taken_u
     return out;
 }
 
+Str *results_keys(const Batch *out, int count) {
+    Str *keys = arena_new_array(out->arena, Str, out->rows);
+    Buffer key = {0};
+    for (int row = 0; row < out->rows; row++) {
+        key.size = 0;
+        for (int c = 0; c < count; c++) key_encode(&out->columns[c], row, &key);
+        keys[row] = arena_str(out->arena, buffer_str(&key));
+    }
+    buffer_free(&key);
+    return keys;
+}
+
 void results_set(Batch *out, int column, int row, const AggregateCall *call, const char *block, RowErrors *errors) {
     Value value;
     Error error = {0};

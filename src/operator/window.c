@@ -3,7 +3,7 @@
  * was idle or is new can still find all of its windows closed by the query's time; that is told apart. The rows of hop
  * windows are handed on in pieces: one row may stand in thousands of windows. */
 #include "data/time.h"
-#include "operator/specs.h"
+#include "operator/times.h"
 
 typedef struct Window {
     Operator base;
@@ -37,55 +37,11 @@ static int64_t start_before(const WindowSpec *s, int64_t t) {
     return t - (rest < 0 ? rest + s->slide_us : rest);
 }
 
-/* Windows whose end is not after this are closed. */
-static int64_t driver(const WindowSpec *s, Watermark mark) {
-    if (s->time_kind == TIME_WINDOW_START) return mark.window_start;
-    if (s->time_kind == TIME_ANY) return mark.time == END_OF_TIME ? END_OF_TIME : NO_TIME;
-    return mark.time;
-}
-
-static const int64_t *times_of(const WindowSpec *s, const Batch *batch) {
-    return s->time_kind == TIME_EVENT ? batch->event_times : batch->columns[s->time].ints;
-}
-
-static const char *late_reason(int64_t end, int64_t reached, bool idle, Arena *arena) {
-    Buffer text = {0};
-    buffer_add_text(&text, "late: its window ended at ");
-    timestamp_rfc3339(end, true, &text);
-    buffer_add_text(&text, idle ? ", the query's time, which did not wait for this idle or new partition, was "
-                                : ", its partition's watermark was ");
-    if (reached == END_OF_TIME) buffer_add_text(&text, "the end of the input");
-    else timestamp_rfc3339(reached, true, &text);
-    const char *reason = arena_text(arena, buffer_str(&text));
-    buffer_free(&text);
-    return reason;
-}
-
 /* All windows of this row, the last of which ends at `end`, are closed. */
 static void reject_late(Window *w, const Batch *batch, int row, int64_t end, int64_t seen, int64_t mark) {
     bool idle = end > seen;
     w->base.host->reject(w->base.host, &w->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
-                         late_reason(end, idle ? mark : seen, idle, batch->arena));
-}
-
-/* Rows without a time are in no window: a dead letter. (An event time is never NULL.) */
-static const Batch *reject_without_time(Window *w, const Batch *batch) {
-    if (w->spec->time_kind == TIME_EVENT) return batch;
-    const Column *time = &batch->columns[w->spec->time];
-    if (!time->states) return batch;
-    uint8_t *states = memcpy(arena_alloc(batch->arena, (size_t)batch->rows), time->states, (size_t)batch->rows);
-    RowErrors errors = {.arena = batch->arena};
-    for (int row = 0; row < batch->rows; row++) {
-        if (states[row] != VALUE_NULL) continue;
-        states[row] = VALUE_ERROR;
-        row_error(&errors, row, "the time that a window is made of is NULL");
-    }
-    Column failing = *time;
-    failing.states = states;
-    uint8_t *keep = NULL;
-    const uint8_t *ops = batch->ops;
-    reject_errors(&w->base, batch, &failing, 1, &errors, batch->arena, &keep, &ops);
-    return keep ? batch_select(batch, keep, batch->arena) : batch;
+                         late_reason("its window ended at", end, idle ? mark : seen, idle, batch->arena));
 }
 
 static Batch *with_windows(const WindowSpec *s, const Batch *batch, Column start, Column end, Arena *arena) {
@@ -99,7 +55,7 @@ static Batch *with_windows(const WindowSpec *s, const Batch *batch, Column start
 
 static Status push_tumble(Window *w, const Batch *batch, int64_t mark, Error *error) {
     const WindowSpec *s = w->spec;
-    const int64_t *times = times_of(s, batch), *seen = s->time_kind == TIME_EVENT ? batch->seen : NULL;
+    const int64_t *times = row_times(s->time_kind, s->time, batch), *seen = row_seen(s->time_kind, batch);
     Column starts = column_new(s->type, batch->rows, false, batch->arena);
     Column ends = column_new(s->type, batch->rows, false, batch->arena);
     int64_t *to_start = column_ints(&starts), *to_end = column_ints(&ends);
@@ -157,7 +113,7 @@ static Status emit_piece(Window *w, const Batch *batch, Piece *piece, Error *err
 /* Oldest window first; windows that are closed to the row are left out. */
 static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error) {
     const WindowSpec *s = w->spec;
-    const int64_t *times = times_of(s, batch), *seen = s->time_kind == TIME_EVENT ? batch->seen : NULL;
+    const int64_t *times = row_times(s->time_kind, s->time, batch), *seen = row_seen(s->time_kind, batch);
     Piece piece = {
         .rows = arena_alloc(batch->arena, sizeof *piece.rows * BATCH_ROWS),
         .ordinals = arena_alloc(batch->arena, sizeof *piece.ordinals * BATCH_ROWS),
@@ -190,9 +146,9 @@ static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error
 
 static Status window_push(Operator *op, int input, const Batch *batch, Error *error) {
     Window *w = (Window *)op;
-    batch = reject_without_time(w, batch);
+    batch = with_times(op, w->spec->time_kind, w->spec->time, batch);
     if (batch->rows == 0) return OK;
-    int64_t mark = driver(w->spec, op->input_marks[input]);
+    int64_t mark = time_reached(w->spec->time_kind, op->input_marks[input]);
     return w->spec->kind == WINDOW_TUMBLE ? push_tumble(w, batch, mark, error) : push_hop(w, batch, mark, error);
 }
 
@@ -205,7 +161,7 @@ static int64_t oldest_open(const WindowSpec *s, int64_t reached) {
 static Status window_advance(Operator *op, int input, Watermark mark, Error *error) {
     (void)input, (void)error;
     const WindowSpec *s = ((Window *)op)->spec;
-    int64_t reached = driver(s, mark);
+    int64_t reached = time_reached(s->time_kind, mark);
     op->output_mark = (Watermark){reached, oldest_open(s, reached)};
     return OK;
 }
