@@ -80,7 +80,7 @@ static void option_line(Explain *x, const Option *option, const Options *given, 
     if (option->flags & OPTION_LATER || (option->flags & all && !(option->flags & uses))) return;
     const OptionValue *value = option_find(given, option->name);
     bool is_given = value && value->given;
-    const char *text = is_given ? value->text : option->default_text;
+    const char *text = is_given ? value->raw ? value->raw : value->text : option->default_text;
     if (!text) return;
     bool hidden = option->flags & OPTION_SECRET;
     line(x, 2, "%s = %s%s%s", option->name, hidden ? "(hidden)" : text, is_given ? "" : " (default)",
@@ -95,7 +95,7 @@ static void option_lines(Explain *x, const Table *t) {
     for (int i = 0; i < t->options.count; i++) {
         const OptionValue *value = &t->options.values[i];
         if (!value->option && value->given)
-            line(x, 2, "\"%s\" = %s", value->name, is_secret(value) ? "(hidden)" : value->text);
+            line(x, 2, "\"%s\" = %s", value->name, is_secret(value) ? "(hidden)" : value->raw ? value->raw : value->text);
     }
 }
 

@@ -24,8 +24,11 @@ static const char *node_name(Planner *p, const Query *query, const OperatorType 
         const PlanNode *n = &p->plan->nodes[i];
         number += n->query == query->number && n->type == type;
     }
-    if (number == 1) return arena_format(p->arena, "%s.%s", query->name, type->name);
-    return arena_format(p->arena, "%s.%s%d", query->name, type->name, number);
+    char *kind = arena_text(p->arena, str_from(type->name));
+    for (char *c = kind; *c; c++)
+        if (*c == ' ') *c = '_';
+    if (number == 1) return arena_format(p->arena, "%s.%s", query->name, kind);
+    return arena_format(p->arena, "%s.%s%d", query->name, kind, number);
 }
 
 static int add_node(Planner *p, const Query *query, const OperatorType *type, const void *spec, Schema schema, const int *inputs,

@@ -167,10 +167,18 @@ static Status check_option(const Table *t, const OptionValue *value, Error *erro
                    value->name, where, t->name, table_uses(t));
 }
 
-static Status check_table(Table *t, Error *error) {
-    if (t->is_sink && (t->is_source || t->is_reference))
-        return fail_at(error, t->line, t->place,
-                       "table %s is both read and written; write to one table and read from another", t->name);
+static Status read_and_written(const Catalog *c, const Table *t, Error *error) {
+    int line = t->line, place = t->place;
+    for (int i = 0; i < c->insert_count; i++)
+        if (name_matches(c->inserts[i].table, c->inserts[i].quoted, t->name)) {
+            line = c->inserts[i].line;
+            place = c->inserts[i].place;
+        }
+    return fail_at(error, line, place, "table %s is both read and written; write to one table and read from another", t->name);
+}
+
+static Status check_table(const Catalog *c, Table *t, Error *error) {
+    if (t->is_sink && (t->is_source || t->is_reference)) return read_and_written(c, t, error);
     for (int i = 0; i < t->options.count; i++)
         if (check_option(t, &t->options.values[i], error) != OK) return FAIL;
     if (!t->connector->check) return OK;
@@ -186,7 +194,7 @@ static Status check_table(Table *t, Error *error) {
 Status check_tables(Planner *p, Error *error) {
     for (int i = 0; i < p->catalog->table_count; i++) {
         Table *t = &p->catalog->tables[i];
-        if ((t->is_source || t->is_sink || t->is_reference) && check_table(t, error) != OK) return FAIL;
+        if ((t->is_source || t->is_sink || t->is_reference) && check_table(p->catalog, t, error) != OK) return FAIL;
     }
     return OK;
 }

@@ -52,7 +52,7 @@ static Status read_arguments(Planner *p, const WindowFunction *f, const PgQuery_
                              Error *error) {
     for (size_t i = 0; i < call->n_args; i++) {
         NodeTree *arg = call->args[i];
-        Slot slot;
+        Slot slot = SLOT_TABLE;
         if (arg->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) {
             if (named_slot(p, f, arg->named_arg_expr, &slot, error) != OK) return FAIL;
             arg = arg->named_arg_expr->arg;

@@ -1,0 +1,330 @@
+/* The planner, by pipelines as text: the shape of each query's plan, the words of its explanation, and for every refusal its
+ * message and its place. */
+#include "sql/plan.h"
+#include <setjmp.h>
+#include <stdio.h>
+/* cmocka.h comes last: it defines fail(). */
+#include <cmocka.h>
+
+#define TABLES                                                                                                        \
+    "CREATE TABLE t (k text, v int, x double precision, d jsonb, at timestamptz) WITH (connector = 'file', path = "     \
+    "'t.ndjson', event_time = 'at', watermark_delay = '3 seconds');\n"                                                 \
+    "CREATE TABLE u (k text, v int, at timestamptz) WITH (connector = 'generator', event_time = 'at');\n"               \
+    "CREATE TABLE plain (k text, v bigint) WITH (connector = 'file', path = 'p.ndjson');\n"                             \
+    "CREATE TABLE ref (k text PRIMARY KEY, site text, n int) WITH (connector = 'file', path = 'r.csv', format = "       \
+    "'csv');\n"                                                                                                        \
+    "CREATE TABLE o (k text, n bigint) WITH (connector = 'file', path = 'o.ndjson');\n"
+enum { TABLE_LINES = 5 };
+
+static void dump_node(const Plan *plan, int number, int query, Buffer *out) {
+    const PlanNode *n = &plan->nodes[number];
+    if (n->query != query) {
+        buffer_add_text(out, n->kind == NODE_SOURCE ? n->name : plan->queries[n->query].name);
+        return;
+    }
+    buffer_add_text(out, n->kind == NODE_VIEW ? "view" : n->kind == NODE_SINK ? "sink" : n->type->name);
+    buffer_add_char(out, '(');
+    for (int i = 0; i < n->input_count; i++) {
+        if (i > 0) buffer_add_text(out, ", ");
+        dump_node(plan, n->inputs[i], query, out);
+    }
+    buffer_add_char(out, ')');
+}
+
+/* "name: view(project(t)) bounded windowed" for each query. */
+static void dump(const Plan *plan, Buffer *out) {
+    for (int q = 0; q < plan->query_count; q++) {
+        const PlanQuery *query = &plan->queries[q];
+        int end = -1;
+        for (int i = 0; i < plan->node_count; i++)
+            if (plan->nodes[i].query == q) end = i;
+        buffer_add_format(out, "%s: ", query->name);
+        dump_node(plan, end, q, out);
+        if (query->bounded) buffer_add_text(out, " bounded");
+        if (query->windowed) buffer_add_text(out, " windowed");
+        if (query->grouped) buffer_add_text(out, " grouped");
+        if (query->replayable) buffer_add_text(out, " replayable");
+        buffer_add_char(out, '\n');
+    }
+}
+
+static Status plan_text(const char *sql, Catalog **catalog, Plan **plan, Error *error) {
+    Status status = catalog_parse("p.sql", str_from(sql), catalog, error);
+    return status == OK ? plan_new(*catalog, plan, error) : status;
+}
+
+static Plan *planned(const char *sql, Catalog **catalog) {
+    Plan *plan = NULL;
+    Error error;
+    Status status = plan_text(sql, catalog, &plan, &error);
+    if (status != OK) {
+        print_message("%s\n%d:%d: %s\n", sql, error.line, error.column, error.text);
+        fail();
+    }
+    return plan;
+}
+
+/* Inputs come before readers, and every number is in range. */
+static void check_nodes(const Plan *plan) {
+    for (int i = 0; i < plan->node_count; i++) {
+        const PlanNode *n = &plan->nodes[i];
+        for (int k = 0; k < n->input_count; k++) assert_in_range(n->inputs[k], 0, i - 1);
+        if (n->kind == NODE_VIEW || n->kind == NODE_SINK) {
+            const Schema *input = &plan->nodes[n->inputs[0]].schema;
+            assert_int_equal(input->count, n->schema.count);
+            for (int c = 0; c < input->count; c++) assert_int_equal(input->fields[c].type.kind, n->schema.fields[c].type.kind);
+        }
+    }
+}
+
+typedef struct Good {
+    const char *sql, *plan;
+    const char *words; /* in the explanation; NULL: not looked at */
+} Good;
+
+static const Good good[] = {
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t;", "m: view(project(t)) bounded replayable\n", "reads: k text, v integer, at timestamp with time zone not null\n"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM t;", "m: view(t) bounded replayable\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT v + 1 AS w FROM u WHERE k = 'a';", "m: view(project(filter(u))) replayable\n", "keep rows where (k = 'a')"},
+    {"INSERT INTO o SELECT k, v FROM t WHERE x > 1;", "o: sink(project(filter(t))) bounded replayable\n", "delivered by length"},
+    {"INSERT INTO o (n) SELECT v FROM t;", "o: sink(project(t)) bounded replayable\n", "compute NULL::text AS k, "},
+    {"INSERT INTO o SELECT k, v FROM t; INSERT INTO o SELECT 'x', 1 FROM t;", "o: sink(project(t)) bounded replayable\no 2: sink(project(t)) bounded replayable\n", NULL},
+    {"CREATE VIEW w AS SELECT k, v * 2 AS w, at FROM t WHERE v > 0; CREATE MATERIALIZED VIEW m AS SELECT k FROM w;", "m: view(project(filter(t))) bounded replayable\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY window_start;",
+     "m: view(project(aggregate(window(t)))) bounded windowed\n", "tumbling windows of 10 seconds by event time"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, window_end, sum(v) AS s FROM hop(t, at, INTERVAL '5 seconds', INTERVAL '10 seconds') GROUP BY k, window_start, window_end;",
+     "m: view(aggregate(window(t))) bounded windowed\n", "hopping windows of 10 seconds every 5 seconds"},
+    {"CREATE MATERIALIZED VIEW m WITH (emit = 'final') AS SELECT k, window_end, avg(d.a.b) AS s FROM hop(t, at, size => INTERVAL '10 seconds', slide => INTERVAL '5 seconds') GROUP BY k, window_end;",
+     "m: view(project(aggregate(window(t)))) bounded windowed\n", "reads: k text, at timestamp with time zone not null, d.a.b double precision\n"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT coalesce(k, '-') AS c, window_start, sum(v + 1) AS s FROM tumble(t, at, INTERVAL '1 minute') GROUP BY coalesce(k, '-'), window_start HAVING count(*) > 1;",
+     "m: view(project(filter(aggregate(project(window(t)))))) bounded windowed\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM t GROUP BY k;", "m: view(aggregate(t)) bounded grouped\n", "each group comes once, when the sources have ended; the view also shows it as it grows"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM u GROUP BY 1;", "m: view(aggregate(u)) grouped\n", "grows with the number of distinct (k)"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT upper(k) AS up, count(*) FROM t GROUP BY up;", "m: view(aggregate(project(t))) bounded grouped\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t;", "m: view(aggregate(t)) bounded grouped\n", "state: one row"},
+    {"CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT v FROM c; INSERT INTO o SELECT k, v FROM c;",
+     "c: dedup(t) bounded\nm: view(project(c)) bounded\no: sink(project(c)) bounded\n", "the keys of the last 10 minutes of event time"},
+    {"CREATE VIEW c WITH (horizon = '1 minute') AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT window_start, sum(v) AS s FROM tumble(c, at, INTERVAL '10 seconds') GROUP BY 1;",
+     "c: dedup(t) bounded\nm: view(project(aggregate(window(c)))) bounded windowed\n", "the keys of the last 1 minute of event time"},
+    {"CREATE VIEW c AS SELECT DISTINCT ON (k, window_start) * FROM tumble(t, at, INTERVAL '10 seconds'); CREATE MATERIALIZED VIEW m AS SELECT k FROM c;",
+     "c: dedup(window(t)) bounded\nm: view(project(c)) bounded\n", "the keys of open windows"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k, r.site FROM t LEFT JOIN ref r ON r.k = t.k;", "m: view(project(reference join(t))) bounded\n", "LEFT JOIN reference table ref ON (k) = (k)\n"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, site, v FROM t JOIN ref USING (k);", "m: view(project(reference join(t))) bounded\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.v, r.site FROM t JOIN ref r ON upper(t.k) = r.k AND t.v > r.n;", "m: view(project(reference join(project(t)))) bounded\n", NULL},
+    {"CREATE VIEW e AS SELECT t.*, r.site FROM t LEFT JOIN ref r ON r.k = t.k; CREATE MATERIALIZED VIEW m AS SELECT coalesce(site, '?') AS site, window_start, count(*) AS n FROM tumble(e, at, INTERVAL '1 minute') GROUP BY coalesce(site, '?'), window_start;",
+     "m: view(project(aggregate(project(window(reference join(t)))))) bounded windowed\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t UNION ALL SELECT k, v FROM plain UNION ALL SELECT 'c', v * 2 FROM t;",
+     "m: view(union(project(t), plain, project(t))) bounded replayable\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM (SELECT k FROM t UNION ALL SELECT k FROM plain) q GROUP BY k;",
+     "m: view(aggregate(union(project(t), plain))) bounded grouped\n", NULL},
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, window_start, window_end, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start, window_end; CREATE MATERIALIZED VIEW m AS SELECT window_start, max(n) AS most FROM a GROUP BY window_start;",
+     "a: view(aggregate(window(t))) bounded windowed\nm: view(project(aggregate(a))) bounded windowed\n", NULL},
+    {"CREATE VIEW a AS SELECT k, window_start, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start; CREATE MATERIALIZED VIEW m AS SELECT window_start, max(n) AS most FROM a GROUP BY window_start;",
+     NULL, "a time after which no window of its window_start can come"},
+    {"CREATE VIEW a AS SELECT k, window_end AS closed, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_end; CREATE MATERIALIZED VIEW m AS SELECT window_end, max(n) AS most FROM tumble(a, closed, INTERVAL '1 minute') GROUP BY window_end;",
+     NULL, "tumbling windows of 1 minute by window_end"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, count(*) AS n FROM session(t, at, INTERVAL '10 seconds', partition_by => k) WHERE v > 1 GROUP BY k, window_start;",
+     "m: view(project(session(project(t)))) bounded windowed\n", "sessions, gap 10 seconds, for each k"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v, window_start, window_end, count(*) AS n FROM session(t, at, INTERVAL '10 seconds', partition_by => (k, v)) GROUP BY k, v, window_start, window_end;",
+     "m: view(session(t)) bounded windowed\n", NULL},
+    {"CREATE VIEW a AS SELECT k, window_start, sum(v) AS s FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start; CREATE VIEW b AS SELECT k, window_start, count(*) AS n FROM tumble(u, at, INTERVAL '10 seconds') GROUP BY k, window_start;"
+     "CREATE MATERIALIZED VIEW m AS SELECT a.k, a.window_start, a.s, b.n FROM a LEFT JOIN b ON a.window_start = b.window_start AND a.k = b.k;",
+     "a: aggregate(window(t)) bounded windowed\nb: aggregate(window(u)) windowed\nm: view(project(window join(project(a), project(b)))) windowed\n", "LEFT JOIN of windows, equal window_start, k"},
+    {"CREATE MATERIALIZED VIEW m AS WITH q AS (SELECT k, v FROM t), r AS (SELECT k FROM q WHERE v > 1) SELECT * FROM r;", "m: view(project(filter(t))) bounded replayable\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT d ->> 'a' AS a, d.b.c = 'x' AS b FROM t;", NULL, "d.a text, d.b.c text"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, now() AS seen FROM t;", "m: view(project(t)) bounded\n", NULL},
+};
+
+static void test_good(void **state) {
+    (void)state;
+    bool failed = false;
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        char sql[8192];
+        snprintf(sql, sizeof sql, TABLES "%s", good[i].sql);
+        Catalog *catalog = NULL;
+        Plan *plan = planned(sql, &catalog);
+        check_nodes(plan);
+        Buffer text = {0}, words = {0};
+        dump(plan, &text);
+        plan_explain(plan, &words);
+        buffer_add_char(&text, '\0');
+        buffer_add_char(&words, '\0');
+        bool same = (!good[i].plan || strcmp(text.data, good[i].plan) == 0) &&
+                    (!good[i].words || strstr(words.data, good[i].words));
+        if (!same)
+            print_message("%s\n%s%s\nwanted\n%s%s\n", good[i].sql, text.data, good[i].words ? words.data : "",
+                          good[i].plan ? good[i].plan : "", good[i].words ? good[i].words : "");
+        failed |= !same;
+        buffer_free(&text);
+        buffer_free(&words);
+        plan_free(&plan);
+        catalog_free(&catalog);
+    }
+    assert_false(failed);
+}
+
+typedef struct Bad {
+    const char *sql, *text; /* part of the message */
+} Bad;
+
+static const Bad bad[] = {
+    {"CREATE MATERIALIZED VIEW m AS SELECT 1;", "SELECT without FROM"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM tt;", "there is no table or view 'tt'; did you mean 't'?"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM m;", "view m reads itself"},
+    {"CREATE VIEW a AS SELECT k FROM b; CREATE VIEW b AS SELECT k FROM a; INSERT INTO o SELECT k, 1 FROM a;", "reads itself"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t, plain;", "a list of tables in FROM"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT k FROM t;", "write SELECT DISTINCT ON (columns)"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k FROM t ORDER BY k;", "ORDER BY"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k FROM plain;", "would keep every key for ever"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k, count(*) FROM t GROUP BY k;", "DISTINCT ON and GROUP BY"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t ORDER BY k;", "ORDER BY is not supported"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t LIMIT 1;", "LIMIT is not supported"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION SELECT k FROM plain;", "UNION ALL"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION ALL SELECT k, v FROM plain;", "same number of columns"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION ALL SELECT v FROM plain;", "UNION types text and bigint cannot be matched"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t GROUP BY k;", "must appear in the GROUP BY clause"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM t GROUP BY k;", "must appear in the GROUP BY clause"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY 2;", "GROUP BY position 2 is not in the SELECT list"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY ROLLUP (k);", "GROUPING SETS"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, k FROM t;", "is there more than once"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, v, INTERVAL '1 minute') GROUP BY 1;", "column at, passed on unchanged"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble((SELECT at + INTERVAL '1 second' AS at FROM t), at, INTERVAL '1 minute') GROUP BY 1;", "select the table's event_time column unchanged"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(plain, k, INTERVAL '1 minute') GROUP BY 1;", "say event_time = 'column'"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at) GROUP BY 1;", "argument 'size' of tumble is missing"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 minute') GROUP BY 1;", "did you mean 'size'?"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 minute', INTERVAL '1 hour') GROUP BY 1;", "later version"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM generate_series(1, 3);", "FROM takes the windows"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM hop(t, at, INTERVAL '1 hour', INTERVAL '1 minute') GROUP BY 1;", "slide is greater than size"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM session(t, at, INTERVAL '1 minute');", "must be followed by its GROUP BY"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT v, window_start FROM session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY v, window_start;", "add k to it"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY k;", "must name window_start or window_end"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start FROM session(t, at, INTERVAL '1 minute', partition_by => k) WHERE window_start > now() GROUP BY k, window_start;", "is not known before it is over"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t JOIN plain ON t.k = plain.k;", "a join of two streams comes with a later version"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t JOIN ref ON t.k = ref.site;", "must equal every column of its PRIMARY KEY (k)"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t RIGHT JOIN ref ON t.k = ref.k;", "RIGHT JOIN"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t FULL JOIN ref ON t.k = ref.k;", "FULL JOIN"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t CROSS JOIN ref;", "CROSS JOIN"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t NATURAL JOIN ref;", "NATURAL JOIN"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT ref.k FROM ref JOIN plain ON plain.k = ref.k;", "the reference table stands right"},
+    {"INSERT INTO o SELECT k, v, x FROM t;", "INSERT has more expressions than target columns"},
+    {"INSERT INTO o (k, n) SELECT k FROM t;", "INSERT has more target columns than expressions"},
+    {"INSERT INTO o (k, m) SELECT k, v FROM t;", "column \"m\" of table o does not exist"},
+    {"INSERT INTO o SELECT k, at FROM t;", "column \"n\" of o is of type bigint but the expression is of type timestamp with time zone"},
+    {"INSERT INTO t SELECT k FROM t;", "table t is both read and written"},
+    {"INSERT INTO nowhere SELECT k FROM t;", "there is no table 'nowhere'"},
+    {"INSERT INTO o SELECT k, count(*) FROM u GROUP BY k;", "a PRIMARY KEY"},
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM u GROUP BY k; INSERT INTO o SELECT k, n FROM a;", "with a later version"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT max(n) FROM (SELECT k, count(*) AS n FROM u GROUP BY k) q;", "its rows change"},
+    {"CREATE MATERIALIZED VIEW m WITH (emit = 'final') AS SELECT k, count(*) AS n FROM u GROUP BY k;", "has no final rows"},
+    {"CREATE MATERIALIZED VIEW m WITH (horizon = '1 minute') AS SELECT k FROM t;", "option horizon of view m would do nothing"},
+    {"CREATE MATERIALIZED VIEW m AS WITH RECURSIVE q AS (SELECT k FROM t) SELECT * FROM q;", "WITH RECURSIVE"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT nope FROM t;", "nope"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v;", "argument of WHERE must be type boolean"},
+};
+
+static void test_bad(void **state) {
+    (void)state;
+    bool failed = false;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char sql[8192];
+        snprintf(sql, sizeof sql, TABLES "%s", bad[i].sql);
+        Catalog *catalog = NULL;
+        Plan *plan = NULL;
+        Error error = {0};
+        Status status = plan_text(sql, &catalog, &plan, &error);
+        if (status == OK || !strstr(error.text, bad[i].text) || error.line != TABLE_LINES + 1 || error.column < 1) {
+            print_message("%s\n%s at %d:%d: %s\nwanted %s\n", bad[i].sql, status == OK ? "planned" : "failed", error.line,
+                          error.column, error.text, bad[i].text);
+            failed = true;
+        }
+        plan_free(&plan);
+        if (catalog) catalog_free(&catalog);
+    }
+    assert_false(failed);
+}
+
+/* What neighbours read does not change a query's hash; what it says itself does. */
+static uint64_t hash_of(const char *queries, const char *name) {
+    char sql[8192];
+    snprintf(sql, sizeof sql, TABLES "%s", queries);
+    Catalog *catalog = NULL;
+    Plan *plan = planned(sql, &catalog);
+    uint64_t hash = 0;
+    for (int i = 0; i < plan->query_count; i++)
+        if (strcmp(plan->queries[i].name, name) == 0) hash = plan->queries[i].hash;
+    assert_true(hash != 0);
+    plan_free(&plan);
+    catalog_free(&catalog);
+    return hash;
+}
+
+static void test_hash(void **state) {
+    (void)state;
+    const char *one = "CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT window_start, avg(d.a) AS a FROM tumble(c, at, INTERVAL '1 minute') GROUP BY 1;";
+    char more[1024];
+    snprintf(more, sizeof more, "CREATE MATERIALIZED VIEW first AS SELECT d.z::text AS z, x FROM t; %s INSERT INTO o SELECT k, v FROM c WHERE d.q > 1.0;", one);
+    assert_true(hash_of(one, "m") == hash_of(more, "m"));
+    assert_true(hash_of(one, "c") == hash_of(more, "c"));
+    uint64_t plain = hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 1;", "m");
+    assert_true(plain == hash_of("CREATE MATERIALIZED VIEW m AS SELECT k\nFROM t  WHERE v>1;", "m"));
+    assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 2;", "m"));
+    assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v >= 1;", "m"));
+    assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k AS kk FROM t WHERE v > 1;", "m"));
+}
+
+static void test_keys(void **state) {
+    (void)state;
+    Catalog *catalog = NULL;
+    Plan *plan = planned("CREATE TABLE u (k text, v int, at timestamptz) WITH (connector = 'generator', event_time = 'at');"
+                         "CREATE TABLE s (\"Dev Id\" text, n bigint) WITH (connector = 'kafka', \"bootstrap.servers\" = 'h:1', topic = 's', key = '\"Dev Id\", N');"
+                         "CREATE TABLE p (k text PRIMARY KEY, n bigint) WITH (connector = 'kafka', \"bootstrap.servers\" = 'h:1', topic = 'p');"
+                         "INSERT INTO s SELECT k, v FROM u; INSERT INTO p SELECT k, count(*) FROM u GROUP BY k;",
+                         &catalog);
+    assert_int_equal(plan->sink_count, 2);
+    assert_int_equal(plan->sinks[0].key_count, 2);
+    assert_int_equal(plan->sinks[0].keys[1], 1);
+    assert_int_equal(plan->sinks[0].way, SINK_BY_OUTBOX);
+    assert_true(plan->sinks[0].exactly_once);
+    assert_int_equal(plan->sinks[1].key_count, 1);
+    assert_true(plan->queries[1].grouped);
+    plan_free(&plan);
+    catalog_free(&catalog);
+}
+
+static void test_adhoc(void **state) {
+    (void)state;
+    Field fields[] = {{"type", {TYPE_TEXT, -1}, false}, {"value", {TYPE_FLOAT8, -1}, false}, {"at", {TYPE_TEXT, -1}, false}};
+    Schema schema = {3, fields};
+    Options options = {0};
+    Catalog *catalog = NULL;
+    Plan *plan = NULL;
+    Error error;
+    Status status = catalog_adhoc(STR("SELECT type, count(*) FROM input GROUP BY type ORDER BY max(value) DESC, 1 LIMIT 3 OFFSET 1"),
+                                  &schema, &options, &catalog, &error);
+    if (status == OK) status = plan_new(catalog, &plan, &error);
+    if (status != OK) fail_msg("%s", error.text);
+    assert_int_equal(plan->visible, 2);
+    assert_int_equal(plan->order_count, 2);
+    assert_int_equal(plan->order[0].column, 2);
+    assert_true(plan->order[0].descending && plan->order[0].nulls_first);
+    assert_int_equal(plan->order[1].column, 0);
+    assert_int_equal(plan->limit, 3);
+    assert_int_equal(plan->offset, 1);
+    assert_int_equal(plan->sinks[0].schema.count, 3);
+    plan_free(&plan);
+    catalog_free(&catalog);
+    status = catalog_adhoc(STR("SELECT window_start, count(*) FROM tumble(input, at::timestamptz, INTERVAL '1 minute') GROUP BY 1 ORDER BY 1"),
+                           &schema, &options, &catalog, &error);
+    if (status == OK) status = plan_new(catalog, &plan, &error);
+    if (status != OK) fail_msg("%s", error.text);
+    plan_free(&plan);
+    catalog_free(&catalog);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),  cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_keys), cmocka_unit_test(test_adhoc),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
