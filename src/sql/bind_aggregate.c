@@ -88,7 +88,7 @@ static Status bind_argument(Scope *scope, const PgQuery__FuncCall *call, const c
     if (chosen < 0) return no_aggregate(scope, name, args, count, candidates, named, chosen, call->location, error);
     use->aggregate = candidates[chosen].row;
     if (count == 0) return OK;
-    if (use->aggregate->arg == TYPE_UNKNOWN) return operand_settle(scope, &args[0], &use->arg, error);
+    if (use->aggregate->arg == TYPE_UNKNOWN || kinds[0] == use->aggregate->arg) return operand_settle(scope, &args[0], &use->arg, error);
     return operand_as(scope, &args[0], type_of(use->aggregate->arg), CAST_IMPLICIT, &use->arg, error);
 }
 
@@ -151,7 +151,10 @@ static const char *text_at(Scope *scope, const Expr *e) {
 
 Status group_expr(Scope *scope, Expr *e, Expr **out, Error *error) {
     for (int i = 0; i < scope->group_count; i++) {
-        if (!expr_equal(e, scope->groups[i])) continue;
+        const Expr *group = scope->groups[i];
+        /* a cast that only takes a modifier off leaves the column what it was */
+        bool same_column = e->kind == EXPR_COLUMN && group->kind == EXPR_COLUMN && e->column == group->column;
+        if (!same_column && !expr_equal(e, group)) continue;
         *out = expr_column(scope->arena, i, e->type);
         (*out)->line = e->line;
         (*out)->place = e->place;

@@ -38,9 +38,10 @@ static Status make_call(Scope *scope, const Function *f, Operand *args, int coun
     Candidate row = {f, f->args, f->arg_count, f->flags & FUNCTION_VARIADIC};
     for (int i = 0; i < count; i++) {
         TypeKind want = candidate_arg(&row, i);
-        /* what the row takes as any type is left as it is; a modifier is not the parameter's business */
-        Status status = want == TYPE_UNKNOWN ? operand_settle(scope, &args[i], &exprs[i], error)
-                                             : operand_as(scope, &args[i], type_of(want), CAST_IMPLICIT, &exprs[i], error);
+        /* what is of the type already stays as it is: a modifier is not the parameter's business */
+        bool as_is = want == TYPE_UNKNOWN || (!args[i].path && args[i].expr->type.kind == want);
+        Status status = as_is ? operand_settle(scope, &args[i], &exprs[i], error)
+                              : operand_as(scope, &args[i], type_of(want), CAST_IMPLICIT, &exprs[i], error);
         if (status != OK) return status;
     }
     *out = placed(scope, expr_call(scope->arena, f, type_of(f->result), exprs, count), location);
@@ -148,7 +149,7 @@ static Status no_function(Scope *scope, const char *name, const TypeKind *kinds,
     if (remedy) return error_at(scope->catalog, location, error, "%s; %s", what, remedy);
     if (function_comes_later(name)) return error_at(scope->catalog, location, error, "%s(…) comes with a later version", name);
     const char *closest = closest_function(scope, name);
-    if (closest) return error_at(scope->catalog, location, error, "%s; did you mean %s?", what, closest);
+    if (closest && strlen(name) >= 4) return error_at(scope->catalog, location, error, "%s; did you mean %s?", what, closest);
     return error_at(scope->catalog, location, error, "%s; the functions that there are stand in docs/sql-functions.md", what);
 }
 

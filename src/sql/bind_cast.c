@@ -88,7 +88,15 @@ Status bind_cast(Scope *scope, Expr *e, Type to, CastContext context, Expr **out
         if (status != OK) return status;
     }
     *out = e;
-    if (e->type.kind == to.kind && (to.modifier == -1 || to.modifier == e->type.modifier)) return OK;
+    if (e->type.kind == to.kind && to.modifier == e->type.modifier) return OK;
+    if (e->type.kind == to.kind && to.modifier == -1) { /* the same values, no longer known to fit the modifier */
+        Expr *copy = arena_zero(scope->arena, sizeof *copy);
+        *copy = *e;
+        copy->type = to;
+        if (copy->kind == EXPR_CONSTANT) copy->value.type = to;
+        *out = copy;
+        return OK;
+    }
     if (!can_cast(e->type.kind, to.kind, context)) return cannot_cast(scope, e, to, context, error);
     const Function *f = context == CAST_ASSIGNMENT ? cast_for_assignment(e->type.kind, to.kind) : cast_between(e->type.kind, to.kind);
     if (!f) return cannot_cast(scope, e, to, context, error);
@@ -131,8 +139,7 @@ Status common_type(const Type *types, int count, const char *context, Type *out,
         }
     }
     if (found.kind == TYPE_UNKNOWN) found = type_of(TYPE_TEXT);
-    for (int i = 0; i < count; i++)
-        if (types[i].kind != TYPE_UNKNOWN) same_modifier &= types[i].kind == found.kind && types[i].modifier == found.modifier;
+    for (int i = 0; i < count; i++) same_modifier &= types[i].kind == found.kind && types[i].modifier == found.modifier;
     if (!same_modifier) found.modifier = -1;
     *out = found;
     return OK;

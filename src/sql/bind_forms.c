@@ -172,6 +172,15 @@ static const Function *form_function(const char *name, bool is_operator) {
     return functions_named(str_from(name), is_operator, &f, 1) > 0 ? f : NULL;
 }
 
+/* PostgreSQL compares dates and times of different types without a cast, so NULLIF's result keeps the first one's type. */
+static Expr *null_if_equal(Scope *scope, const Function *equality, Expr **sides, Expr *first, int location) {
+    Expr **args = arena_new_array(scope->arena, Expr *, 3);
+    args[0] = placed(scope, expr_call(scope->arena, equality, type_of(TYPE_BOOL), sides, 2), location);
+    args[1] = placed(scope, expr_constant(scope->arena, (Value){.type = first->type, .null = true}), location);
+    args[2] = first;
+    return placed(scope, expr_of(scope->arena, EXPR_CASE, first->type, args, 3), location);
+}
+
 /* The types are those of "=" between the two; then the form's own function. */
 static Status bind_by_equality(Scope *scope, const PgQuery__AExpr *e, const char *name, bool is_operator, Expr **out, Error *error) {
     Operand sides[2];
@@ -197,10 +206,19 @@ static Status bind_by_equality(Scope *scope, const PgQuery__AExpr *e, const char
     status = bind_operator(scope, "=", probes, 2, e->location, &equal, error);
     if (status != OK) return status;
     Expr **args = arena_new_array(scope->arena, Expr *, 2);
-    for (int i = 0; i < 2 && status == OK; i++)
-        status = operand_as(scope, &sides[i], type_of(equal->function->args[i]), CAST_IMPLICIT, &args[i], error);
+    for (int i = 0; i < 2 && status == OK; i++) {
+        TypeKind want = equal->function->args[i];
+        bool as_is = !sides[i].path && sides[i].expr->type.kind == want;
+        status = as_is ? operand_settle(scope, &sides[i], &args[i], error)
+                       : operand_as(scope, &sides[i], type_of(want), CAST_IMPLICIT, &args[i], error);
+    }
+    if (status != OK) return status;
+    if (!is_operator && !is_unknown(&sides[0]) && type_category(operand_kind(&sides[0])) == 'D' && args[0]->type.kind != operand_kind(&sides[0])) {
+        *out = null_if_equal(scope, equal->function, args, sides[0].expr, e->location);
+        return OK;
+    }
     const Function *f = form_function(name, is_operator);
-    if (status != OK || !f) return status == OK ? error_at(scope->catalog, e->location, error, "%s is not available", name) : status;
+    if (!f) return error_at(scope->catalog, e->location, error, "%s is not available", name);
     *out = placed(scope, expr_call(scope->arena, f, is_operator ? type_of(TYPE_BOOL) : args[0]->type, args, 2), e->location);
     return OK;
 }
