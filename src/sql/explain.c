@@ -75,11 +75,21 @@ static bool is_secret(const OptionValue *value) {
     return false;
 }
 
-static void option_line(Explain *x, const Option *option, const Options *given, int uses) {
+/* Options that say nothing for this table. */
+static bool is_idle(const Table *t, const char *name) {
+    if (strcmp(name, "connector") == 0) return true;
+    bool time = strcmp(name, "watermark_delay") == 0 || strcmp(name, "idle_timeout") == 0 || strcmp(name, "max_future") == 0;
+    if (time && (t->event_time < 0 || (strcmp(name, "max_future") == 0 && t->max_future_us == INT64_MAX))) return true;
+    bool csv = strcmp(name, "header") == 0 || strcmp(name, "delimiter") == 0;
+    return csv && (!t->format || strcmp(t->format->name, "csv") != 0);
+}
+
+static void option_line(Explain *x, const Table *t, const Option *option, int uses) {
     enum { all = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
     if (option->flags & OPTION_LATER || (option->flags & all && !(option->flags & uses))) return;
-    const OptionValue *value = option_find(given, option->name);
+    const OptionValue *value = option_find(&t->options, option->name);
     bool is_given = value && value->given;
+    if (!is_given && is_idle(t, option->name)) return;
     const char *text = is_given ? value->raw ? value->raw : value->text : option->default_text;
     if (!text) return;
     bool hidden = option->flags & OPTION_SECRET;
@@ -89,9 +99,9 @@ static void option_line(Explain *x, const Option *option, const Options *given, 
 
 static void option_lines(Explain *x, const Table *t) {
     int uses = (t->is_source ? OPTION_SOURCE : 0) | (t->is_sink ? OPTION_SINK : 0) | (t->is_reference ? OPTION_REFERENCE : 0);
-    for (const Option *o = t->connector->options; o && o->name; o++) option_line(x, o, &t->options, uses);
+    for (const Option *o = t->connector->options; o && o->name; o++) option_line(x, t, o, uses);
     for (const Option *o = common_options; o->name; o++)
-        if (strcmp(o->name, "connector") != 0) option_line(x, o, &t->options, uses);
+        if (strcmp(o->name, "connector") != 0) option_line(x, t, o, uses);
     for (int i = 0; i < t->options.count; i++) {
         const OptionValue *value = &t->options.values[i];
         if (!value->option && value->given)
@@ -178,16 +188,31 @@ static const Schema *input_schema(Explain *x, const PlanNode *node, int input) {
     return &x->plan->nodes[node->inputs[input]].schema;
 }
 
-static const char *calls_words(Explain *x, const Schema *output, int keys, int calls) {
+/* "count(DISTINCT k) FILTER (WHERE hot) AS n" for each call. */
+static const char *calls_words(Explain *x, const Schema *input, const Schema *output, int keys, const AggregateCall *calls, int count) {
     Buffer text = {0};
-    for (int i = 0; i < calls; i++) buffer_add_format(&text, "%s%s", i ? ", " : "", output->fields[keys + i].name);
-    if (calls == 0) buffer_add_text(&text, "no aggregates");
+    for (int i = 0; i < count; i++) {
+        const AggregateCall *call = &calls[i];
+        Buffer one = {0};
+        buffer_add_format(&one, "%s(%s%s)", call->aggregate->name, call->distinct ? "DISTINCT " : "",
+                          call->arg >= 0 ? input->fields[call->arg].name : "*");
+        if (call->filter >= 0) buffer_add_format(&one, " FILTER (WHERE %s)", input->fields[call->filter].name);
+        const char *name = output->fields[keys + i].name;
+        buffer_add_format(&text, "%s%.*s", i ? ", " : "", STR_ARG(buffer_str(&one)));
+        if (!str_equal(buffer_str(&one), str_from(name))) buffer_add_format(&text, " AS %s", name);
+        buffer_free(&one);
+    }
+    if (count == 0) buffer_add_text(&text, "no aggregates");
     return text_of(x, &text);
 }
 
-static const char *keys_words(Explain *x, const Schema *output, int keys) {
+static const char *keys_words(Explain *x, const Schema *input, const Schema *output, const int *keys, int count) {
     Buffer text = {0};
-    for (int i = 0; i < keys; i++) buffer_add_format(&text, "%s%s", i ? ", " : "", output->fields[i].name);
+    for (int i = 0; i < count; i++) {
+        const char *name = output->fields[i].name, *from = keys[i] >= 0 ? input->fields[keys[i]].name : name;
+        buffer_add_format(&text, "%s%s", i ? ", " : "", from);
+        if (strcmp(from, name) != 0) buffer_add_format(&text, " AS %s", name);
+    }
     return text_of(x, &text);
 }
 
@@ -199,8 +224,10 @@ static bool keeps_values(const AggregateCall *calls, int count) {
 
 static void aggregate_lines(Explain *x, int depth, const PlanNode *node) {
     const AggregateSpec *spec = node->spec;
-    const char *keys = keys_words(x, &spec->output, spec->key_count);
-    line(x, depth, "GROUP BY %s: %s", spec->key_count ? keys : "nothing", calls_words(x, &spec->output, spec->key_count, spec->call_count));
+    const Schema *input = input_schema(x, node, 0);
+    const char *keys = keys_words(x, input, &spec->output, spec->keys, spec->key_count);
+    line(x, depth, "GROUP BY %s: %s", spec->key_count ? keys : "nothing",
+         calls_words(x, input, &spec->output, spec->key_count, spec->calls, spec->call_count));
     if (spec->close != CLOSE_NEVER) {
         line(x, depth + 1, "each group comes once, when the watermark reaches %s%s",
              spec->close == CLOSE_TIME ? "its window_end" : "a time after which no window of its window_start can come",
@@ -224,13 +251,13 @@ static void aggregate_lines(Explain *x, int depth, const PlanNode *node) {
 
 static void session_lines(Explain *x, int depth, const PlanNode *node) {
     const SessionSpec *spec = node->spec;
-    line(x, depth, "sessions, gap %s, for each %s", duration(x, spec->gap_us),
-         spec->partition_count ? names_of(x, input_schema(x, node, 0), spec->partition, spec->partition_count) : "stream as a whole");
-    line(x, depth + 1, "GROUP BY %s: %s", keys_words(x, &spec->output, spec->key_count),
-         calls_words(x, &spec->output, spec->key_count, spec->call_count));
+    const Schema *input = input_schema(x, node, 0);
+    line(x, depth, "sessions, gap %s, %s%s", duration(x, spec->gap_us), spec->partition_count ? "for each " : "one for all rows",
+         names_of(x, input, spec->partition, spec->partition_count));
+    line(x, depth + 1, "GROUP BY %s: %s", keys_words(x, input, &spec->output, spec->keys, spec->key_count),
+         calls_words(x, input, &spec->output, spec->key_count, spec->calls, spec->call_count));
     if (spec->filter >= 0)
-        line(x, depth + 1, "WHERE %s decides what is counted; all rows make the session last",
-             input_schema(x, node, 0)->fields[spec->filter].name);
+        line(x, depth + 1, "WHERE %s decides what is counted; all rows make the session last", input->fields[spec->filter].name);
     line(x, depth + 1, "each session comes once, when the watermark passes its window_end (last event + gap)");
     line(x, depth + 1, "state: open sessions; bounded by the gap and the watermark delay after the last event of each");
 }

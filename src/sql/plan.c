@@ -122,10 +122,10 @@ Status view_relation(Planner *p, View *view, int location, Relation **out, Error
         if (state->phase == VIEW_EXPANDED) return OK;
     }
     *out = state->query->root;
-    if ((*out)->changes)
+    if ((*out)->changes || (view->materialized && (*out)->ungrouped))
         return error_at(p->catalog, location, error,
-                        "view %s is a GROUP BY without a window over sources that do not end; queries that read such a view come "
-                        "with a later version; write its GROUP BY here, or group by a window",
+                        "view %s is a GROUP BY without a window, whose rows change; queries that read such a view come with a "
+                        "later version; write its GROUP BY here, or group by a window",
                         view->name);
     return OK;
 }
@@ -140,9 +140,11 @@ static Status insert_columns(Planner *p, const Insert *insert, const Table *sink
         return fail_at(error, insert->line, insert->place,
                        "INSERT has more expressions than target columns: the SELECT gives %d, %s takes %d", count, sink->name,
                        wanted);
-    if (count < wanted && insert->columns)
+    if (count < wanted)
         return fail_at(error, insert->line, insert->place,
-                       "INSERT has more target columns than expressions: %d are named, the SELECT gives %d", wanted, count);
+                       "INSERT has more target columns than expressions: %s %d, the SELECT gives %d%s",
+                       insert->columns ? "it names" : "the table has", wanted, count,
+                       insert->columns ? "" : "; name those that are meant, INSERT INTO t (a, b) SELECT …: the others get NULL");
     for (int i = 0; i < count; i++) {
         columns[i] = insert->columns ? -1 : i;
         for (int k = 0; k < sink->column_count && columns[i] < 0; k++)

@@ -215,7 +215,7 @@ static Schema group_schema(Planner *p, Relation *r, const Schema *input) {
     for (int i = 0; i < schema.count; i++) {
         PlannedColumn *c = &r->set->columns[i];
         const char *name = c->name;
-        if (i >= r->key_count) name = call_name(p, &r->uses[i - r->key_count], input, below);
+        if (i >= r->key_count && !name) name = call_name(p, &r->uses[i - r->key_count], input, below);
         else if (!name) name = expr_name(p, placed(p, r->key_exprs[0][i], below), input);
         schema.fields[i] = (Field){name, c->type, c->not_null};
         c->place = i;
@@ -343,6 +343,13 @@ static int emit_aggregate(Planner *p, Relation *r) {
 
 /* ---- joins, unions ---- */
 
+/* Columns of both sides may have one name; explanations tell them apart. */
+static bool has_field(const Schema *schema, int count, const char *name) {
+    for (int i = 0; i < count; i++)
+        if (strcmp(schema->fields[i].name, name) == 0) return true;
+    return false;
+}
+
 static int emit_reference_join(Planner *p, Relation *r, int input) {
     Relation *table = r->inputs[1];
     if (table->node < 0) emit_reference(p, table);
@@ -356,8 +363,11 @@ static int emit_reference_join(Planner *p, Relation *r, int input) {
     Schema schema = schema_copy(p, &p->plan->nodes[input].schema, reference->schema.count);
     int first = schema.count;
     for (int i = 0; i < reference->schema.count; i++) {
-        schema.fields[schema.count] = reference->schema.fields[i];
-        schema.fields[schema.count++].not_null &= !r->left;
+        Field field = reference->schema.fields[i];
+        if (has_field(&schema, first, field.name))
+            field.name = arena_format(p->arena, "%s.%s", reference->table->name, field.name);
+        field.not_null &= !r->left;
+        schema.fields[schema.count++] = field;
     }
     for (int i = 0; i < r->set->count; i++) {
         PlannedColumn *c = &r->set->columns[i];
@@ -391,8 +401,10 @@ static int emit_window_join(Planner *p, Relation *r) {
             else spec->keys[side][spec->key_count++] = place;
         }
         for (int i = 0; i < rows->count && side == 1; i++) {
-            schema.fields[schema.count] = rows->fields[i];
-            schema.fields[schema.count++].not_null &= !r->left;
+            Field field = rows->fields[i];
+            if (has_field(&schema, left_count, field.name)) field.name = arena_format(p->arena, "right.%s", field.name);
+            field.not_null &= !r->left;
+            schema.fields[schema.count++] = field;
         }
     }
     for (int i = 0; i < r->set->count; i++) {
@@ -436,13 +448,14 @@ static int emit_relation(Planner *p, Relation *r) {
     return r->node;
 }
 
-/* A view shows its groups as they grow where nothing stands between them and the view that would need final rows. */
+/* A view shows its groups as they grow where nothing stands between them and the view that would need final rows, and where
+ * they are made of rows, not of other results. */
 static void mark_growth(const Query *query, Relation *r) {
     if (r->query != query) return;
     if (r->kind == REL_PROJECT || r->kind == REL_FILTER || r->kind == REL_UNION)
         for (int i = 0; i < r->input_count; i++) mark_growth(query, r->inputs[i]);
     if (r->kind != REL_AGGREGATE || r->session || r->changes) return;
-    r->growth = r->ungrouped || (r->close == CLOSE_TIME && !r->inputs[0]->results);
+    r->growth = (r->ungrouped || r->close == CLOSE_TIME) && !r->inputs[0]->results;
 }
 
 static void own_sources(Planner *p, Relation *r, const Query *query, PlanQuery *to) {

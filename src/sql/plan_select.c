@@ -359,6 +359,13 @@ static bool is_grouped(const PgQuery__SelectStmt *select, const Targets *targets
     return false;
 }
 
+/* Keys and aggregates that have no name of their own take that of the output column, for explanations. */
+static void name_groups(ColumnSet *set, const Targets *targets, Expr *const *exprs) {
+    for (int i = 0; i < targets->count; i++)
+        if (exprs[i]->kind == EXPR_COLUMN && !set->columns[exprs[i]->column].name)
+            set->columns[exprs[i]->column].name = targets->items[i].name;
+}
+
 Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options, Relation **out, Error *error) {
     From from = {0};
     Targets targets = {0};
@@ -388,6 +395,7 @@ Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions
 
     Relation *below = from.relation;
     if (grouped && finish_group(p, &from, &scope, location, &below, error) != OK) return FAIL;
+    if (grouped) name_groups(below->set, &targets, exprs);
     if (having) below = relation_filter(p, below, having, true);
     Relation *project = relation_over(p, REL_PROJECT, below);
     set_new(p, project);
