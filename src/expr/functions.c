@@ -9,7 +9,7 @@ extern const Function arithmetic_functions[], cast_functions[], compare_function
     encoding_functions[], json_build_functions[], json_functions[], like_functions[],
     math_functions[], misc_functions[], regex_functions[], text_functions[],
     text_concat_functions[], text_part_functions[], time_functions[], time_field_functions[],
-    time_make_functions[], to_char_functions[];
+    time_make_functions[], to_char_functions[], to_char_number_functions[];
 
 static const Function *const tables[] = {
     arithmetic_functions, cast_functions,       compare_functions,     encoding_functions,
@@ -17,6 +17,7 @@ static const Function *const tables[] = {
     misc_functions,       regex_functions,      text_concat_functions, text_functions,
     text_part_functions,  time_field_functions, time_functions,        time_make_functions,
     to_char_functions,
+    to_char_number_functions,
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
