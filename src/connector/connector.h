@@ -9,6 +9,7 @@ typedef enum OptionType {
     OPTION_TEXT, OPTION_INT, OPTION_NUMBER, OPTION_BOOL, OPTION_INTERVAL, /* microseconds */
     OPTION_SIZE, /* bytes: '64 MB', '1 GB', plain number */
     OPTION_ENUM,
+    OPTION_TIME, /* microseconds since 1970 */
 } OptionType;
 
 enum { /* Option.flags */
@@ -23,7 +24,7 @@ typedef struct Option {
     const char *name;
     OptionType type;
     const char *default_text; /* NULL: none */
-    const char *const *choices; /* OPTION_ENUM, NULL-ended */
+    const char *const *choices; /* OPTION_ENUM, NULL-ended; one behind a '-' is known and refused: it comes with a later version */
     const char *unit, *help;
     int flags;
 } Option;
@@ -35,7 +36,7 @@ typedef struct OptionValue {
     const char *raw;    /* as written, for showing */
     bool given;
     union {
-        int64_t integer; /* INT, BOOL, INTERVAL, SIZE, ENUM (index into choices) */
+        int64_t integer; /* INT, BOOL, INTERVAL, SIZE, TIME, ENUM (index into choices) */
         double number;
     };
     int line, place;
@@ -129,6 +130,8 @@ typedef struct SinkType {
     CHECKED Status (*open)(const SinkContext *, Sink **out, Error *);
     /* Appends a batch's rows to an epoch's blob (called by the engine thread; no I/O). */
     void (*encode)(Sink *, const Batch *, Buffer *out);
+    /* Appends one record as it is, whatever it holds (`leat generate`: a broken record must arrive broken). NULL: not possible. */
+    void (*encode_record)(Sink *, Str record, Buffer *out);
     /* BY_LENGTH, first start only, before the home claims the thing outside: FAIL when it exists already and is not to be
      * overwritten. Changes nothing. */
     CHECKED Status (*check)(Sink *, Error *);

@@ -113,6 +113,7 @@ Str reason_part(Str text) {
 
 const char *slot_name(Rows *rows, const Slot *slot) {
     const DecodeColumn *column = slot->spec;
+    if (!column->name) return "of the metadata";
     if (column->kind != DECODE_PATH) return column->name;
     Buffer name = {0};
     buffer_add_text(&name, column->name);
@@ -174,7 +175,7 @@ bool rows_null(Rows *rows, Slot *slot) {
         set_state(rows, slot, VALUE_NULL);
         return true;
     }
-    return rows_bad_record(rows, "field %s: missing or null, and it %s", slot->spec->name,
+    return rows_bad_record(rows, "field %s: missing or null, and it %s", slot_name(rows, slot),
                            slot->spec->not_null ? "is NOT NULL" : "is the event time");
 }
 

@@ -1,0 +1,130 @@
+/* The file connector's options, and what its paths stand for. */
+#include "connector/file/file.h"
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+static const char *const orders[] = {"name", NULL};
+
+enum { READ = OPTION_SOURCE | OPTION_REFERENCE };
+
+static const Option options[] = {
+    {"path", OPTION_TEXT, NULL, NULL, NULL, "a file, a folder or a pattern like 'in/*.ndjson'; - is standard input or output",
+     OPTION_REQUIRED | OPTION_ANSWER | READ | OPTION_SINK},
+    {"order", OPTION_ENUM, NULL, orders, NULL,
+     "name: the files are one partition, one after the other; default: each is a partition and they are read side by side",
+     OPTION_ANSWER | READ},
+    {"follow", OPTION_BOOL, "false", NULL, NULL, "go on as the files grow; true comes with a later version", OPTION_SOURCE},
+    {"header", OPTION_BOOL, "true", NULL, NULL, "csv: the first record names the columns; false: columns in their declared order",
+     OPTION_ANSWER | READ},
+    {"delimiter", OPTION_TEXT, ",", NULL, NULL, "csv: what stands between fields, one character", OPTION_ANSWER | READ},
+    {"overwrite", OPTION_BOOL, "false", NULL, NULL, "a sink's file that exists already and is not this pipeline's is emptied", OPTION_SINK},
+    {0},
+};
+
+static bool given(const Options *all, const char *name) {
+    const OptionValue *value = option_find(all, name);
+    return value && value->given;
+}
+
+static Status check(const Options *all, bool as_source, bool as_sink, bool has_key, Error *error) {
+    const char *path = option_text(all, "path", ""), *delimiter = option_text(all, "delimiter", ",");
+    bool csv = strcmp(option_text(all, "format", "json"), "csv") == 0;
+    if (!*path) return fail(error, "connector 'file' needs path = 'a file, a folder or a pattern'");
+    if (as_source && option_bool(all, "follow", false))
+        return fail(error, "follow = true comes with a later version; leave it out to read to the end");
+    if (!csv && (given(all, "header") || given(all, "delimiter")))
+        return fail(error, "option '%s' belongs to csv; add format = 'csv' or leave it out",
+                    given(all, "header") ? "header" : "delimiter");
+    if (strlen(delimiter) != 1 || strchr("\"\r\n", *delimiter))
+        return fail(error, "option 'delimiter' expects one character, not a quote or a line end, got '%s'", delimiter);
+    if (!as_sink) return OK;
+    if (path[strlen(path) - 1] == '/')
+        return fail(error, "a sink that writes a folder of files comes with a later version; let path name one file");
+    if (csv) return fail(error, "format = 'csv' of a sink comes with a later version; json can be written");
+    if (has_key)
+        return fail(error, "a file cannot replace rows, so its table can have no PRIMARY KEY; leave the key out to append");
+    return OK;
+}
+
+static SinkWay sink_way(const Options *all) {
+    return is_standard_stream(option_text(all, "path", "")) ? SINK_AT_ONCE : SINK_BY_LENGTH;
+}
+
+const Connector file_connector = {.name = "file",
+                                  .help = "files, folders, standard input and output",
+                                  .options = options,
+                                  .source = &file_source,
+                                  .sink = &file_sink,
+                                  .reference = true,
+                                  .sink_way = sink_way,
+                                  .check = check};
+
+/* ---- paths ---- */
+
+typedef struct Names {
+    Arena *arena;
+    char **items;
+    int count, capacity;
+} Names;
+
+static void add_file(Names *names, const char *path) {
+    struct stat st;
+    if (stat(path, &st) != 0 || S_ISDIR(st.st_mode)) return;
+    if (names->count == names->capacity) {
+        names->capacity = names->capacity ? 2 * names->capacity : 16;
+        char **wider = arena_new_array(names->arena, char *, names->capacity);
+        if (names->count) memcpy(wider, names->items, (size_t)names->count * sizeof *wider);
+        names->items = wider;
+    }
+    names->items[names->count++] = arena_text(names->arena, str_from(path));
+}
+
+static Status list_folder(Names *names, const char *path, const char *table, Error *error) {
+    DIR *folder = opendir(path);
+    if (!folder) return fail(error, "source %s: cannot read the folder '%s': %s", table, path, strerror(errno));
+    size_t size = strlen(path);
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        if (entry->d_name[0] == '.') continue;
+        Buffer name = {0};
+        buffer_add_format(&name, "%s%s%s", path, path[size - 1] == '/' ? "" : "/", entry->d_name);
+        buffer_add_char(&name, 0);
+        add_file(names, name.data);
+        buffer_free(&name);
+    }
+    closedir(folder);
+    return names->count ? OK : fail(error, "source %s: the folder '%s' has no files", table, path);
+}
+
+static Status list_pattern(Names *names, const char *path, const char *table, Error *error) {
+    glob_t found;
+    int status = glob(path, GLOB_NOSORT, NULL, &found);
+    for (size_t i = 0; status == 0 && i < found.gl_pathc; i++) add_file(names, found.gl_pathv[i]);
+    if (status == 0) globfree(&found);
+    return names->count ? OK : fail(error, "source %s: no file matches '%s'", table, path);
+}
+
+static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
+Status file_list(const char *path, const char *table, Arena *arena, char ***paths, int *count, Error *error) {
+    Names names = {.arena = arena};
+    struct stat st;
+    Status status = OK;
+    if (is_standard_stream(path)) {
+        names.items = arena_new_array(arena, char *, 1);
+        names.items[names.count++] = arena_text(arena, str_from(path));
+    } else if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) status = list_folder(&names, path, table, error);
+        else add_file(&names, path);
+    } else if (strpbrk(path, "*?[")) {
+        status = list_pattern(&names, path, table, error);
+    } else {
+        status = fail(error, "source %s: cannot read '%s': %s", table, path, strerror(errno));
+    }
+    if (names.count) qsort(names.items, (size_t)names.count, sizeof *names.items, by_name);
+    *paths = names.items;
+    *count = names.count;
+    return status;
+}

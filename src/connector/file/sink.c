@@ -1,0 +1,153 @@
+/* One file as a sink, delivered by length: rows are appended at once, synced when an epoch closes, and the length that the
+ * home then knows is the file's truth; recovery cuts off what came later. Standard output is written at once and
+ * cannot be cut, so there a crash may repeat rows. */
+#include "connector/file/file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct FileSink {
+    Sink sink;
+    const char *table, *path;
+    const Schema *schema;
+    bool overwrite;
+    bool pipe; /* standard output that is no file */
+    int fd;
+    int64_t length;
+    _Atomic bool stopping;
+} FileSink;
+
+static FileSink *file_sink_of(Sink *sink) { return (FileSink *)(void *)sink; }
+
+static Status failed(const FileSink *f, const char *what, Error *error) {
+    const char *remedy = errno == ENOSPC || errno == EDQUOT ? "; make room and start again: nothing is lost" : "";
+    return fail(error, "sink %s: cannot %s '%s': %s%s", f->table, what, f->path, strerror(errno), remedy);
+}
+
+static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
+    (void)error;
+    FileSink *f = xcalloc(1, sizeof *f);
+    f->table = context->table;
+    f->path = option_text(context->options, "path", "");
+    f->overwrite = option_bool(context->options, "overwrite", false);
+    f->schema = context->schema;
+    f->fd = -1;
+    f->sink = (Sink){.type = &file_sink, .way = is_standard_stream(f->path) ? SINK_AT_ONCE : SINK_BY_LENGTH};
+    if (f->sink.way == SINK_AT_ONCE) {
+        struct stat st;
+        f->fd = STDOUT_FILENO;
+        f->pipe = fstat(f->fd, &st) != 0 || !S_ISREG(st.st_mode);
+        signal(SIGPIPE, SIG_IGN); /* a reader that went away is an error of write() */
+    }
+    *out = &f->sink;
+    return OK;
+}
+
+static void encode(Sink *sink, const Batch *batch, Buffer *out) {
+    const Schema *schema = file_sink_of(sink)->schema;
+    for (int row = 0; row < batch->rows; row++) {
+        json_row(schema, batch, row, out);
+        buffer_add_char(out, '\n');
+    }
+}
+
+static void encode_record(Sink *sink, Str record, Buffer *out) {
+    (void)sink;
+    buffer_add_str(out, record);
+    buffer_add_char(out, '\n');
+}
+
+static Status check(Sink *sink, Error *error) {
+    FileSink *f = file_sink_of(sink);
+    struct stat st;
+    if (stat(f->path, &st) != 0) return errno == ENOENT ? OK : failed(f, "look at", error);
+    if (!S_ISREG(st.st_mode)) return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table, f->path);
+    if (f->overwrite) return OK;
+    return fail(error, "sink %s: '%s' exists already and was not written by this pipeline; move it away, or say overwrite = true",
+                f->table, f->path);
+}
+
+/* A new file's name is on disk only when its folder is. */
+static Status sync_folder(const FileSink *f, Error *error) {
+    char *copy = xstrdup(f->path);
+    int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(copy);
+    bool fine = folder >= 0 && (fsync(folder) == 0 || errno == EINVAL);
+    Status status = fine ? OK : failed(f, "sync the folder of", error);
+    if (folder >= 0) close(folder);
+    return status;
+}
+
+static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
+    FileSink *f = file_sink_of(sink);
+    if (f->fd >= 0) close(f->fd);
+    f->fd = open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC | (known ? 0 : O_TRUNC), 0666);
+    struct stat st;
+    if (f->fd < 0 || fstat(f->fd, &st) != 0) return failed(f, "open", error);
+    if (!S_ISREG(st.st_mode)) return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table, f->path);
+    if (st.st_size < length)
+        return fail(error, "sink %s: '%s' has %" PRId64 " bytes, but %" PRId64 " were delivered to it: it was cut or replaced; put it "
+                    "back, or start over with leat run --fresh", f->table, f->path, (int64_t)st.st_size, length);
+    if (st.st_size > length && ftruncate(f->fd, length) != 0) return failed(f, "cut back", error);
+    if (lseek(f->fd, length, SEEK_SET) < 0) return failed(f, "write to", error);
+    f->length = length;
+    return sync_folder(f, error);
+}
+
+/* A pipe takes 4096 bytes without blocking once poll says that it takes any. */
+static Status wait_writable(FileSink *f) {
+    while (!atomic_load(&f->stopping)) {
+        struct pollfd ready = {.fd = f->fd, .events = POLLOUT};
+        if (poll(&ready, 1, 100) > 0) return OK;
+    }
+    return AGAIN;
+}
+
+static Status write_bytes(Sink *sink, Str bytes, Error *error) {
+    FileSink *f = file_sink_of(sink);
+    while (bytes.size) {
+        if (f->pipe && wait_writable(f) != OK) {
+            (void)fail(error, "sink %s: standard output is not read", f->table);
+            return AGAIN;
+        }
+        size_t part = f->pipe && bytes.size > 4096 ? 4096 : bytes.size;
+        ssize_t size = write(f->fd, bytes.data, part);
+        if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (size < 0) return failed(f, "write to", error);
+        bytes = (Str){bytes.data + size, bytes.size - (size_t)size};
+        f->length += size;
+    }
+    return OK;
+}
+
+static Status sync_file(Sink *sink, int64_t *length, Error *error) {
+    FileSink *f = file_sink_of(sink);
+    *length = f->length;
+    if (sink->way == SINK_AT_ONCE || fdatasync(f->fd) == 0) return OK;
+    return failed(f, "sync", error);
+}
+
+static void stop(Sink *sink) { atomic_store(&file_sink_of(sink)->stopping, true); }
+
+static void close_sink(Sink *sink) {
+    FileSink *f = file_sink_of(sink);
+    if (f->fd > STDERR_FILENO) close(f->fd);
+    free(f);
+}
+
+const SinkType file_sink = {.open = open_sink,
+                            .encode = encode,
+                            .encode_record = encode_record,
+                            .check = check,
+                            .recover = recover,
+                            .write = write_bytes,
+                            .sync = sync_file,
+                            .stop = stop,
+                            .close = close_sink};
