@@ -1,6 +1,6 @@
-/* The growing buffer, and binary records written to it and read back. Integers are stored little-endian whatever the
- * machine, so that a home can be copied to another one. A Reader never leaves its bytes: records may come from a
- * damaged file. */
+/* The growing buffer, and binary records written to it and read back. Integers are stored
+ * little-endian whatever the machine, so that a home can be copied to another one. A Reader never
+ * leaves its bytes: records may come from a damaged file. */
 #include "base/memory.h"
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* XXH3 for everything that is hashed, and a small open-addressing map for catalogs. Its entries are never removed, so
- * probing needs no tombstones. */
+/* XXH3 for everything that is hashed, and a small open-addressing map for catalogs. Its entries are
+ * never removed, so probing needs no tombstones. */
 #include "base/hash.h"
 #include <stdlib.h>
 #define XXH_INLINE_ALL
@@ -27,7 +27,8 @@ Map *map_new(void) {
 
 void map_free(Map **map) {
     if (!*map) return;
-    for (size_t i = 0; i < (*map)->capacity; i++) free((char *)(uintptr_t)(*map)->entries[i].key.data);
+    for (size_t i = 0; i < (*map)->capacity; i++)
+        free((char *)(uintptr_t)(*map)->entries[i].key.data);
     free((*map)->entries);
     free(*map);
     *map = NULL;

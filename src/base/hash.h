@@ -1,5 +1,5 @@
-/* Hashing (xxHash's XXH3, 64 bits) and a small map from names to pointers for setup code; the hot path's tables
- * are in state/. */
+/* Hashing (xxHash's XXH3, 64 bits) and a small map from names to pointers for setup code; the hot
+ * path's tables are in state/. */
 #pragma once
 #include "base/memory.h"
 

@@ -1,5 +1,6 @@
-/* One line is one write(2): lines of several threads never mix, and nothing is lost when the process dies. Control
- * characters in the text (it may quote a record) are written as '?', so that no input can forge a line. */
+/* One line is one write(2): lines of several threads never mix, and nothing is lost when the
+ * process dies. Control characters in the text (it may quote a record) are written as '?', so that
+ * no input can forge a line. */
 #include "base/log.h"
 #include "base/env.h"
 #include <stdatomic.h>

@@ -1,7 +1,7 @@
-/* Arenas are lists of blocks that double in size, so that one which is reset again and again soon has a single block that
- * holds everything. Under AddressSanitizer unused bytes are poisoned: a pointer kept beyond its arena's reset is then
- * caught in the tests. Memory that is gone ends the process: there is no sensible way to go on, and the home makes
- * the next start safe. */
+/* Arenas are lists of blocks that double in size, so that one which is reset again and again soon
+ * has a single block that holds everything. Under AddressSanitizer unused bytes are poisoned: a
+ * pointer kept beyond its arena's reset is then caught in the tests. Memory that is gone ends the
+ * process: there is no sensible way to go on, and the home makes the next start safe. */
 #include "base/memory.h"
 #include <assert.h>
 #include <stdio.h>
@@ -84,7 +84,8 @@ static void *alloc_in_new_block(Arena *arena, size_t size) {
         if (size > SIZE_MAX / 2) out_of_memory(size);
         block_size = size;
         /* The next reset keeps this one; what follows should still double towards it. */
-        while (arena->next_size < block_size && arena->next_size < LAST_BLOCK) arena->next_size *= 2;
+        while (arena->next_size < block_size && arena->next_size < LAST_BLOCK)
+            arena->next_size *= 2;
     }
     Block *block = xmalloc(sizeof *block + block_size);
     block->size = block_size;

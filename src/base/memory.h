@@ -1,5 +1,5 @@
-/* Memory: an arena frees all at once; xmalloc and kin end the process with a message when memory is gone
- * (there is no sensible way to go on, and the home makes the next start safe). */
+/* Memory: an arena frees all at once; xmalloc and kin end the process with a message when memory is
+ * gone (there is no sensible way to go on, and the home makes the next start safe). */
 #pragma once
 #include "base/str.h"
 
@@ -15,7 +15,8 @@ char *arena_text(Arena *, Str);          /* the same as a C string */
 char *arena_format(Arena *, const char *format, ...) PRINTF(2, 3);
 size_t arena_bytes(const Arena *); /* reserved from the system */
 
-#define arena_new_array(arena, type, count) ((type *)arena_zero((arena), sizeof(type) * (size_t)(count)))
+#define arena_new_array(arena, type, count)                                                        \
+    ((type *)arena_zero((arena), sizeof(type) * (size_t)(count)))
 
 void *xmalloc(size_t);
 void *xcalloc(size_t count, size_t size);

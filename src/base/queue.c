@@ -1,5 +1,5 @@
-/* A ring of pointers under one mutex. Items are whole chunks or batches, so a lock for each costs nothing next to what is
- * in them, and a mutex is easy to be sure of. */
+/* A ring of pointers under one mutex. Items are whole chunks or batches, so a lock for each costs
+ * nothing next to what is in them, and a mutex is easy to be sure of. */
 #include "base/queue.h"
 #include "base/memory.h"
 #include <errno.h>
@@ -56,7 +56,8 @@ static struct timespec deadline_of(int64_t timeout_us) {
 }
 
 /* false: the time is over. */
-static bool wait_for(Queue *queue, pthread_cond_t *condition, int64_t timeout_us, const struct timespec *deadline) {
+static bool wait_for(Queue *queue, pthread_cond_t *condition, int64_t timeout_us,
+                     const struct timespec *deadline) {
     if (timeout_us == 0) return false;
     if (timeout_us < 0) return pthread_cond_wait(condition, &queue->lock) == 0;
     return pthread_cond_timedwait(condition, &queue->lock, deadline) != ETIMEDOUT;
@@ -103,7 +104,7 @@ Status queue_pop(Queue *queue, void **item, int64_t timeout_us) {
         queue->first = (queue->first + 1) % queue->capacity;
         queue->items--;
         queue->bytes -= first->bytes;
-        /* Waiters may want different sizes: the one that is woken may still not fit, another may. */
+        /* Waiters want different sizes: the one that is woken may not fit, another may. */
         pthread_cond_broadcast(&queue->not_full);
         status = OK;
     }

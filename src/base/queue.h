@@ -1,5 +1,5 @@
-/* A bounded queue of pointers between threads, limited by count and by bytes. One item is always let in when
- * the queue is empty, however large, so that a single large item cannot block for ever. */
+/* A bounded queue of pointers between threads, limited by count and by bytes. One item is always
+ * let in when the queue is empty, however large: a single large item must not block for ever. */
 #pragma once
 #include "base/status.h"
 

@@ -1,5 +1,6 @@
-/* xoshiro256**, seeded by SplitMix64, both by Blackman and Vigna (public domain, https://prng.di.unimi.it/): the generator
- * and the tests promise the same numbers for the same seed for ever, so it is spelled out here. */
+/* xoshiro256**, seeded by SplitMix64, both by Blackman and Vigna (public domain,
+ * https://prng.di.unimi.it/): the generator and the tests promise the same numbers for the same
+ * seed for ever, so it is spelled out here. */
 #include "base/random.h"
 
 void random_seed(Random *r, uint64_t seed) {
@@ -26,7 +27,8 @@ uint64_t random_next(Random *r) {
     return result;
 }
 
-/* Lemire's method: multiply, and throw away the few numbers that would make some results more frequent. */
+/* Lemire's method: multiply, and throw away the few numbers that would make some results more
+ * frequent. */
 uint64_t random_below(Random *r, uint64_t limit) {
     unsigned __int128 product = (unsigned __int128)random_next(r) * limit;
     if ((uint64_t)product < limit) {

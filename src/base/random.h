@@ -1,5 +1,5 @@
-/* Seeded pseudo-random numbers: SplitMix64 seeds xoshiro256** (Blackman and Vigna, https://prng.di.unimi.it/). Same seed, same numbers on every
- * machine. Not for secrets. */
+/* Seeded pseudo-random numbers: SplitMix64 seeds xoshiro256** (Blackman and Vigna,
+ * https://prng.di.unimi.it/). Same seed, same numbers on every machine. Not for secrets. */
 #pragma once
 #include <stdint.h>
 

@@ -1,5 +1,5 @@
-/* Errors are sentences in a fixed buffer: making one never allocates and so never fails. A sentence that is too long
- * is cut, at a whole UTF-8 character. */
+/* Errors are sentences in a fixed buffer: making one never allocates and so never fails. A sentence
+ * that is too long is cut, at a whole UTF-8 character. */
 #include "base/status.h"
 #include <stdio.h>
 #include <string.h>

@@ -14,7 +14,8 @@ typedef enum Status {
 } Status;
 
 #define CHECKED __attribute__((warn_unused_result))
-#define PRINTF(format_at, first_at) __attribute__((format(printf, format_at, first_at), nonnull(format_at)))
+#define PRINTF(format_at, first_at)                                                                \
+    __attribute__((format(printf, format_at, first_at), nonnull(format_at)))
 
 typedef struct Error {
     char text[1024]; /* what is wrong; what to do. No trailing period or newline */

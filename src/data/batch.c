@@ -1,5 +1,6 @@
-/* Choosing and gathering rows of batches. All goes column by column, so each loop moves values of one size; hidden columns
- * travel exactly as visible ones do. A batch of which every row stays is not copied at all. */
+/* Choosing and gathering rows of batches. All goes column by column, so each loop moves values of
+ * one size; hidden columns travel exactly as visible ones do. A batch of which every row stays is
+ * not copied at all. */
 #include "data/batch.h"
 #include <assert.h>
 #include <stdio.h>
@@ -36,7 +37,8 @@ Batch *batch_like(const Batch *like, int columns, Arena *arena) {
     return batch;
 }
 
-/* Column storage starts with its number of rows, so that column_set can add states when the first NULL comes. */
+/* Column storage starts with its number of rows, so that column_set can add states when the first
+ * NULL comes. */
 typedef struct ColumnHead {
     int64_t rows, unused; /* 16 bytes: values stay aligned */
 } ColumnHead;
@@ -56,12 +58,13 @@ uint8_t *column_add_states(Column *column, Arena *arena) {
     return column_states(column);
 }
 
-/* The one loop of this file, for each size of value; restrict lets the compiler see that nothing overlaps. */
-#define GATHER(type)                                                    \
-    do {                                                                \
-        const type *restrict source = from;                            \
-        type *restrict target = to;                                     \
-        for (int i = 0; i < rows; i++) target[i] = source[indexes[i]]; \
+/* The one loop of this file, for each size of value; restrict lets the compiler see that nothing
+ * overlaps. */
+#define GATHER(type)                                                                               \
+    do {                                                                                           \
+        const type *restrict source = from;                                                        \
+        type *restrict target = to;                                                                \
+        for (int i = 0; i < rows; i++) target[i] = source[indexes[i]];                             \
     } while (0)
 
 static void *gather(const void *from, size_t size, const int32_t *indexes, int rows, Arena *arena) {
@@ -104,8 +107,8 @@ Column column_gather(const Column *column, const int32_t *indexes, int rows, Are
 }
 
 /* Reasons move with their rows. There are few or none, so this may look them up one by one. */
-static RowErrors *errors_gather(const RowErrors *errors, int from_rows, const int32_t *indexes, int rows,
-                                Arena *arena) {
+static RowErrors *errors_gather(const RowErrors *errors, int from_rows, const int32_t *indexes,
+                                int rows, Arena *arena) {
     if (!errors || errors->count == 0) return NULL;
     RowErrors *out = arena_zero(arena, sizeof *out);
     out->arena = arena;
@@ -136,7 +139,8 @@ Batch *batch_gather(const Batch *batch, const int32_t *indexes, int rows, Arena 
 
 static Batch *shallow(const Batch *batch, Arena *arena) {
     Batch *out = batch_like(batch, batch->column_count, arena);
-    if (batch->column_count) memcpy(out->columns, batch->columns, sizeof *out->columns * (size_t)batch->column_count);
+    if (batch->column_count)
+        memcpy(out->columns, batch->columns, sizeof *out->columns * (size_t)batch->column_count);
     return out;
 }
 
@@ -160,7 +164,8 @@ Batch *batch_slice(const Batch *batch, int first, int rows, Arena *arena) {
     out->rows = rows;
     for (int i = 0; i < batch->column_count; i++) {
         Column *column = &out->columns[i];
-        column->values = behind(column->values, physical_size(type_physical(column->type.kind)), first);
+        column->values =
+            behind(column->values, physical_size(type_physical(column->type.kind)), first);
         column->states = behind(column->states, 1, first);
     }
     out->positions = behind(batch->positions, sizeof *batch->positions, first);
@@ -176,7 +181,8 @@ Batch *batch_slice(const Batch *batch, int first, int rows, Arena *arena) {
         out->errors->arena = arena;
         for (int i = 0; i < batch->errors->count; i++) {
             int row = batch->errors->items[i].row - first;
-            if (row >= 0 && row < rows) row_error(out->errors, row, "%s", batch->errors->items[i].text);
+            if (row >= 0 && row < rows)
+                row_error(out->errors, row, "%s", batch->errors->items[i].text);
         }
     }
     return out;

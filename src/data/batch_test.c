@@ -23,7 +23,8 @@ static Batch *example(void) {
     static const int64_t positions[ROWS] = {10, 20, 30, 40, 50};
     static const int32_t ordinals[ROWS] = {0, 1, 2, 3, 4};
     static const uint8_t ops[ROWS] = {0, 1, 2, 0, 1};
-    Batch like = {.source = 3, .partition = 2, .positions = positions, .ordinals = ordinals, .ops = ops};
+    Batch like = {
+        .source = 3, .partition = 2, .positions = positions, .ordinals = ordinals, .ops = ops};
     Batch *batch = batch_like(&like, 3, arena);
     batch->rows = ROWS;
     static const TypeKind kinds[] = {TYPE_INT8, TYPE_TEXT, TYPE_BOOL};

@@ -1,6 +1,7 @@
-// C has no shortest-form printing and no exact, locale-free reading of doubles; C++17's to_chars and from_chars are both. This
-// file is the only C++ of the folder. One detail differs from PostgreSQL: a decimal exactly halfway between two doubles reads
-// back as the even one, so to_chars may print it; PostgreSQL, which other readers must understand, then prints a digit more.
+// C has no shortest-form printing and no exact, locale-free reading of doubles; C++17's to_chars
+// and from_chars are both. This file is the only C++ of the folder. One detail differs from
+// PostgreSQL: a decimal exactly halfway between two doubles reads back as the even one, so to_chars
+// may print it; PostgreSQL, which other readers must understand, then prints a digit more.
 #include "data/double.h"
 #include <charconv>
 #include <cmath>
@@ -8,8 +9,8 @@
 #include <limits>
 #include <system_error>
 
-// Is "d.ddde+xx" exactly halfway between value and a neighbour? Only integers beyond the mantissa's reach can be: there
-// n * 10^k must be an odd number times a power of two.
+// Is "d.ddde+xx" exactly halfway between value and a neighbour? Only integers beyond the mantissa's
+// reach can be: there n * 10^k must be an odd number times a power of two.
 template <typename Real> static bool halfway(const char *text, const char *end, Real value) {
     constexpr int bits = std::numeric_limits<Real>::digits;
     uint64_t n = 0;
@@ -30,17 +31,20 @@ template <typename Real> static bool halfway(const char *text, const char *end, 
     exponent -= bits; // value = m * 2^exponent
     auto is = [&](uint64_t candidate, int shift) {
         shift -= k;
-        return shift >= 0 && shift < 64 && odd == static_cast<unsigned __int128>(candidate) << shift;
+        return shift >= 0 && shift < 64 &&
+               odd == static_cast<unsigned __int128>(candidate) << shift;
     };
     if (is(2 * m + 1, exponent - 1)) return true;
-    return m == uint64_t(1) << (bits - 1) ? is(4 * m - 1, exponent - 2) : is(2 * m - 1, exponent - 1);
+    return m == uint64_t(1) << (bits - 1) ? is(4 * m - 1, exponent - 2)
+                                          : is(2 * m - 1, exponent - 1);
 }
 
 template <typename Real> static char *digits(Real value, char *to) {
     char *end = std::to_chars(to, to + 32, value, std::chars_format::scientific).ptr;
     if (std::fabs(value) < std::ldexp(Real(1), std::numeric_limits<Real>::digits)) return end;
     int count = 0; // digits behind the point
-    for (const char *at = to + (*to == '-') + 1; *at == '.' || (*at >= '0' && *at <= '9'); at++) count += *at != '.';
+    for (const char *at = to + (*to == '-') + 1; *at == '.' || (*at >= '0' && *at <= '9'); at++)
+        count += *at != '.';
     while (halfway(to, end, value) && count + 1 < std::numeric_limits<Real>::max_digits10)
         end = std::to_chars(to, to + 32, value, std::chars_format::scientific, ++count).ptr;
     return end;
@@ -52,7 +56,8 @@ char *float_digits(float value, char *to) { return digits(value, to); }
 template <typename Real> static NumberScan scan(const char *text, size_t size, Real *out) {
     // from_chars would also take "inf" and "nan(…)"
     size_t first = size > 0 && text[0] == '-' ? 1 : 0;
-    if (size <= first || !((text[first] >= '0' && text[first] <= '9') || text[first] == '.')) return NUMBER_SYNTAX;
+    if (size <= first || !((text[first] >= '0' && text[first] <= '9') || text[first] == '.'))
+        return NUMBER_SYNTAX;
     Real value = 0;
     auto result = std::from_chars(text, text + size, value);
     if (result.ec == std::errc::invalid_argument || result.ptr != text + size) return NUMBER_SYNTAX;

@@ -1,5 +1,6 @@
-/* Any bytes of any length go through every reader without harm: good texts, cut and damaged at random from a fixed seed, each in
- * a block of exactly its size so that the sanitizers see one byte too far. What is read must print and read back. */
+/* Any bytes of any length go through every reader without harm: good texts, cut and damaged at
+ * random from a fixed seed, each in a block of exactly its size so that the sanitizers see one byte
+ * too far. What is read must print and read back. */
 #include "base/random.h"
 #include "data/jsonb.h"
 #include "data/numeric.h"
@@ -10,11 +11,22 @@
 #include <stdlib.h>
 
 static const char *const seeds[] = {
-    "2021-07-11T17:16:40.1234567Z", "2020-01-01 00:00:00.5 Europe/Berlin", "January 8, 1999 04:05:06 PM PST",
-    "1 year 2 mons -3 days 04:05:06.7 ago", "P1Y2M3W4DT5H6M7.8S", "-123456789.0123456789e-12",
-    "340282366920938463463374607431768211456.5", "NaN", "-infinity", "0x1.8p3", "true",
-    "{\"a\":[1,-2.5e3,\"x\\u00e4\\ud83d\\ude00\",null,{\"b\":true}],\"c\":{}}", "\\xdeadbeef", "a\\\\\\377",
-    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11", "9223372036854775807",
+    "2021-07-11T17:16:40.1234567Z",
+    "2020-01-01 00:00:00.5 Europe/Berlin",
+    "January 8, 1999 04:05:06 PM PST",
+    "1 year 2 mons -3 days 04:05:06.7 ago",
+    "P1Y2M3W4DT5H6M7.8S",
+    "-123456789.0123456789e-12",
+    "340282366920938463463374607431768211456.5",
+    "NaN",
+    "-infinity",
+    "0x1.8p3",
+    "true",
+    "{\"a\":[1,-2.5e3,\"x\\u00e4\\ud83d\\ude00\",null,{\"b\":true}],\"c\":{}}",
+    "\\xdeadbeef",
+    "a\\\\\\377",
+    "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+    "9223372036854775807",
 };
 
 static Random chance;
@@ -97,7 +109,8 @@ static void any_bytes_are_harmless(void **state) {
     for (int i = 0; i < 20000; i++) {
         Str text = damaged();
         int64_t us;
-        if (rfc3339_parse(text, &us) == OK) assert_in_range(us - FIRST_INPUT_US, 0, LAST_INPUT_US - FIRST_INPUT_US);
+        if (rfc3339_parse(text, &us) == OK)
+            assert_in_range(us - FIRST_INPUT_US, 0, LAST_INPUT_US - FIRST_INPUT_US);
         read_as_every_type(text, arena, &out);
         walk(text, arena, &out);
         decode(text, arena);

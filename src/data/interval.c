@@ -1,6 +1,7 @@
-/* Intervals: PostgreSQL's verbose form ('1 year 2 mons -3 days 04:05:06.7 ago'), the SQL standard's year-month form ('1-2'),
- * ISO 8601 ('P1Y2M3DT4H5M6S'), and output in PostgreSQL's own style. Fractions go down to smaller units as
- * PostgreSQL does it: of years into months, of months into days of a thirtieth, of weeks and days into time. */
+/* Intervals: PostgreSQL's verbose form ('1 year 2 mons -3 days 04:05:06.7 ago'), the SQL standard's
+ * year-month form ('1-2'), ISO 8601 ('P1Y2M3DT4H5M6S'), and output in PostgreSQL's own style.
+ * Fractions go down to smaller units as PostgreSQL does it: of years into months, of months into
+ * days of a thirtieth, of weeks and days into time. */
 #include "data/double.h"
 #include "data/time_internal.h"
 #include <ctype.h>
@@ -8,7 +9,21 @@
 
 enum { TEXT_MOST = 256 };
 
-typedef enum Unit { US, MS, SECOND, MINUTE, HOUR, DAY, WEEK, MONTH, YEAR, DECADE, CENTURY, MILLENNIUM, UNITS } Unit;
+typedef enum Unit {
+    US,
+    MS,
+    SECOND,
+    MINUTE,
+    HOUR,
+    DAY,
+    WEEK,
+    MONTH,
+    YEAR,
+    DECADE,
+    CENTURY,
+    MILLENNIUM,
+    UNITS
+} Unit;
 
 typedef enum Fault { NO_FAULT, BAD_FORMAT, FIELD_OUT_OF_RANGE, OUT_OF_RANGE } Fault;
 
@@ -31,8 +46,10 @@ static const char *const unit_names[UNITS] = {
     [MILLENNIUM] = " mil mils millennium millennia ",
 };
 
-static const int64_t unit_us[] = {[US] = 1, [MS] = 1000, [SECOND] = 1000000, [MINUTE] = 60000000, [HOUR] = 3600000000};
-static const int unit_years[UNITS] = {[YEAR] = 1, [DECADE] = 10, [CENTURY] = 100, [MILLENNIUM] = 1000};
+static const int64_t unit_us[] = {
+    [US] = 1, [MS] = 1000, [SECOND] = 1000000, [MINUTE] = 60000000, [HOUR] = 3600000000};
+static const int unit_years[UNITS] = {
+    [YEAR] = 1, [DECADE] = 10, [CENTURY] = 100, [MILLENNIUM] = 1000};
 
 static bool find_unit(const char *word, size_t size, Unit *unit) {
     char padded[16];
@@ -65,7 +82,8 @@ static bool add_fraction_us(Sum *sum, double fraction, double scale) {
 static bool add_fraction_days(Sum *sum, double fraction, int scale) {
     fraction *= scale;
     int64_t days = (int64_t)fraction;
-    return add_product(&sum->days, days, 1) && add_fraction_us(sum, fraction - (double)days, (double)US_PER_DAY);
+    return add_product(&sum->days, days, 1) &&
+           add_fraction_us(sum, fraction - (double)days, (double)US_PER_DAY);
 }
 
 /* value + fraction of a unit; both carry the sign. */
@@ -76,10 +94,14 @@ static bool add_unit(Sum *sum, Unit unit, int64_t value, double fraction) {
         case SECOND:
         case MINUTE:
         case HOUR:
-            return add_product(&sum->us, value, unit_us[unit]) && add_fraction_us(sum, fraction, (double)unit_us[unit]);
-        case DAY: return add_product(&sum->days, value, 1) && add_fraction_us(sum, fraction, (double)US_PER_DAY);
+            return add_product(&sum->us, value, unit_us[unit]) &&
+                   add_fraction_us(sum, fraction, (double)unit_us[unit]);
+        case DAY:
+            return add_product(&sum->days, value, 1) &&
+                   add_fraction_us(sum, fraction, (double)US_PER_DAY);
         case WEEK: return add_product(&sum->days, value, 7) && add_fraction_days(sum, fraction, 7);
-        case MONTH: return add_product(&sum->months, value, 1) && add_fraction_days(sum, fraction, 30);
+        case MONTH:
+            return add_product(&sum->months, value, 1) && add_fraction_days(sum, fraction, 30);
         case YEAR:
         case DECADE:
         case CENTURY:
@@ -148,7 +170,8 @@ static Fault read_clock(const char **at, int sign, Sum *sum) {
     }
     if (parts[1] > 59 || parts[2] > 60) return FIELD_OUT_OF_RANGE;
     int64_t total = us;
-    if (!add_product(&total, parts[0], unit_us[HOUR]) || !add_product(&total, parts[1], unit_us[MINUTE]) ||
+    if (!add_product(&total, parts[0], unit_us[HOUR]) ||
+        !add_product(&total, parts[1], unit_us[MINUTE]) ||
         !add_product(&total, parts[2], unit_us[SECOND]) || !add_product(&sum->us, total, sign))
         return FIELD_OUT_OF_RANGE;
     return NO_FAULT;
@@ -225,14 +248,16 @@ static Fault read_quantity(Parser *p, int sign, bool is_signed) {
             if (fault) return fault;
             if (months > 11) return FIELD_OUT_OF_RANGE;
             if (!mark(p, 1u << MONTH)) return BAD_FORMAT;
-            if (!add_product(&p->sum.months, value, sign * 12) || !add_product(&p->sum.months, months, sign))
+            if (!add_product(&p->sum.months, value, sign * 12) ||
+                !add_product(&p->sum.months, months, sign))
                 return FIELD_OUT_OF_RANGE;
             return NO_FAULT;
         }
     }
     if (*p->at == '.') {
         p->at++;
-        if (!digit(*p->at) && (p->at - 1 == start || (letter(*p->at) && !is_signed))) return BAD_FORMAT;
+        if (!digit(*p->at) && (p->at - 1 == start || (letter(*p->at) && !is_signed)))
+            return BAD_FORMAT;
         fraction = read_fraction(&p->at);
     }
     Unit unit;
@@ -314,7 +339,8 @@ static Fault read_iso(Parser *p) {
             }
             if (fault) return fault;
             p->any = true;
-            if (!add_unit(&p->sum, YEAR, sign * value, 0) || !add_unit(&p->sum, MONTH, sign * months, 0) ||
+            if (!add_unit(&p->sum, YEAR, sign * value, 0) ||
+                !add_unit(&p->sum, MONTH, sign * months, 0) ||
                 !add_unit(&p->sum, DAY, sign * days, 0))
                 return FIELD_OUT_OF_RANGE;
             continue;
@@ -344,9 +370,11 @@ Status interval_parse(Str text, Interval *out, Error *error) {
     Fault fault = BAD_FORMAT;
     if (text.size < sizeof lower && !(text.size && memchr(text.data, '\0', text.size))) {
         for (size_t i = 0; i < text.size; i++)
-            lower[i] = (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] + 32 : text.data[i]);
+            lower[i] = (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] + 32
+                                                                         : text.data[i]);
         lower[text.size] = '\0';
-        for (size_t i = text.size; i > 0 && isspace((unsigned char)lower[i - 1]); i--) lower[i - 1] = '\0';
+        for (size_t i = text.size; i > 0 && isspace((unsigned char)lower[i - 1]); i--)
+            lower[i - 1] = '\0';
         skip_blanks(&p);
         fault = *p.at == 'p' ? read_iso(&p) : read_verbose(&p);
     }
@@ -354,7 +382,8 @@ Status interval_parse(Str text, Interval *out, Error *error) {
     if (!fault && p.sum.months != (int32_t)p.sum.months) fault = OUT_OF_RANGE;
     switch (fault) {
         case NO_FAULT: break;
-        case BAD_FORMAT: return reject(error, "invalid input syntax for type interval: \"%.*s\"", STR_ARG(text));
+        case BAD_FORMAT:
+            return reject(error, "invalid input syntax for type interval: \"%.*s\"", STR_ARG(text));
         case FIELD_OUT_OF_RANGE:
             return reject(error, "interval field value out of range: \"%.*s\"", STR_ARG(text));
         case OUT_OF_RANGE: return reject(error, "interval out of range");
@@ -371,8 +400,9 @@ typedef struct Style {
 
 static void put_part(Style *style, int64_t value, const char *unit, Buffer *out) {
     if (value == 0) return;
-    buffer_add_format(out, "%s%s%lld %s%s", style->empty ? "" : " ", style->before && value > 0 ? "+" : "",
-                      (long long)value, unit, value != 1 ? "s" : "");
+    buffer_add_format(out, "%s%s%lld %s%s", style->empty ? "" : " ",
+                      style->before && value > 0 ? "+" : "", (long long)value, unit,
+                      value != 1 ? "s" : "");
     style->before = value < 0;
     style->empty = false;
 }

@@ -1,7 +1,8 @@
-/* Stepping over JSON text. A walker looks only at what it must: it finds the end of a value by its quotes and brackets, and does
- * not look into what nobody asked for (jsonb_valid does). So reading one key of a large object costs little more than
- * one pass over its bytes, and malformed text can make a walker miss, never stray: nothing here recurses but the
- * strict scanner, which counts its depth. */
+/* Stepping over JSON text. A walker looks only at what it must: it finds the end of a value by its
+ * quotes and brackets, and does not look into what nobody asked for (jsonb_valid does). So reading
+ * one key of a large object costs little more than one pass over its bytes, and malformed text can
+ * make a walker miss, never stray: nothing here recurses but the strict scanner, which counts its
+ * depth. */
 #include "data/jsonb.h"
 #include "data/numeric.h"
 #include "data/utf8.h"
@@ -83,7 +84,9 @@ static const char *skip_value(const char *at, const char *end) {
     if (*at == '"') return skip_string(at, end);
     if (*at == '{' || *at == '[') return skip_container(at, end);
     const char *start = at;
-    while (at < end && !blank(*at) && *at != ',' && *at != ']' && *at != '}' && *at != ':' && *at != '"') at++;
+    while (at < end && !blank(*at) && *at != ',' && *at != ']' && *at != '}' && *at != ':' &&
+           *at != '"')
+        at++;
     return at > start ? at : NULL;
 }
 
@@ -164,7 +167,8 @@ int64_t jsonb_array_length(Str json) {
 
 bool jsonb_get_index(Str json, int64_t index, Str *value) {
     JsonbIterator it;
-    if (!jsonb_iterate(&it, json)) { /* PostgreSQL keeps a scalar as an array of one, and it shows here */
+    if (!jsonb_iterate(
+            &it, json)) { /* PostgreSQL keeps a scalar as an array of one, and it shows here */
         *value = jsonb_trim(json);
         return (index == 0 || index == -1) && it.kind != JSONB_BAD;
     }
@@ -199,8 +203,9 @@ bool jsonb_get_path(Str json, const Str *steps, int count, Str *value) {
     Str at = jsonb_trim(json);
     for (int i = 0; i < count; i++) {
         int64_t index;
-        bool found = jsonb_kind(at) == JSONB_ARRAY ? whole_number(steps[i], &index) && jsonb_get_index(at, index, &at)
-                                                   : jsonb_get_key(at, steps[i], &at);
+        bool found = jsonb_kind(at) == JSONB_ARRAY
+                         ? whole_number(steps[i], &index) && jsonb_get_index(at, index, &at)
+                         : jsonb_get_key(at, steps[i], &at);
         if (!found) return false;
     }
     *value = at;
@@ -237,7 +242,8 @@ static const char *read_escape(const char *at, const char *end, uint32_t *out) {
     if (*out == 0) return NULL;
     if (*out < 0xD800 || *out > 0xDFFF) return at;
     uint32_t low;
-    if (*out > 0xDBFF || end - at < 6 || at[0] != '\\' || at[1] != 'u' || !hex4(at + 2, end, &low)) return NULL;
+    if (*out > 0xDBFF || end - at < 6 || at[0] != '\\' || at[1] != 'u' || !hex4(at + 2, end, &low))
+        return NULL;
     if (low < 0xDC00 || low > 0xDFFF) return NULL;
     *out = 0x10000 + ((*out - 0xD800) << 10) + (low - 0xDC00);
     return at + 6;
@@ -380,5 +386,6 @@ static const char *scan_value(const char *at, const char *end, int depth) {
 
 bool jsonb_valid(Str json) {
     Str text = jsonb_trim(json);
-    return text.size > 0 && scan_value(text.data, text.data + text.size, 0) == text.data + text.size;
+    return text.size > 0 &&
+           scan_value(text.data, text.data + text.size, 0) == text.data + text.size;
 }

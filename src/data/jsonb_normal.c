@@ -1,5 +1,5 @@
-/* The normal form of jsonb: what PostgreSQL prints, how it compares. An object's members are sorted for each use; nothing is
- * kept, since most jsonb passes through without ever being compared. */
+/* The normal form of jsonb: what PostgreSQL prints, how it compares. An object's members are sorted
+ * for each use; nothing is kept, since most jsonb passes through without ever being compared. */
 #include "data/jsonb.h"
 #include "data/numeric.h"
 #include "data/value.h"
@@ -49,7 +49,8 @@ static Items read_items(Str json, Arena *arena) {
     qsort(items.members, (size_t)items.count, sizeof *items.members, compare_members);
     int kept = 1;
     for (int i = 1; i < items.count; i++)
-        if (!str_equal(items.members[i].key, items.members[kept - 1].key)) items.members[kept++] = items.members[i];
+        if (!str_equal(items.members[i].key, items.members[kept - 1].key))
+            items.members[kept++] = items.members[i];
     items.count = kept;
     return items;
 }
@@ -69,7 +70,8 @@ static void print_number(Printer *p, Str number) {
     }
     if (!p->arena) p->arena = arena_new();
     Str numeric;
-    if (numeric_parse(number, &numeric, p->arena, NULL) != OK) return; /* cannot be: the text is valid */
+    if (numeric_parse(number, &numeric, p->arena, NULL) != OK)
+        return; /* cannot be: the text is valid */
     numeric_text(p->strip_zeros ? numeric_normalize(numeric, p->arena) : numeric, p->out);
 }
 
@@ -136,8 +138,9 @@ Status jsonb_as_text(Str json, Buffer *out, Error *error) {
 /* ---- order ---- */
 
 static int rank_of(Str value) { /* PostgreSQL's order of kinds */
-    static const int ranks[] = {[JSONB_BAD] = -1,   [JSONB_NULL] = 0, [JSONB_STRING] = 1, [JSONB_NUMBER] = 2,
-                                [JSONB_FALSE] = 3, [JSONB_TRUE] = 3, [JSONB_ARRAY] = 4,  [JSONB_OBJECT] = 5};
+    static const int ranks[] = {
+        [JSONB_BAD] = -1,  [JSONB_NULL] = 0, [JSONB_STRING] = 1, [JSONB_NUMBER] = 2,
+        [JSONB_FALSE] = 3, [JSONB_TRUE] = 3, [JSONB_ARRAY] = 4,  [JSONB_OBJECT] = 5};
     return ranks[jsonb_kind(value)];
 }
 
@@ -151,7 +154,8 @@ static int compare_scalars(Str a, Str b, Arena *arena) {
     switch (jsonb_kind(a)) {
         case JSONB_STRING: {
             Str x, y;
-            if (!jsonb_string_view(a, &x, arena) || !jsonb_string_view(b, &y, arena)) return str_compare(a, b);
+            if (!jsonb_string_view(a, &x, arena) || !jsonb_string_view(b, &y, arena))
+                return str_compare(a, b);
             return str_compare(x, y);
         }
         case JSONB_NUMBER: {
@@ -179,8 +183,8 @@ static int compare_values(Str a, Str b, Arena *arena) {
     return order;
 }
 
-/* At the top a scalar counts as an array of one, a little less than a true array of one: so an empty array comes
- * before every scalar. PostgreSQL calls this historical and keeps it. */
+/* At the top a scalar counts as an array of one, a little less than a true array of one: so an
+ * empty array comes before every scalar. PostgreSQL calls this historical and keeps it. */
 static int compare_top(Str a, Str b, Arena *arena) {
     bool a_array = jsonb_kind(a) == JSONB_ARRAY, b_array = jsonb_kind(b) == JSONB_ARRAY;
     if (a_array && !container(b)) {
@@ -231,7 +235,8 @@ static bool contains(Str a, Str b, Arena *arena) {
             if (!array_contains_item(&x, y.members[i].value, arena)) return false;
             continue;
         }
-        Member *own = bsearch(&y.members[i], x.members, (size_t)x.count, sizeof *x.members, compare_keys);
+        Member *own =
+            bsearch(&y.members[i], x.members, (size_t)x.count, sizeof *x.members, compare_keys);
         if (!own || !contains(own->value, y.members[i].value, arena)) return false;
     }
     return true;
@@ -243,7 +248,8 @@ bool jsonb_contains(Str a, Str b) {
     b = jsonb_trim(b);
     Arena *arena = arena_new();
     bool result;
-    if (jsonb_kind(a) == JSONB_ARRAY && !container(b)) { /* an array contains its scalars, at the top only */
+    if (jsonb_kind(a) == JSONB_ARRAY &&
+        !container(b)) { /* an array contains its scalars, at the top only */
         Items items = read_items(a, arena);
         result = array_contains_item(&items, b, arena);
     } else {
@@ -259,11 +265,13 @@ bool jsonb_exists(Str json, Str key) {
     if (jsonb_kind(value) == JSONB_OBJECT) return jsonb_get_key(value, key, &item);
     Arena *arena = arena_new();
     Str text;
-    if (jsonb_kind(value) == JSONB_STRING) found = jsonb_string_view(value, &text, arena) && str_equal(text, key);
+    if (jsonb_kind(value) == JSONB_STRING)
+        found = jsonb_string_view(value, &text, arena) && str_equal(text, key);
     JsonbIterator it;
     if (jsonb_iterate(&it, value))
         while (!found && jsonb_next(&it, NULL, &item))
-            found = jsonb_kind(item) == JSONB_STRING && jsonb_string_view(item, &text, arena) && str_equal(text, key);
+            found = jsonb_kind(item) == JSONB_STRING && jsonb_string_view(item, &text, arena) &&
+                    str_equal(text, key);
     arena_free(&arena);
     return found;
 }

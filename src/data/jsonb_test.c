@@ -28,7 +28,8 @@ static void the_normal_form_is_postgresqls(void **state) {
         {"[1e-06,1.50,1E3,-0,-0.0,0.10]", "[0.000001, 1.50, 1000, 0, 0.0, 0.10]"},
         {"\"a\\/\\u00e4\\ud83d\\ude00\\u0001\"", "\"a/\xC3\xA4\xF0\x9F\x98\x80\\u0001\""},
         {"[ true , false,null ]", "[true, false, null]"},
-        {"12345678901234567890123456789012345678901234567890", "12345678901234567890123456789012345678901234567890"},
+        {"12345678901234567890123456789012345678901234567890",
+         "12345678901234567890123456789012345678901234567890"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(normal(cases[i][0]), cases[i][1]);
@@ -37,9 +38,38 @@ static void the_normal_form_is_postgresqls(void **state) {
 static void what_is_not_json_is_refused(void **state) {
     (void)state;
     static const char *const bad[] = {
-        "", " ", "{", "}", "[1,]", "{\"a\"}", "{\"a\":}", "{a:1}", "01", "1.", ".5", "+1", "1e", "-", "tru", "nul",
-        "\"", "\"\\x\"", "\"\\u12\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"", "\"\\ud800\\u0041\"", "\"\x01\"",
-        "\"\xff\"", "1 2", "[1]x", "1e999999999", "NaN", "{\"a\":1,}", "[,1]", "'a'",
+        "",
+        " ",
+        "{",
+        "}",
+        "[1,]",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{a:1}",
+        "01",
+        "1.",
+        ".5",
+        "+1",
+        "1e",
+        "-",
+        "tru",
+        "nul",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\u0000\"",
+        "\"\\ud800\"",
+        "\"\\udc00\"",
+        "\"\\ud800\\u0041\"",
+        "\"\x01\"",
+        "\"\xff\"",
+        "1 2",
+        "[1]x",
+        "1e999999999",
+        "NaN",
+        "{\"a\":1,}",
+        "[,1]",
+        "'a'",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         assert_false(jsonb_valid(str_from(bad[i])));
@@ -57,7 +87,8 @@ static void what_is_not_json_is_refused(void **state) {
 
 static void walkers_find_what_is_there(void **state) {
     (void)state;
-    Str json = STR(" {\"a\" : [10, {\"b\\n\":\"x\"}, [] ], \"c\":tru, \"d\":null, \"a\":2}"), value, key;
+    Str json = STR(" {\"a\" : [10, {\"b\\n\":\"x\"}, [] ], \"c\":tru, \"d\":null, \"a\":2}"), value,
+        key;
     assert_true(jsonb_get_key(json, STR("a"), &value));
     assert_true(str_equal(value, STR("[10, {\"b\\n\":\"x\"}, [] ]")));
     assert_int_equal(jsonb_array_length(value), 3);
@@ -104,20 +135,24 @@ static void text_comes_out_unescaped(void **state) {
 static void the_order_is_postgresqls(void **state) {
     (void)state;
     static const char *const ascending[] = {
-        "[]", "null", "\"\"", "\"a\"", "\"b\"", "-1", "1.5", "2", "false", "true", "[null]", "[1]", "[1,0]", "[1,2]",
-        "{}", "{\"a\":1}", "{\"a\":2}", "{\"aa\":0}", "{\"b\":0}", "{\"a\":1,\"b\":0}",
+        "[]",        "null",      "\"\"",       "\"a\"",     "\"b\"",
+        "-1",        "1.5",       "2",          "false",     "true",
+        "[null]",    "[1]",       "[1,0]",      "[1,2]",     "{}",
+        "{\"a\":1}", "{\"a\":2}", "{\"aa\":0}", "{\"b\":0}", "{\"a\":1,\"b\":0}",
     };
     int count = (int)(sizeof ascending / sizeof *ascending);
     for (int i = 0; i < count; i++)
         for (int j = 0; j < count; j++)
-            assert_int_equal(jsonb_compare(str_from(ascending[i]), str_from(ascending[j])), (i > j) - (i < j));
+            assert_int_equal(jsonb_compare(str_from(ascending[i]), str_from(ascending[j])),
+                             (i > j) - (i < j));
     assert_int_equal(jsonb_compare(STR("{\"a\":1.0,\"b\":2}"), STR(" {\"b\":2,\"a\":1}")), 0);
     assert_true(jsonb_compare(STR("x"), STR("[]")) < 0);
 }
 
 static void containment_is_postgresqls(void **state) {
     (void)state;
-    assert_true(jsonb_contains(STR("{\"a\":[1,2,{\"b\":3}],\"c\":1}"), STR("{\"a\":[{\"b\":3.0},2]}")));
+    assert_true(
+        jsonb_contains(STR("{\"a\":[1,2,{\"b\":3}],\"c\":1}"), STR("{\"a\":[{\"b\":3.0},2]}")));
     assert_false(jsonb_contains(STR("{\"a\":1}"), STR("{\"a\":2}")));
     assert_true(jsonb_contains(STR("[\"x\",1]"), STR("\"x\"")));
     assert_false(jsonb_contains(STR("\"x\""), STR("[\"x\"]")));
@@ -131,9 +166,12 @@ static void containment_is_postgresqls(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_normal_form_is_postgresqls), cmocka_unit_test(what_is_not_json_is_refused),
-        cmocka_unit_test(walkers_find_what_is_there),     cmocka_unit_test(text_comes_out_unescaped),
-        cmocka_unit_test(the_order_is_postgresqls),       cmocka_unit_test(containment_is_postgresqls),
+        cmocka_unit_test(the_normal_form_is_postgresqls),
+        cmocka_unit_test(what_is_not_json_is_refused),
+        cmocka_unit_test(walkers_find_what_is_there),
+        cmocka_unit_test(text_comes_out_unescaped),
+        cmocka_unit_test(the_order_is_postgresqls),
+        cmocka_unit_test(containment_is_postgresqls),
     };
     return cmocka_run_group_tests(tests, NULL, free_buffer);
 }

@@ -1,8 +1,10 @@
-/* Keys of groups and joins, and values in records. A key is compared and hashed as bytes, so what SQL calls equal must be
- * the same bytes: each type is brought to one form first. A value keeps exactly what it is.
+/* Keys of groups and joins, and values in records. A key is compared and hashed as bytes, so what
+ * SQL calls equal must be the same bytes: each type is brought to one form first. A value keeps
+ * exactly what it is.
  *
  *   key, value:  0 NULL | 1 payload
- *   payload:     bool 1 byte | integers, dates, timestamps, doubles 8 bytes | strings varint size, bytes
+ *   payload:     bool 1 byte | integers, dates, timestamps, doubles 8 bytes |
+ *                strings varint size, bytes |
  *                interval: key 8 + 8 bytes of days and microseconds, value 4 + 4 + 8
  */
 #include "data/jsonb.h"
@@ -99,7 +101,8 @@ Value key_decode(Type type, Reader *reader, Arena *arena) {
     Value value = value_decode(type, reader, arena);
     if (type.kind == TYPE_NUMERIC && !value.null && type.modifier >= 0) {
         Str scaled;
-        if (numeric_apply_modifier(value.str, type.modifier, &scaled, arena, NULL) == OK) value.str = scaled;
+        if (numeric_apply_modifier(value.str, type.modifier, &scaled, arena, NULL) == OK)
+            value.str = scaled;
     }
     return value;
 }

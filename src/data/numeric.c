@@ -1,5 +1,5 @@
-/* Numerics as bytes: made, read, printed, compared. Values are an integer and a scale; whatever fits 128 bits never sees
- * GMP. The layout of the bytes is drawn in numeric_internal.h. */
+/* Numerics as bytes: made, read, printed, compared. Values are an integer and a scale; whatever
+ * fits 128 bits never sees GMP. The layout of the bytes is drawn in numeric_internal.h. */
 #include "data/double.h"
 #include "data/numeric_internal.h"
 #include <ctype.h>
@@ -9,12 +9,45 @@
 
 #define E19 ((int128)UINT64_C(10000000000000000000))
 const int128 power_of_ten[POWERS] = {
-    1, 10, 100, 1000, 10000, 100000, 1000000, 10000000, 100000000, 1000000000, 10000000000, 100000000000, 1000000000000,
-    10000000000000, 100000000000000, 1000000000000000, 10000000000000000, 100000000000000000, 1000000000000000000,
-    E19, E19 * 10, E19 * 100, E19 * 1000, E19 * 10000, E19 * 100000, E19 * 1000000, E19 * 10000000, E19 * 100000000,
-    E19 * 1000000000, E19 * 10000000000, E19 * 100000000000, E19 * 1000000000000, E19 * 10000000000000,
-    E19 * 100000000000000, E19 * 1000000000000000, E19 * 10000000000000000, E19 * 100000000000000000,
-    E19 * 1000000000000000000, E19 * 1000000000000000000 * 10,
+    1,
+    10,
+    100,
+    1000,
+    10000,
+    100000,
+    1000000,
+    10000000,
+    100000000,
+    1000000000,
+    10000000000,
+    100000000000,
+    1000000000000,
+    10000000000000,
+    100000000000000,
+    1000000000000000,
+    10000000000000000,
+    100000000000000000,
+    1000000000000000000,
+    E19,
+    E19 * 10,
+    E19 * 100,
+    E19 * 1000,
+    E19 * 10000,
+    E19 * 100000,
+    E19 * 1000000,
+    E19 * 10000000,
+    E19 * 100000000,
+    E19 * 1000000000,
+    E19 * 10000000000,
+    E19 * 100000000000,
+    E19 * 1000000000000,
+    E19 * 10000000000000,
+    E19 * 100000000000000,
+    E19 * 1000000000000000,
+    E19 * 10000000000000000,
+    E19 * 100000000000000000,
+    E19 * 1000000000000000000,
+    E19 * 1000000000000000000 * 10,
 };
 
 int decimal_digits(uint128 value) {
@@ -52,7 +85,8 @@ bool numeric_valid(Str n) {
     switch (numeric_form(n)) {
         case NUMERIC_INT64: return n.size == NUMERIC_HEAD + 8;
         case NUMERIC_INT128: return n.size == NUMERIC_HEAD + 16;
-        case NUMERIC_BIG: return n.size >= NUMERIC_HEAD + 1 + 16 && (unsigned char)n.data[NUMERIC_HEAD] <= 1;
+        case NUMERIC_BIG:
+            return n.size >= NUMERIC_HEAD + 1 + 16 && (unsigned char)n.data[NUMERIC_HEAD] <= 1;
         case NUMERIC_NAN:
         case NUMERIC_PLUS_INFINITY:
         case NUMERIC_MINUS_INFINITY: return n.size == NUMERIC_HEAD;
@@ -89,7 +123,8 @@ typedef struct Pieces {
 
 static Str take_digits(Str *rest) {
     Str digits = {rest->data, 0};
-    while (rest->size && isdigit((unsigned char)*rest->data)) rest->data++, rest->size--, digits.size++;
+    while (rest->size && isdigit((unsigned char)*rest->data))
+        rest->data++, rest->size--, digits.size++;
     return digits;
 }
 
@@ -144,7 +179,8 @@ static Status parse_big(const Pieces *p, Str *out, Arena *arena, Error *error) {
     if (scale < 0) scale = 0;
     bool zero = whole.size == 0;
     for (size_t i = 0; i < p->fraction.size && zero; i++) zero = p->fraction.data[i] == '0';
-    if (scale > SCALE_MOST || (!zero && (long)(whole.size + p->fraction.size) + up > WHOLE_DIGITS_MOST + SCALE_MOST))
+    if (scale > SCALE_MOST ||
+        (!zero && (long)(whole.size + p->fraction.size) + up > WHOLE_DIGITS_MOST + SCALE_MOST))
         return reject(error, "value overflows numeric format");
     char *digits = xmalloc(whole.size + p->fraction.size + 2);
     digits[0] = '0';
@@ -246,10 +282,12 @@ double numeric_to_double(Str n) {
     int128 value;
     int scale;
     if (numeric_small(n, &value, &scale)) {
-        static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                        1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+        static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                        1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                        1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
         /* Both are exact, so the one division rounds right. */
-        if (scale <= 22 && magnitude(value) <= UINT64_C(1) << 53) return (double)(int64_t)value / powers[scale];
+        if (scale <= 22 && magnitude(value) <= UINT64_C(1) << 53)
+            return (double)(int64_t)value / powers[scale];
     }
     switch (numeric_form(n)) {
         case NUMERIC_NAN: return (double)NAN;
@@ -261,7 +299,8 @@ double numeric_to_double(Str n) {
     numeric_text(n, &text);
     double result = 0;
     if (double_scan(text.data, text.size, &result) != NUMBER_OK) {
-        bool fraction = text.size && (text.data[0] == '0' || (text.data[0] == '-' && text.data[1] == '0'));
+        bool fraction =
+            text.size && (text.data[0] == '0' || (text.data[0] == '-' && text.data[1] == '0'));
         result = fraction ? 0 : numeric_sign_of(n) * (double)INFINITY;
     }
     buffer_free(&text);
@@ -283,7 +322,8 @@ static Status from_real(double value, int digits, Str *out, Arena *arena, Error 
 }
 
 Status numeric_from_double(double value, Str *out, Arena *arena, Error *error) {
-    /* Few decimals: an integer of at most 15 digits divided by 10^4 that gives the double back is its decimal form. */
+    /* Few decimals: an integer of at most 15 digits divided by 10^4 that gives the double back is
+     * its decimal form. */
     double scaled = value * 1e4;
     if (fabs(scaled) < 1e15) {
         int64_t units = llrint(scaled);

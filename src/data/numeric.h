@@ -1,19 +1,23 @@
-/* numeric: exact decimals as PostgreSQL's. In a column a numeric is a Str of bytes: see numeric.c for the drawn layout.
- * Values whose digits fit 128 bits are computed with integers, others with GMP; results and scales are PostgreSQL's. */
+/* numeric: exact decimals as PostgreSQL's. In a column a numeric is a Str of bytes: see numeric.c
+ * for the drawn layout. Values whose digits fit 128 bits are computed with integers, others with
+ * GMP; results and scales are PostgreSQL's. */
 #pragma once
 #include "base/memory.h"
 
 typedef __int128 int128;
 
-/* Each returns a Str in `arena`, or REJECT with PostgreSQL's message ("division by zero", "value overflows numeric format"). */
+/* Each returns a Str in `arena`, or REJECT with PostgreSQL's message ("division by zero", "value
+ * overflows numeric format"). */
 Str numeric_from_int64(int64_t, Arena *);
 Str numeric_from_int128(int128 unscaled, int scale, Arena *);
-CHECKED Status numeric_from_double(double, Str *out, Arena *, Error *); /* 15 significant digits, as PostgreSQL's cast */
+/* 15 significant digits, as PostgreSQL's cast. */
+CHECKED Status numeric_from_double(double, Str *out, Arena *, Error *);
 CHECKED Status numeric_from_float4(double, Str *out, Arena *, Error *); /* 6 significant digits */
 CHECKED Status numeric_parse(Str text, Str *out, Arena *, Error *); /* also NaN, Infinity, 1e3 */
 void numeric_text(Str, Buffer *out);
 double numeric_to_double(Str); /* beyond a double's range: infinite */
-CHECKED Status numeric_to_int64(Str, int64_t *out, Error *); /* rounds half away from zero; "bigint out of range" */
+/* Rounds half away from zero; "bigint out of range". */
+CHECKED Status numeric_to_int64(Str, int64_t *out, Error *);
 /* Rounds to numeric(p,s): modifier as in Type. REJECT "numeric field overflow". -1: unchanged. */
 CHECKED Status numeric_apply_modifier(Str, int32_t modifier, Str *out, Arena *, Error *);
 
@@ -25,7 +29,8 @@ CHECKED Status numeric_modulo(Str, Str, Str *out, Arena *, Error *);
 Str numeric_negate(Str, Arena *);
 Str numeric_abs(Str, Arena *);
 int numeric_sign(Str); /* -1, 0, 1; NaN: 1 */
-CHECKED Status numeric_round(Str, int digits, Str *out, Arena *, Error *); /* digits may be negative */
+/* Digits may be negative. */
+CHECKED Status numeric_round(Str, int digits, Str *out, Arena *, Error *);
 CHECKED Status numeric_trunc(Str, int digits, Str *out, Arena *, Error *);
 Str numeric_floor(Str, Arena *);
 Str numeric_ceil(Str, Arena *);
@@ -42,7 +47,8 @@ Str numeric_normalize(Str, Arena *); /* trailing zeros gone: equal values, equal
 bool numeric_is_finite(Str);
 /* Bytes from outside (a record of the home) are a numeric as numeric.c lays it out. */
 bool numeric_valid(Str bytes);
-/* numeric_normalize without an arena, into `room`, for all but the largest. false: it is one of those. */
+/* numeric_normalize without an arena, into `room`, for all but the largest. false: it is one of
+ * those. */
 enum { NUMERIC_SMALL_BYTES = 19 };
 bool numeric_normalize_small(Str, char room[NUMERIC_SMALL_BYTES], Str *out);
 
@@ -58,7 +64,8 @@ void numeric_sum_add(NumericSum *, Str);
 void numeric_sum_add_int64(NumericSum *, int64_t);
 void numeric_sum_merge(NumericSum *, const NumericSum *);
 Str numeric_sum_total(const NumericSum *, Arena *);
-CHECKED Status numeric_sum_average(const NumericSum *, Str *out, Arena *, Error *); /* total / count, as numeric_divide */
+/* Total / count, as numeric_divide. */
+CHECKED Status numeric_sum_average(const NumericSum *, Str *out, Arena *, Error *);
 void numeric_sum_encode(const NumericSum *, Buffer *);
 void numeric_sum_decode(NumericSum *, Reader *);
 void numeric_sum_free(NumericSum *); /* releases `large`; zeroes the sum */

@@ -1,5 +1,5 @@
-/* Arithmetic. Each operation first tries 128-bit integers with overflow checks and falls back to GMP; infinities and NaN
- * are settled before either. */
+/* Arithmetic. Each operation first tries 128-bit integers with overflow checks and falls back to
+ * GMP; infinities and NaN are settled before either. */
 #include "data/numeric_internal.h"
 
 typedef void BigOperation(mpz_t to, const mpz_t a, const mpz_t b);
@@ -70,12 +70,13 @@ static Str signed_infinity(int sign, Arena *arena) {
 Status numeric_multiply(Str a, Str b, Str *out, Arena *arena, Error *error) {
     int128 x, y, product;
     int a_scale, b_scale;
-    if (numeric_small(a, &x, &a_scale) && numeric_small(b, &y, &b_scale) && a_scale + b_scale <= SCALE_MOST &&
-        !__builtin_mul_overflow(x, y, &product)) {
+    if (numeric_small(a, &x, &a_scale) && numeric_small(b, &y, &b_scale) &&
+        a_scale + b_scale <= SCALE_MOST && !__builtin_mul_overflow(x, y, &product)) {
         *out = numeric_from_int128(product, a_scale + b_scale, arena);
         return OK;
     }
-    if (!numeric_finite(a) || !numeric_finite(b)) { /* the sign of NaN is 0, and infinity times 0 is NaN too */
+    if (!numeric_finite(a) ||
+        !numeric_finite(b)) { /* the sign of NaN is 0, and infinity times 0 is NaN too */
         *out = signed_infinity(numeric_sign_of(a) * numeric_sign_of(b), arena);
         return OK;
     }
@@ -84,7 +85,8 @@ Status numeric_multiply(Str a, Str b, Str *out, Arena *arena, Error *error) {
     numeric_to_mpz(a, m);
     numeric_to_mpz(b, n);
     mpz_mul(m, m, n);
-    Status status = numeric_from_mpz(m, numeric_head_scale(a) + numeric_head_scale(b), out, arena, error);
+    Status status =
+        numeric_from_mpz(m, numeric_head_scale(a) + numeric_head_scale(b), out, arena, error);
     mpz_clears(m, n, NULL);
     return status;
 }
@@ -107,11 +109,13 @@ Status numeric_divide(Str a, Str b, Str *out, Arena *arena, Error *error) {
     if (!numeric_finite(a) || !numeric_finite(b)) return special_divide(a, b, out, arena, error);
     if (numeric_sign_of(b) == 0) return division_by_zero(error);
     int scale = numeric_division_scale(a, b);
-    int up = scale + numeric_head_scale(b) - numeric_head_scale(a); /* negative where the scale was cut to its limit */
+    int up = scale + numeric_head_scale(b) -
+             numeric_head_scale(a); /* negative where the scale was cut to its limit */
     int128 x, y;
     int a_scale, b_scale;
-    if (up >= 0 && numeric_small(a, &x, &a_scale) && numeric_small(b, &y, &b_scale) && scale_up(x, up, &x) &&
-        x > -power_of_ten[38] && x < power_of_ten[38] && y > -power_of_ten[38] && y < power_of_ten[38]) {
+    if (up >= 0 && numeric_small(a, &x, &a_scale) && numeric_small(b, &y, &b_scale) &&
+        scale_up(x, up, &x) && x > -power_of_ten[38] && x < power_of_ten[38] &&
+        y > -power_of_ten[38] && y < power_of_ten[38]) {
         if (y < 0) x = -x, y = -y;
         *out = numeric_from_int128(divide_rounded(x, y), scale, arena);
         return OK;
@@ -173,12 +177,15 @@ Str numeric_negate(Str n, Arena *arena) {
     mpz_init(big);
     numeric_to_mpz(n, big);
     mpz_neg(big, big);
-    if (numeric_from_mpz(big, numeric_head_scale(n), &out, arena, NULL) != OK) out = n; /* as many digits as before */
+    if (numeric_from_mpz(big, numeric_head_scale(n), &out, arena, NULL) != OK)
+        out = n; /* as many digits as before */
     mpz_clear(big);
     return out;
 }
 
-Str numeric_abs(Str n, Arena *arena) { return numeric_sign_of(n) < 0 ? numeric_negate(n, arena) : n; }
+Str numeric_abs(Str n, Arena *arena) {
+    return numeric_sign_of(n) < 0 ? numeric_negate(n, arena) : n;
+}
 
 typedef enum Rounding { HALF_AWAY, TOWARDS_ZERO, DOWN, UP } Rounding;
 
@@ -206,7 +213,8 @@ static int128 cut(int128 value, int digits, Rounding rounding) {
 }
 
 /* To `digits` behind the point (negative: before it). */
-static Status to_digits(Str n, int digits, Rounding rounding, Str *out, Arena *arena, Error *error) {
+static Status to_digits(Str n, int digits, Rounding rounding, Str *out, Arena *arena,
+                        Error *error) {
     if (!numeric_finite(n)) {
         *out = n;
         return OK;
@@ -248,7 +256,8 @@ Status numeric_round(Str n, int digits, Str *out, Arena *arena, Error *error) {
 }
 
 Status numeric_trunc(Str n, int digits, Str *out, Arena *arena, Error *error) {
-    return to_digits(n, most(-ROUND_MOST, least(digits, ROUND_MOST)), TOWARDS_ZERO, out, arena, error);
+    return to_digits(n, most(-ROUND_MOST, least(digits, ROUND_MOST)), TOWARDS_ZERO, out, arena,
+                     error);
 }
 
 Str numeric_floor(Str n, Arena *arena) {
@@ -266,7 +275,9 @@ Status numeric_apply_modifier(Str n, int32_t modifier, Str *out, Arena *arena, E
     if (modifier < 0 || numeric_is_nan(n)) return OK;
     int precision = modifier >> 16, scale = (int16_t)(modifier & 0xFFFF);
     if (!numeric_finite(n))
-        return reject(error, "numeric field overflow: a field with precision %d, scale %d cannot hold an infinite value",
+        return reject(error,
+                      "numeric field overflow: a field with precision %d, scale %d cannot hold an "
+                      "infinite value",
                       precision, scale);
     Status status = to_digits(n, scale, HALF_AWAY, out, arena, error);
     if (status != OK) return status;
@@ -284,7 +295,9 @@ Status numeric_apply_modifier(Str n, int32_t modifier, Str *out, Arena *arena, E
     }
     if (fits) return OK;
     return reject(error,
-                  "numeric field overflow: a field with precision %d, scale %d must round to an absolute value less than "
+                  "numeric field overflow: a field with precision %d, scale %d must round to an "
+                  "absolute value less than "
                   "%s%d",
-                  precision, scale, precision == scale ? "" : "10^", precision == scale ? 1 : precision - scale);
+                  precision, scale, precision == scale ? "" : "10^",
+                  precision == scale ? 1 : precision - scale);
 }

@@ -1,4 +1,5 @@
-/* The bridge to GMP for values beyond 128 bits. They are rare, so each operation makes and frees its own integers. */
+/* The bridge to GMP for values beyond 128 bits. They are rare, so each operation makes and frees
+ * its own integers. */
 #include "data/numeric_internal.h"
 #include <stdlib.h>
 
@@ -91,7 +92,8 @@ void mpz_rescale(mpz_t value, int from_scale, int to_scale) {
         return;
     }
     if (mpz_sgn(value) == 0) return;
-    if (from_scale - to_scale > mpz_decimal_digits(value)) { /* less than a tenth of the last place */
+    if (from_scale - to_scale >
+        mpz_decimal_digits(value)) { /* less than a tenth of the last place */
         mpz_set_ui(value, 0);
         return;
     }
@@ -136,8 +138,8 @@ int numeric_weight(Str n) {
     return numeric_weight_first(n, &first);
 }
 
-/* PostgreSQL's choice of digits for a quotient: at least sixteen significant ones by an estimate from the first groups
- * of four digits, and no fewer than either side shows. */
+/* PostgreSQL's choice of digits for a quotient: at least sixteen significant ones by an estimate
+ * from the first groups of four digits, and no fewer than either side shows. */
 int numeric_division_scale(Str a, Str b) {
     int a_first, b_first;
     int weight = numeric_weight_first(a, &a_first) - numeric_weight_first(b, &b_first);

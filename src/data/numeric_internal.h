@@ -1,13 +1,16 @@
-/* What the files of numeric share: the layout of the bytes, 128-bit helpers and GMP twins. Inside of data/ only.
+/* What the files of numeric share: the layout of the bytes, 128-bit helpers and GMP twins. Inside
+ * of data/ only.
  *
  *   byte 0      form
  *   bytes 1-2   scale, little-endian: digits behind the point, 0 … 16383
  *   INT64       8 bytes little-endian: the value times 10^scale
  *   INT128      16 bytes likewise, where 8 are too few
- *   BIG         1 byte sign (0 or 1: negative), then the magnitude little-endian without leading zeros, where 16 are too few
+ *   BIG         1 byte sign (0 or 1: negative), then the magnitude little-endian without leading
+ *               zeros, where 16 are too few
  *   others      nothing more
  *
- * The shortest form that holds a value is always the one used, so equal values of equal scale have equal bytes. */
+ * The shortest form that holds a value is always the one used, so equal values of equal scale have
+ * equal bytes. */
 #pragma once
 #include "data/numeric.h"
 #include <gmp.h>
@@ -73,7 +76,9 @@ static inline int128 divide_rounded(int128 a, int128 b) {
 }
 
 int decimal_digits(uint128 value); /* of 0: 0 */
-static inline uint128 magnitude(int128 value) { return value < 0 ? -(uint128)value : (uint128)value; }
+static inline uint128 magnitude(int128 value) {
+    return value < 0 ? -(uint128)value : (uint128)value;
+}
 
 Str numeric_special(NumericForm, Arena *); /* NaN and the infinities */
 static inline bool numeric_finite(Str n) { return numeric_form(n) <= NUMERIC_BIG; }
@@ -81,17 +86,18 @@ int numeric_sign_of(Str); /* -1, 0, 1; infinities their sign; NaN 0 */
 
 /* GMP. `to` is initialised by the caller. */
 void numeric_to_mpz(Str, mpz_t to); /* a finite one: the unscaled integer */
-/* Rejects what has more digits than PostgreSQL's format holds. A scale over SCALE_MOST is rounded off. */
+/* Rejects what has more digits than PostgreSQL's format holds. A scale over SCALE_MOST is rounded
+ * off. */
 CHECKED Status numeric_from_mpz(mpz_t unscaled, int scale, Str *out, Arena *, Error *);
 void mpz_set_int128(mpz_t to, int128 value);
-bool mpz_get_int128(const mpz_t from, int128 *value); /* false: it does not fit */
-void mpz_scale_up(mpz_t value, int digits); /* times 10^digits */
-void mpz_divide_rounded(mpz_t value, const mpz_t by); /* half away from zero; by > 0 */
+bool mpz_get_int128(const mpz_t from, int128 *value);        /* false: it does not fit */
+void mpz_scale_up(mpz_t value, int digits);                  /* times 10^digits */
+void mpz_divide_rounded(mpz_t value, const mpz_t by);        /* half away from zero; by > 0 */
 void mpz_rescale(mpz_t value, int from_scale, int to_scale); /* rounds half away from zero */
-long mpz_decimal_digits(const mpz_t value); /* of 0: 0 */
+long mpz_decimal_digits(const mpz_t value);                  /* of 0: 0 */
 
-/* PostgreSQL counts in groups of four digits. The group that the first digit is in, 0 being the one just before the
- * point; 0 for zero. */
+/* PostgreSQL counts in groups of four digits. The group that the first digit is in, 0 being the one
+ * just before the point; 0 for zero. */
 int numeric_weight(Str);
 /* The same and the number that the first group shows; 0 for zero. */
 int numeric_weight_first(Str, int *first_group);

@@ -1,6 +1,7 @@
-/* Roots, logarithms, exponentials and powers. Values are GMP integers in binary fixed point, with enough bits that what is
- * rounded at the end is right; how many digits a result shows follows PostgreSQL's rules, which look at its groups of four
- * digits and at estimates in double precision, so these are made here in the same way. */
+/* Roots, logarithms, exponentials and powers. Values are GMP integers in binary fixed point, with
+ * enough bits that what is rounded at the end is right; how many digits a result shows follows
+ * PostgreSQL's rules, which look at its groups of four digits and at estimates in double precision,
+ * so these are made here in the same way. */
 #include "data/numeric_internal.h"
 #include <math.h>
 #include <stdlib.h>
@@ -105,7 +106,8 @@ static long fixed_exp(mpz_t out, const mpz_t x, long bits) {
 }
 
 /* value * 2^shift with `bits` behind the point, to a numeric of that scale. */
-static Status fixed_to_numeric(mpz_t value, long shift, long bits, int scale, Str *out, Arena *arena, Error *error) {
+static Status fixed_to_numeric(mpz_t value, long shift, long bits, int scale, Str *out,
+                               Arena *arena, Error *error) {
     mpz_t unit;
     mpz_init(unit);
     mpz_scale_up(value, scale);
@@ -122,8 +124,8 @@ static Status fixed_to_numeric(mpz_t value, long shift, long bits, int scale, St
 
 /* ---- PostgreSQL's estimates ---- */
 
-/* The number made of the first groups of four digits (at most `groups`, trailing zero groups left out); the value is about that
- * times 10^exponent. 0 for zero. */
+/* The number made of the first groups of four digits (at most `groups`, trailing zero groups left
+ * out); the value is about that times 10^exponent. 0 for zero. */
 static double first_groups(Str n, int groups, int *exponent) {
     int ignored;
     int weight = numeric_weight_first(n, &ignored);
@@ -160,7 +162,9 @@ static int ln_weight(Str n, Arena *arena) {
     if (numeric_compare(n, numeric_from_int128(9, 1, arena)) >= 0 &&
         numeric_compare(n, numeric_from_int128(11, 1, arena)) <= 0) {
         Str x;
-        if (numeric_subtract(n, numeric_from_int64(1, arena), &x, arena, NULL) != OK || numeric_sign_of(x) == 0) return 0;
+        if (numeric_subtract(n, numeric_from_int64(1, arena), &x, arena, NULL) != OK ||
+            numeric_sign_of(x) == 0)
+            return 0;
         int first;
         int weight = numeric_weight_first(x, &first);
         return weight * 4 + (int)log10((double)first);
@@ -174,7 +178,8 @@ static int ln_weight(Str n, Arena *arena) {
 /* ---- what SQL calls ---- */
 
 Status numeric_sqrt(Str n, Str *out, Arena *arena, Error *error) {
-    if (numeric_sign_of(n) < 0) return reject(error, "cannot take square root of a negative number");
+    if (numeric_sign_of(n) < 0)
+        return reject(error, "cannot take square root of a negative number");
     *out = n;
     if (!numeric_finite(n)) return OK;
     int scale = DIGITS_WANTED - (numeric_weight(n) * 4 / 2 + 1);
@@ -193,7 +198,8 @@ Status numeric_sqrt(Str n, Str *out, Arena *arena, Error *error) {
 }
 
 /* e^x for a finite x in fixed point, about `estimate`. */
-static Status exp_to_scale(const mpz_t x, long bits, double estimate, int scale, Str *out, Arena *arena, Error *error) {
+static Status exp_to_scale(const mpz_t x, long bits, double estimate, int scale, Str *out,
+                           Arena *arena, Error *error) {
     if (fabs(estimate) >= EXP_MOST) {
         if (estimate > 0) return overflow(error);
         *out = numeric_from_int128(0, scale, arena);
@@ -217,7 +223,9 @@ static void to_fixed(mpz_t value, int scale, long bits) {
     mpz_clear(ten);
 }
 
-static double limit(double value, double most_size) { return value > most_size ? most_size : value < -most_size ? -most_size : value; }
+static double limit(double value, double most_size) {
+    return value > most_size ? most_size : value < -most_size ? -most_size : value;
+}
 
 Status numeric_exp(Str n, Str *out, Arena *arena, Error *error) {
     if (!numeric_finite(n)) {
@@ -309,11 +317,14 @@ Status numeric_log(Str base, Str n, Str *out, Arena *arena, Error *error) {
 
 /* ---- power ---- */
 
-static bool is_whole(Str n, Arena *arena) { return numeric_compare(n, numeric_floor(n, arena)) == 0; }
+static bool is_whole(Str n, Arena *arena) {
+    return numeric_compare(n, numeric_floor(n, arena)) == 0;
+}
 
 static bool is_odd(Str n, Arena *arena) {
     Str rest;
-    return numeric_modulo(n, numeric_from_int64(2, arena), &rest, arena, NULL) == OK && numeric_sign_of(rest) != 0;
+    return numeric_modulo(n, numeric_from_int64(2, arena), &rest, arena, NULL) == OK &&
+           numeric_sign_of(rest) != 0;
 }
 
 /* With NaN or infinities, by POSIX's rules for pow; the signs' errors are settled. */
@@ -328,7 +339,7 @@ static Status special_power(Str a, Str b, Str *out, Arena *arena) {
     } else if (!numeric_finite(b)) {
         if (numeric_finite(a) && numeric_compare(a, numeric_from_int64(-1, arena)) == 0) return OK;
         bool grows = !numeric_finite(a) || numeric_compare(numeric_abs(a, arena), one) > 0;
-        *out = numeric_sign_of(a) == 0                  ? zero
+        *out = numeric_sign_of(a) == 0             ? zero
                : grows == (numeric_sign_of(b) > 0) ? numeric_special(NUMERIC_PLUS_INFINITY, arena)
                                                    : zero;
     } else if (numeric_sign_of(b) < 0) {
@@ -341,9 +352,10 @@ static Status special_power(Str a, Str b, Str *out, Arena *arena) {
 }
 
 /* base^exponent by way of logarithms, to `scale`; base is positive, the result about 10^weight. */
-static Status power_by_ln(Str base, const mpz_t exponent, int exponent_scale, double weight, int scale, bool negative,
-                          Str *out, Arena *arena, Error *error) {
-    long bits = bits_for(scale + (weight > 0 ? (long)weight + 1 : 0)) + (long)mpz_sizeinbase(exponent, 2);
+static Status power_by_ln(Str base, const mpz_t exponent, int exponent_scale, double weight,
+                          int scale, bool negative, Str *out, Arena *arena, Error *error) {
+    long bits =
+        bits_for(scale + (weight > 0 ? (long)weight + 1 : 0)) + (long)mpz_sizeinbase(exponent, 2);
     mpz_t x, ten;
     mpz_inits(x, ten, NULL);
     ln_of(base, x, bits);
@@ -390,7 +402,8 @@ static Status power_whole(Str base, int exponent, Str *out, Arena *arena, Error 
         status = numeric_from_mpz(value, scale, out, arena, error);
     } else {
         mpz_set_si(value, exponent);
-        status = power_by_ln(numeric_abs(base, arena), value, 0, weight, scale, negative, out, arena, error);
+        status = power_by_ln(numeric_abs(base, arena), value, 0, weight, scale, negative, out,
+                             arena, error);
     }
     mpz_clears(value, divisor, NULL);
     return status;
@@ -402,7 +415,8 @@ Status numeric_power(Str a, Str b, Str *out, Arena *arena, Error *error) {
         return reject(error, "zero raised to a negative power is undefined");
     bool whole = !numeric_finite(b) || is_whole(b, arena);
     if (!nan && numeric_sign_of(a) < 0 && !whole)
-        return reject(error, "a negative number raised to a non-integer power yields a complex result");
+        return reject(error,
+                      "a negative number raised to a non-integer power yields a complex result");
     if (!numeric_finite(a) || !numeric_finite(b)) return special_power(a, b, out, arena);
     int64_t exponent;
     if (whole && numeric_to_int64(b, &exponent, NULL) == OK && exponent == (int32_t)exponent)
@@ -436,7 +450,8 @@ Status numeric_power(Str a, Str b, Str *out, Arena *arena, Error *error) {
             *out = numeric_from_int128(0, scale, arena);
             status = value > 0 ? overflow(error) : OK;
         } else {
-            status = power_by_ln(base, power, numeric_head_scale(b), weight, scale, negative, out, arena, error);
+            status = power_by_ln(base, power, numeric_head_scale(b), weight, scale, negative, out,
+                                 arena, error);
         }
     }
     mpz_clears(ln, power, ten, NULL);

@@ -1,6 +1,6 @@
-/* The running sum behind sum and avg. It lives inside a group's block and adds 128-bit integers at the greatest scale seen; only
- * when those overflow does it move what it has into a GMP integer and go on from zero. The result does not depend on
- * the order of the values. */
+/* The running sum behind sum and avg. It lives inside a group's block and adds 128-bit integers at
+ * the greatest scale seen; only when those overflow does it move what it has into a GMP integer and
+ * go on from zero. The result does not depend on the order of the values. */
 #include "data/numeric_internal.h"
 #include <stdlib.h>
 
@@ -104,7 +104,8 @@ static Status total(const NumericSum *sum, Str *out, Arena *arena, Error *error)
     if (sum->nans || (sum->plus_infinities && sum->minus_infinities)) {
         *out = numeric_special(NUMERIC_NAN, arena);
     } else if (sum->plus_infinities || sum->minus_infinities) {
-        *out = numeric_special(sum->plus_infinities ? NUMERIC_PLUS_INFINITY : NUMERIC_MINUS_INFINITY, arena);
+        *out = numeric_special(
+            sum->plus_infinities ? NUMERIC_PLUS_INFINITY : NUMERIC_MINUS_INFINITY, arena);
     } else if (!sum->large) {
         *out = numeric_from_int128(sum->small, sum->scale, arena);
     } else {
@@ -124,8 +125,10 @@ static Status total(const NumericSum *sum, Str *out, Arena *arena, Error *error)
 
 Str numeric_sum_total(const NumericSum *sum, Arena *arena) {
     Str out;
-    /* More digits than the format holds: what PostgreSQL calls an error is infinite here, where nobody can be told. */
-    return total(sum, &out, arena, NULL) == OK ? out : numeric_special(NUMERIC_PLUS_INFINITY, arena);
+    /* More digits than the format holds: what PostgreSQL calls an error is infinite here, where
+     * nobody can be told. */
+    return total(sum, &out, arena, NULL) == OK ? out
+                                               : numeric_special(NUMERIC_PLUS_INFINITY, arena);
 }
 
 Status numeric_sum_average(const NumericSum *sum, Str *out, Arena *arena, Error *error) {
@@ -135,7 +138,8 @@ Status numeric_sum_average(const NumericSum *sum, Str *out, Arena *arena, Error 
     return numeric_divide(all, numeric_from_int64(sum->count, arena), out, arena, error);
 }
 
-/* Layout: small 16 bytes | scale, count, nans, infinities as varints | 0, or 1, scale, sign, magnitude sized. */
+/* Layout: small 16 bytes | scale, count, nans, infinities as varints | 0, or 1, scale, sign,
+ * magnitude sized. */
 void numeric_sum_encode(const NumericSum *sum, Buffer *out) {
     buffer_add_i64(out, (int64_t)(uint64_t)sum->small);
     buffer_add_i64(out, (int64_t)(sum->small >> 64));

@@ -41,16 +41,20 @@ static void operations_have_postgresqls_digits_and_scales(void **state) {
     (void)state;
     static const struct {
         Binary *operation;
-        const char *a, *b, *result; /* an error's text where it does not begin with a digit, a sign, N or I */
+        const char *a, *b,
+            *result; /* an error's text where it does not begin with a digit, a sign, N or I */
     } cases[] = {
         {numeric_add, "1.5", "2.25", "3.75"},
-        {numeric_add, "99999999999999999999999999999999999999", "1", "100000000000000000000000000000000000000"},
-        {numeric_add, "170141183460469231731687303715884105727", "1", "170141183460469231731687303715884105728"},
+        {numeric_add, "99999999999999999999999999999999999999", "1",
+         "100000000000000000000000000000000000000"},
+        {numeric_add, "170141183460469231731687303715884105727", "1",
+         "170141183460469231731687303715884105728"},
         {numeric_add, "Infinity", "-Infinity", "NaN"},
         {numeric_subtract, "1.0", "1", "0.0"},
         {numeric_subtract, "1", "Infinity", "-Infinity"},
         {numeric_multiply, "1.10", "2.0", "2.200"},
-        {numeric_multiply, "-99999999999999999999", "99999999999999999999", "-9999999999999999999800000000000000000001"},
+        {numeric_multiply, "-99999999999999999999", "99999999999999999999",
+         "-9999999999999999999800000000000000000001"},
         {numeric_multiply, "0", "Infinity", "NaN"},
         {numeric_divide, "1", "3", "0.33333333333333333333"},
         {numeric_divide, "10", "3", "3.3333333333333333"},
@@ -67,7 +71,8 @@ static void operations_have_postgresqls_digits_and_scales(void **state) {
         {numeric_power, "2", "10", "1024.0000000000000000"},
         {numeric_power, "2", "0.5", "1.4142135623730950"},
         {numeric_power, "0", "-1", "zero raised to a negative power is undefined"},
-        {numeric_power, "-8", "0.5", "a negative number raised to a non-integer power yields a complex result"},
+        {numeric_power, "-8", "0.5",
+         "a negative number raised to a non-integer power yields a complex result"},
         {numeric_power, "10", "200000", "value overflows numeric format"},
         {numeric_power, "NaN", "0", "1"},
         {numeric_log, "10", "1000", "3.0000000000000000"},
@@ -116,9 +121,14 @@ static void rounding_goes_away_from_zero(void **state) {
         int digits;
         const char *rounded, *cut;
     } cases[] = {
-        {"2.5", 0, "3", "2"},           {"-2.5", 0, "-3", "-2"},      {"1.005", 2, "1.01", "1.00"},
-        {"15", -1, "20", "10"},         {"1.5", 3, "1.500", "1.500"}, {"0.4", -5, "0", "0"},
-        {"99999999999999999999999999999999999999999.95", 1, "100000000000000000000000000000000000000000.0",
+        {"2.5", 0, "3", "2"},
+        {"-2.5", 0, "-3", "-2"},
+        {"1.005", 2, "1.01", "1.00"},
+        {"15", -1, "20", "10"},
+        {"1.5", 3, "1.500", "1.500"},
+        {"0.4", -5, "0", "0"},
+        {"99999999999999999999999999999999999999999.95", 1,
+         "100000000000000000000000000000000000000000.0",
          "99999999999999999999999999999999999999999.9"},
         {"Infinity", 2, "Infinity", "Infinity"},
     };
@@ -143,12 +153,15 @@ static void modifiers_round_and_refuse(void **state) {
     Error error = {0};
     assert_int_equal(numeric_apply_modifier(n("123.456"), 5 << 16 | 2, &out, arena, &error), OK);
     assert_string_equal(text(out), "123.46");
-    assert_int_equal(numeric_apply_modifier(n("999.996"), 5 << 16 | 2, &out, arena, &error), REJECT);
+    assert_int_equal(numeric_apply_modifier(n("999.996"), 5 << 16 | 2, &out, arena, &error),
+                     REJECT);
     assert_int_equal(strncmp(error.text, "numeric field overflow", 22), 0);
-    assert_int_equal(numeric_apply_modifier(n("1234"), 3 << 16 | (uint16_t)-2, &out, arena, &error), OK);
+    assert_int_equal(numeric_apply_modifier(n("1234"), 3 << 16 | (uint16_t)-2, &out, arena, &error),
+                     OK);
     assert_string_equal(text(out), "1200");
     assert_int_equal(numeric_apply_modifier(n("NaN"), 5 << 16 | 2, &out, arena, &error), OK);
-    assert_int_equal(numeric_apply_modifier(n("Infinity"), 5 << 16 | 2, &out, arena, &error), REJECT);
+    assert_int_equal(numeric_apply_modifier(n("Infinity"), 5 << 16 | 2, &out, arena, &error),
+                     REJECT);
 }
 
 static void other_numbers_convert(void **state) {
@@ -165,7 +178,8 @@ static void other_numbers_convert(void **state) {
     assert_int_equal(numeric_from_float4((double)0.1f, &out, arena, NULL), OK);
     assert_string_equal(text(out), "0.1");
     assert_true(numeric_to_double(n("0.1")) == 0.1);
-    assert_true(numeric_to_double(n("123456789012345678901234567890.5")) == 123456789012345678901234567890.5);
+    assert_true(numeric_to_double(n("123456789012345678901234567890.5")) ==
+                123456789012345678901234567890.5);
     assert_int_equal(numeric_to_int64(n("-2.5"), &integer, NULL), OK);
     assert_int_equal(integer, -3);
     assert_int_equal(numeric_to_int64(n("9223372036854775807.5"), &integer, &error), REJECT);
@@ -176,15 +190,18 @@ static void other_numbers_convert(void **state) {
 
 static void order_is_by_value(void **state) {
     (void)state;
-    static const char *const ascending[] = {"-Infinity", "-1e50", "-2",  "-1.5", "0",        "0.001",
-                                            "1",         "1.01",  "1e38", "1e50", "Infinity", "NaN"};
+    static const char *const ascending[] = {"-Infinity", "-1e50", "-2",       "-1.5",
+                                            "0",         "0.001", "1",        "1.01",
+                                            "1e38",      "1e50",  "Infinity", "NaN"};
     for (int i = 0; i < 12; i++)
         for (int j = 0; j < 12; j++) {
             int order = numeric_compare(n(ascending[i]), n(ascending[j]));
             assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
         }
-    assert_int_equal(numeric_compare(n("1.0"), n("1.000000000000000000000000000000000000000000000")), 0);
-    assert_true(str_equal(numeric_normalize(n("1.000000000000000000000000000000000000000000000"), arena), n("1")));
+    assert_int_equal(
+        numeric_compare(n("1.0"), n("1.000000000000000000000000000000000000000000000")), 0);
+    assert_true(str_equal(
+        numeric_normalize(n("1.000000000000000000000000000000000000000000000"), arena), n("1")));
 }
 
 static void sums_stay_exact_beyond_128_bits(void **state) {
@@ -194,16 +211,19 @@ static void sums_stay_exact_beyond_128_bits(void **state) {
     for (int i = 0; i < 1000; i++) numeric_sum_add(&sum, huge);
     numeric_sum_add(&sum, n("0.125"));
     numeric_sum_add_int64(&sum, -1);
-    assert_string_equal(text(numeric_sum_total(&sum, arena)), "99999999999999999999999999999999999999499.125");
+    assert_string_equal(text(numeric_sum_total(&sum, arena)),
+                        "99999999999999999999999999999999999999499.125");
     Buffer bytes = {0};
     numeric_sum_encode(&sum, &bytes);
     Reader reader = reader_of(buffer_str(&bytes));
     numeric_sum_decode(&other, &reader);
     assert_false(reader.bad);
     assert_true(reader.at == reader.end);
-    assert_string_equal(text(numeric_sum_total(&other, arena)), "99999999999999999999999999999999999999499.125");
+    assert_string_equal(text(numeric_sum_total(&other, arena)),
+                        "99999999999999999999999999999999999999499.125");
     numeric_sum_merge(&sum, &other);
-    assert_string_equal(text(numeric_sum_total(&sum, arena)), "199999999999999999999999999999999999998998.250");
+    assert_string_equal(text(numeric_sum_total(&sum, arena)),
+                        "199999999999999999999999999999999999998998.250");
     assert_int_equal(sum.count, 2004);
     buffer_free(&bytes);
     numeric_sum_free(&sum);
@@ -237,7 +257,8 @@ static void odd_text_is_read_or_refused(void **state) {
     assert_int_equal(numeric_parse(STR("1e-99999999999999"), &out, arena, &error), REJECT);
     assert_false(numeric_valid(STR("\x00\x00")));
     assert_false(numeric_valid(STR("\x07\x00\x00")));
-    assert_false(numeric_valid(STR("\x00\x00\x00" "1234567")));
+    assert_false(numeric_valid(STR("\x00\x00\x00"
+                                   "1234567")));
 }
 
 int main(void) {

@@ -3,7 +3,8 @@
 #include "data/type.h"
 
 typedef struct Field {
-    const char *name; /* as spelled by its declaration or alias: what leaves in JSON, CSV headers, the API */
+    /* As spelled by its declaration or alias: what leaves in JSON, CSV headers, the API. */
+    const char *name;
     Type type;
     bool not_null;
 } Field;

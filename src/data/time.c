@@ -1,7 +1,7 @@
-/* The calendar, RFC 3339 in and out, and PostgreSQL's ISO output. Days and civil dates are converted by Howard Hinnant's
- * algorithms (years that begin in March, eras of 400 years), which need no loops and no tables. rfc3339_parse stands on
- * the path of every event: it checks the fixed part of the text with arithmetic on all digits at once and branches only
- * for what is rare. */
+/* The calendar, RFC 3339 in and out, and PostgreSQL's ISO output. Days and civil dates are
+ * converted by Howard Hinnant's algorithms (years that begin in March, eras of 400 years), which
+ * need no loops and no tables. rfc3339_parse stands on the path of every event: it checks the fixed
+ * part of the text with arithmetic on all digits at once and branches only for what is rare. */
 #include "data/time_internal.h"
 #include "data/double.h"
 #include <math.h>
@@ -19,7 +19,8 @@ static void civil_from_days(int64_t days, int *year, int *month, int *day) {
     days += 719468;
     int64_t era = (days >= 0 ? days : days - 146096) / 146097;
     int64_t day_of_era = days - era * 146097;
-    int64_t year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    int64_t year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t shifted = (5 * day_of_year + 2) / 153;
     *day = (int)(day_of_year - (153 * shifted + 2) / 5 + 1);
@@ -42,7 +43,8 @@ void calendar_from_us(int64_t us, Calendar *out) {
 }
 
 int64_t calendar_to_us(const Calendar *c) {
-    int64_t seconds = days_from_civil(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 + c->second;
+    int64_t seconds = days_from_civil(c->year, c->month, c->day) * 86400 + c->hour * 3600 +
+                      c->minute * 60 + c->second;
     return seconds * US_PER_SECOND + c->us;
 }
 
@@ -60,19 +62,23 @@ int64_t fraction_us(const char *digits, size_t count) {
     for (size_t i = whole; i < 6; i++) us *= 10;
     if (count <= 6) return us;
     if (count == 7 && digits[6] != '5') return us + (digits[6] > '5');
-    /* Near a half PostgreSQL's answer is that of its arithmetic: the double nearest to the text, times 10^6, rounded
-     * half to even. No more than the digits that a double can tell apart need be read. */
+    /* Near a half PostgreSQL's answer is that of its arithmetic: the double nearest to the text,
+     * times 10^6, rounded half to even. No more than the digits that a double can tell apart need
+     * be read. */
     char text[2 + 40];
     if (count > 40) count = 40;
     text[0] = '0';
     text[1] = '.';
     memcpy(text + 2, digits, count);
     double value = 0;
-    if (double_scan(text, 2 + count, &value) != NUMBER_OK) return us; /* so small that it rounds to nothing */
+    if (double_scan(text, 2 + count, &value) != NUMBER_OK)
+        return us; /* so small that it rounds to nothing */
     return (int64_t)rint(value * 1e6);
 }
 
-static unsigned two(const char *at) { return (unsigned)(at[0] - '0') * 10 + (unsigned)(at[1] - '0'); }
+static unsigned two(const char *at) {
+    return (unsigned)(at[0] - '0') * 10 + (unsigned)(at[1] - '0');
+}
 
 /* "+hh:mm", "+hhmm", "+hh" to seconds; false: no such thing. */
 static bool parse_offset(const char *at, const char *end, int *seconds) {
@@ -93,19 +99,21 @@ static bool parse_offset(const char *at, const char *end, int *seconds) {
     return true;
 }
 
-/* Eight bytes at once: not 0 unless there are digits where `digits` has 255 and the pattern's very bytes elsewhere. A digit
- * xored with '0' is at most 9; adding 0x76 to its low seven bits lifts anything greater over 0x7F. */
+/* Eight bytes at once: not 0 unless there are digits where `digits` has 255 and the pattern's very
+ * bytes elsewhere. A digit xored with '0' is at most 9; adding 0x76 to its low seven bits lifts
+ * anything greater over 0x7F. */
 static uint64_t mismatch(const char *at, uint64_t pattern, uint64_t digits) {
     uint64_t word;
     memcpy(&word, at, 8);
     if (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) word = __builtin_bswap64(word);
     uint64_t rest = word ^ pattern, low = rest & UINT64_C(0x7F7F7F7F7F7F7F7F);
-    return (rest & ~digits) | (((low + (UINT64_C(0x7676767676767676) & digits)) | rest) & UINT64_C(0x8080808080808080));
+    return (rest & ~digits) | (((low + (UINT64_C(0x7676767676767676) & digits)) | rest) &
+                               UINT64_C(0x8080808080808080));
 }
 
-#define BYTES(a, b, c, d, e, f, g, h)                                                                          \
-    ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 | (uint64_t)(e) << 32 |    \
-     (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
+#define BYTES(a, b, c, d, e, f, g, h)                                                              \
+    ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 |              \
+     (uint64_t)(e) << 32 | (uint64_t)(f) << 40 | (uint64_t)(g) << 48 | (uint64_t)(h) << 56)
 
 /* "YYYY-MM-" "DD?hh:mm" ":ss": the place between date and time is looked at by itself. */
 static bool fixed_part_fits(const char *at) {
@@ -131,10 +139,11 @@ Status rfc3339_split(Str s, int64_t *local_us, int *offset) {
     if (s.size < 19 || !fixed_part_fits(at)) return REJECT;
     int year = (int)(two(at) * 100 + two(at + 2)), month = (int)two(at + 5), day = (int)two(at + 8);
     unsigned hour = two(at + 11), minute = two(at + 14), second = two(at + 17);
-    if (year < 1 || month < 1 || month > 12 || day < 1 || (day > 28 && day > month_length(year, month)) || hour > 23 ||
-        minute > 59 || second > 60)
+    if (year < 1 || month < 1 || month > 12 || day < 1 ||
+        (day > 28 && day > month_length(year, month)) || hour > 23 || minute > 59 || second > 60)
         return REJECT;
-    *local_us = (days_from_civil(year, month, day) * 86400 + (int64_t)(hour * 3600 + minute * 60 + second)) *
+    *local_us = (days_from_civil(year, month, day) * 86400 +
+                 (int64_t)(hour * 3600 + minute * 60 + second)) *
                 US_PER_SECOND;
     at += 19;
     if (at < end && *at == '.') {
@@ -216,9 +225,13 @@ static void timestamp_out(int64_t us, char between, const char *zone, Buffer *ou
     if (c.year <= 0) buffer_add_text(out, " BC");
 }
 
-void timestamp_text(int64_t us, bool with_zone, Buffer *out) { timestamp_out(us, ' ', with_zone ? "+00" : "", out); }
+void timestamp_text(int64_t us, bool with_zone, Buffer *out) {
+    timestamp_out(us, ' ', with_zone ? "+00" : "", out);
+}
 
-void timestamp_rfc3339(int64_t us, bool with_zone, Buffer *out) { timestamp_out(us, 'T', with_zone ? "Z" : "", out); }
+void timestamp_rfc3339(int64_t us, bool with_zone, Buffer *out) {
+    timestamp_out(us, 'T', with_zone ? "Z" : "", out);
+}
 
 void date_text(int64_t days, Buffer *out) {
     if (infinite(days, out)) return;
@@ -251,7 +264,8 @@ Status timestamp_add(int64_t us, Interval interval, int64_t *out, Error *error) 
         result = calendar_to_us(&c);
     }
     int64_t days;
-    if (__builtin_mul_overflow(interval.days, US_PER_DAY, &days) || __builtin_add_overflow(result, days, &result) ||
+    if (__builtin_mul_overflow(interval.days, US_PER_DAY, &days) ||
+        __builtin_add_overflow(result, days, &result) ||
         __builtin_add_overflow(result, interval.us, &result) || result < FIRST_TIMESTAMP_US ||
         result > LAST_TIMESTAMP_US)
         return reject(error, "timestamp out of range");
@@ -261,9 +275,11 @@ Status timestamp_add(int64_t us, Interval interval, int64_t *out, Error *error) 
 
 Status interval_to_us(Interval interval, int64_t *us, Error *error) {
     if (interval.months)
-        return reject(error, "an interval with months or years has no fixed length; say it in days or less");
+        return reject(
+            error, "an interval with months or years has no fixed length; say it in days or less");
     int64_t days;
-    if (__builtin_mul_overflow(interval.days, US_PER_DAY, &days) || __builtin_add_overflow(days, interval.us, us))
+    if (__builtin_mul_overflow(interval.days, US_PER_DAY, &days) ||
+        __builtin_add_overflow(days, interval.us, us))
         return reject(error, "interval out of range");
     return OK;
 }

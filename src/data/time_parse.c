@@ -1,14 +1,23 @@
-/* Dates and times as people write them: PostgreSQL's input forms, read word by word. A word is a number, a name, a date with
- * separators, a time with colons, or an offset; each fills in the parts that it means, and no part may come twice.
- * Where days and months are both numbers, month comes first (DateStyle ISO, MDY). RFC 3339 never gets here: it is
- * tried first, by the fast reader. */
+/* Dates and times as people write them: PostgreSQL's input forms, read word by word. A word is a
+ * number, a name, a date with separators, a time with colons, or an offset; each fills in the parts
+ * that it means, and no part may come twice. Where days and months are both numbers, month comes
+ * first (DateStyle ISO, MDY). RFC 3339 never gets here: it is tried first, by the fast reader. */
 #include "data/time_internal.h"
 #include <ctype.h>
 #include <stdlib.h>
 
 enum { TEXT_MOST = 128 }; /* PostgreSQL reads no longer ones either */
 
-enum { HAS_YEAR = 1, HAS_MONTH = 2, HAS_DAY = 4, HAS_DATE = 7, HAS_TIME = 8, HAS_ZONE = 16, HAS_HALF = 32, HAS_ERA = 64 };
+enum {
+    HAS_YEAR = 1,
+    HAS_MONTH = 2,
+    HAS_DAY = 4,
+    HAS_DATE = 7,
+    HAS_TIME = 8,
+    HAS_ZONE = 16,
+    HAS_HALF = 32,
+    HAS_ERA = 64
+};
 
 typedef enum Fault { NO_FAULT, BAD_FORMAT, OUT_OF_RANGE, BAD_DISPLACEMENT, BAD_ZONE } Fault;
 
@@ -20,7 +29,7 @@ typedef struct Parser {
     int hour, minute, second;
     int64_t us;
     bool afternoon, before_christ;
-    int offset;      /* seconds east of UTC */
+    int offset;       /* seconds east of UTC */
     const char *zone; /* a name to be looked up, or NULL */
     char zone_name[TEXT_MOST];
 } Parser;
@@ -48,18 +57,22 @@ static size_t digits_at(const char *at) {
 }
 
 static int month_named(const char *word, size_t size) {
-    static const char *const names[] = {"january", "february", "march",     "april",   "may",      "june",
-                                        "july",    "august",   "september", "october", "november", "december"};
+    static const char *const names[] = {"january",   "february", "march",    "april",
+                                        "may",       "june",     "july",     "august",
+                                        "september", "october",  "november", "december"};
     if (size == 4 && memcmp(word, "sept", 4) == 0) return 9;
     for (int i = 0; i < 12; i++)
-        if ((size == 3 || size == strlen(names[i])) && memcmp(word, names[i], size) == 0) return i + 1;
+        if ((size == 3 || size == strlen(names[i])) && memcmp(word, names[i], size) == 0)
+            return i + 1;
     return 0;
 }
 
 static bool is_day_name(const char *word, size_t size) {
-    static const char *const names[] = {"sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"};
+    static const char *const names[] = {"sunday",   "monday", "tuesday", "wednesday",
+                                        "thursday", "friday", "saturday"};
     for (int i = 0; i < 7; i++)
-        if ((size == 3 || size == strlen(names[i])) && memcmp(word, names[i], size) == 0) return true;
+        if ((size == 3 || size == strlen(names[i])) && memcmp(word, names[i], size) == 0)
+            return true;
     return (size == 4 && (!memcmp(word, "tues", 4) || !memcmp(word, "thur", 4))) ||
            (size == 5 && !memcmp(word, "thurs", 5)) || (size == 4 && !memcmp(word, "weds", 4));
 }
@@ -218,7 +231,8 @@ static Fault read_number(Parser *p) {
     if (next == ':') return read_time(p);
     bool dated = (p->has & HAS_DATE) == HAS_DATE;
     if (p->iso_time || (dated && (size == 6 || size == 4))) return read_packed_time(p, size);
-    if ((next == '-' || next == '/' || next == '.') && !dated && (digit(p->at[size + 1]) || letter(p->at[size + 1])))
+    if ((next == '-' || next == '/' || next == '.') && !dated &&
+        (digit(p->at[size + 1]) || letter(p->at[size + 1])))
         return read_date(p);
     if (size >= 6 && size <= 8) return read_packed_date(p, size);
     if (size > 8) return BAD_FORMAT;
@@ -274,7 +288,8 @@ static Fault read_zone(Parser *p) {
     memcpy(p->zone_name, p->at, size);
     p->zone_name[size] = '\0';
     int ignored;
-    if (zone_offset((Str){p->zone_name, size}, 0, false, &ignored, NULL) != OK) return slash ? BAD_ZONE : BAD_FORMAT;
+    if (zone_offset((Str){p->zone_name, size}, 0, false, &ignored, NULL) != OK)
+        return slash ? BAD_ZONE : BAD_FORMAT;
     if (!mark(p, HAS_ZONE)) return BAD_FORMAT;
     p->zone = p->zone_name;
     p->at += size;
@@ -287,7 +302,8 @@ static Fault read_word(Parser *p) {
     const char *word = p->at;
     int month = month_named(word, size);
     if (month) {
-        if (p->at[size] == '-' || p->at[size] == '/' || (p->at[size] == '.' && digit(p->at[size + 1])))
+        if (p->at[size] == '-' || p->at[size] == '/' ||
+            (p->at[size] == '.' && digit(p->at[size + 1])))
             return read_date(p);
         p->at += size;
         /* A number that stood first and was taken for the month is the day: "8 January 1999". */
@@ -302,7 +318,8 @@ static Fault read_word(Parser *p) {
         p->at += size;
         return NO_FAULT;
     }
-    if (word_is(word, size, "t") && (p->has & HAS_DATE) == HAS_DATE && !(p->has & HAS_TIME) && digit(word[1])) {
+    if (word_is(word, size, "t") && (p->has & HAS_DATE) == HAS_DATE && !(p->has & HAS_TIME) &&
+        digit(word[1])) {
         p->at++;
         p->iso_time = word[1 + digits_at(word + 1)] != ':';
         return NO_FAULT;
@@ -330,7 +347,8 @@ static Fault read_all(Parser *p) {
         if (isspace((unsigned char)*p->at) || *p->at == ',') p->at++;
         else if (digit(*p->at)) fault = read_number(p);
         else if (letter(*p->at)) fault = read_word(p);
-        else if ((*p->at == '+' || *p->at == '-') && (p->has & HAS_DATE) == HAS_DATE) fault = read_offset(p);
+        else if ((*p->at == '+' || *p->at == '-') && (p->has & HAS_DATE) == HAS_DATE)
+            fault = read_offset(p);
         else fault = BAD_FORMAT;
         if (fault) return fault;
     }
@@ -342,10 +360,13 @@ static Fault settle_date(Parser *p) {
     if (p->before_christ || p->year < 1 || p->year > 9999) return OUT_OF_RANGE;
     if (p->day_of_year) {
         int day = p->day, length;
-        for (p->month = 1; p->month < 12 && day > (length = month_length(p->year, p->month)); p->month++) day -= length;
+        for (p->month = 1; p->month < 12 && day > (length = month_length(p->year, p->month));
+             p->month++)
+            day -= length;
         p->day = day;
     }
-    if (p->month < 1 || p->month > 12 || p->day < 1 || p->day > month_length(p->year, p->month)) return OUT_OF_RANGE;
+    if (p->month < 1 || p->month > 12 || p->day < 1 || p->day > month_length(p->year, p->month))
+        return OUT_OF_RANGE;
     return NO_FAULT;
 }
 
@@ -369,7 +390,8 @@ static bool word_value(Str text, int64_t *us) {
 static Status report(Fault fault, const char *type, Str text, const Parser *p, Error *error) {
     switch (fault) {
         case NO_FAULT: return OK;
-        case OUT_OF_RANGE: return reject(error, "date/time field value out of range: \"%.*s\"", STR_ARG(text));
+        case OUT_OF_RANGE:
+            return reject(error, "date/time field value out of range: \"%.*s\"", STR_ARG(text));
         case BAD_DISPLACEMENT:
             return reject(error, "time zone displacement out of range: \"%.*s\"", STR_ARG(text));
         case BAD_ZONE: return reject(error, "time zone \"%s\" not recognized", p->zone_name);
@@ -390,7 +412,8 @@ static Status parse(Str text, const char *type, Parser *p, Error *error) {
     *p = (Parser){.at = lower};
     if (trimmed.size >= sizeof lower) return report(BAD_FORMAT, type, text, p, error);
     for (size_t i = 0; i < trimmed.size; i++) {
-        lower[i] = (char)(trimmed.data[i] >= 'A' && trimmed.data[i] <= 'Z' ? trimmed.data[i] + 32 : trimmed.data[i]);
+        lower[i] = (char)(trimmed.data[i] >= 'A' && trimmed.data[i] <= 'Z' ? trimmed.data[i] + 32
+                                                                           : trimmed.data[i]);
         if (!lower[i]) return report(BAD_FORMAT, type, text, p, error);
     }
     lower[trimmed.size] = '\0';
@@ -401,11 +424,13 @@ static Status parse(Str text, const char *type, Parser *p, Error *error) {
     return report(fault, type, text, p, error);
 }
 
-static Status parse_timestamp(Str text, const char *type, bool with_zone, int64_t *us, Error *error) {
+static Status parse_timestamp(Str text, const char *type, bool with_zone, int64_t *us,
+                              Error *error) {
     Parser p;
     Status status = parse(text, type, &p, error);
     if (status != OK) return status;
-    int64_t local = calendar_to_us(&(Calendar){p.year, p.month, p.day, p.hour, p.minute, p.second, 0}) + p.us;
+    int64_t local =
+        calendar_to_us(&(Calendar){p.year, p.month, p.day, p.hour, p.minute, p.second, 0}) + p.us;
     if (with_zone && p.zone && zone_offset(str_from(p.zone), local, true, &p.offset, NULL) != OK)
         return report(BAD_ZONE, type, text, &p, error);
     if (with_zone) local -= p.offset * US_PER_SECOND;
@@ -423,7 +448,8 @@ Status timestamp_parse(Str text, bool with_zone, int64_t *us, Error *error) {
         return OK;
     }
     if (word_value(trim(text), us)) return OK;
-    return parse_timestamp(text, with_zone ? "timestamp with time zone" : "timestamp", with_zone, us, error);
+    return parse_timestamp(text, with_zone ? "timestamp with time zone" : "timestamp", with_zone,
+                           us, error);
 }
 
 Status date_parse(Str text, int64_t *days, Error *error) {

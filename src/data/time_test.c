@@ -29,7 +29,8 @@ static const char *read_time(const char *text, bool with_zone) {
     int64_t us;
     Error error = {0};
     out.size = 0;
-    if (timestamp_parse(str_from(text), with_zone, &us, &error) == OK) timestamp_text(us, with_zone, &out);
+    if (timestamp_parse(str_from(text), with_zone, &us, &error) == OK)
+        timestamp_text(us, with_zone, &out);
     else buffer_add_text(&out, error.text);
     return ended();
 }
@@ -63,7 +64,8 @@ static void rfc3339_is_read(void **state) {
         {"2021-12-31T23:59:60Z", "2022-01-01T00:00:00Z"},
         {"2021-07-11T17:16:40.0000005Z", "2021-07-11T17:16:40Z"},
         {"2021-07-11T17:16:40.0000015Z", "2021-07-11T17:16:40.000002Z"},
-        {"2021-07-11T17:16:40.00000050000000000000000000000000000000000000000000000001Z", "2021-07-11T17:16:40Z"},
+        {"2021-07-11T17:16:40.00000050000000000000000000000000000000000000000000000001Z",
+         "2021-07-11T17:16:40Z"},
         {"0001-01-01T00:00:00Z", "0001-01-01T00:00:00Z"},
         {"9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59.999999Z"},
         {"2020-02-29T00:00:00Z", "2020-02-29T00:00:00Z"},
@@ -96,11 +98,13 @@ static void rfc3339_is_read(void **state) {
         else if (status == OK) assert_string_equal(us_text(us), cases[i].out);
         else fail_msg("%s was refused", cases[i].in);
     }
-    for (int c = 0; c < 256; c++) { /* each place of the fixed part takes digits, or its own mark, and nothing else */
+    for (int c = 0; c < 256;
+         c++) { /* each place of the fixed part takes digits, or its own mark, and nothing else */
         for (int at = 0; at < 19; at++) {
             char text[] = "2011-11-11T11:11:11Z";
             bool mark = text[at] < '0' || text[at] > '9';
-            bool fits = mark ? c == text[at] || (at == 10 && (c == 't' || c == ' ')) : c >= '0' && c <= '9';
+            bool fits =
+                mark ? c == text[at] || (at == 10 && (c == 't' || c == ' ')) : c >= '0' && c <= '9';
             text[at] = (char)c;
             int64_t us;
             bool taken = rfc3339_parse((Str){text, 20}, &us) == OK;
@@ -131,9 +135,11 @@ static void timestamps_are_read_as_postgresql_reads_them(void **state) {
         {"17:16", "invalid input syntax for type timestamp with time zone: \"17:16\"", true},
         {"2020-13-01", "date/time field value out of range: \"2020-13-01\"", true},
         {"2020-01-01 25:00", "date/time field value out of range: \"2020-01-01 25:00\"", false},
-        {"2020-01-01 00:00+16", "time zone displacement out of range: \"2020-01-01 00:00+16\"", true},
+        {"2020-01-01 00:00+16", "time zone displacement out of range: \"2020-01-01 00:00+16\"",
+         true},
         {"2020-01-01 00:00 foo/bar", "time zone \"foo/bar\" not recognized", true},
-        {"2020-01-01 10:00:00 xyz", "invalid input syntax for type timestamp: \"2020-01-01 10:00:00 xyz\"", false},
+        {"2020-01-01 10:00:00 xyz",
+         "invalid input syntax for type timestamp: \"2020-01-01 10:00:00 xyz\"", false},
         {"10000-01-01", "date/time field value out of range: \"10000-01-01\"", true},
         {"", "invalid input syntax for type timestamp: \"\"", false},
     };
@@ -228,7 +234,8 @@ static void zones_know_their_summer_time(void **state) {
     int seconds;
     Error error;
     static const char *const bad[] = {"", "foo", "../etc/passwd", "europe", "Europe/", "/", "."};
-    for (int i = 0; i < 7; i++) assert_int_equal(zone_offset(str_from(bad[i]), 0, false, &seconds, &error), REJECT);
+    for (int i = 0; i < 7; i++)
+        assert_int_equal(zone_offset(str_from(bad[i]), 0, false, &seconds, &error), REJECT);
     assert_string_equal(error.text, "time zone \".\" not recognized");
 }
 

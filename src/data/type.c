@@ -1,5 +1,5 @@
-/* Names of types: one table from PostgreSQL's names and aliases, those that users write and those that libpg_query puts in
- * their place. */
+/* Names of types: one table from PostgreSQL's names and aliases, those that users write and those
+ * that libpg_query puts in their place. */
 #include "data/type.h"
 #include <assert.h>
 
@@ -84,7 +84,8 @@ size_t physical_size(Physical physical) {
 
 const char *type_name(Type type, Arena *arena) {
     if (type.modifier >= 0 && type.kind == TYPE_NUMERIC)
-        return arena_format(arena, "numeric(%d,%d)", type.modifier >> 16, (int16_t)(type.modifier & 0xFFFF));
+        return arena_format(arena, "numeric(%d,%d)", type.modifier >> 16,
+                            (int16_t)(type.modifier & 0xFFFF));
     if (type.modifier >= 0 && type.kind == TYPE_VARCHAR)
         return arena_format(arena, "character varying(%d)", type.modifier);
     return rows[type.kind].name;

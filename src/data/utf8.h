@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of the character that begins at `text`; 0: it is not UTF-8. `size` > 0 bytes may be looked at. */
+/* Bytes of the character that begins at `text`; 0: it is not UTF-8. `size` > 0 bytes may be looked
+ * at. */
 static inline size_t utf8_length(const char *text, size_t size) {
     const unsigned char *b = (const unsigned char *)text;
     if (b[0] < 0x80) return 1;

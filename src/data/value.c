@@ -36,7 +36,8 @@ void column_set(Column *column, int row, Value value, Arena *arena) {
 }
 
 Value value_copy(Value value, Arena *arena) {
-    if (!value.null && type_physical(value.type.kind) == PHYSICAL_STR) value.str = arena_str(arena, value.str);
+    if (!value.null && type_physical(value.type.kind) == PHYSICAL_STR)
+        value.str = arena_str(arena, value.str);
     return value;
 }
 
@@ -74,7 +75,8 @@ int value_compare(Value a, Value b) {
     return 0;
 }
 
-/* text[]: varint count, then per item one byte (1: NULL) and, where it is not NULL, its sized bytes. */
+/* text[]: varint count, then per item one byte (1: NULL) and, where it is not NULL, its sized
+ * bytes. */
 void text_array_begin(Buffer *out, int count) { buffer_add_varint(out, (uint64_t)count); }
 
 void text_array_add(Buffer *out, bool null, Str item) {

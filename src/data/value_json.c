@@ -1,5 +1,5 @@
-/* Values as JSON. Strings are looked at eight bytes at a time: almost all of them are plain ASCII that needs no escape, and then
- * are one copy. */
+/* Values as JSON. Strings are looked at eight bytes at a time: almost all of them are plain ASCII
+ * that needs no escape, and then are one copy. */
 #include "data/jsonb.h"
 #include "data/numeric.h"
 #include "data/time.h"
@@ -9,8 +9,8 @@
 
 #define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* Not 0 when one of the eight bytes is a control character, a quote, a backslash or beyond ASCII. A borrow may
- * mark bytes above a marked one, never a word without any. */
+/* Not 0 when one of the eight bytes is a control character, a quote, a backslash or beyond ASCII. A
+ * borrow may mark bytes above a marked one, never a word without any. */
 static uint64_t special(uint64_t word) {
     uint64_t quote = word ^ EACH('"'), backslash = word ^ EACH('\\');
     return (word | (word - EACH(0x20)) | (quote - EACH(1)) | (backslash - EACH(1))) & EACH(0x80);
@@ -23,7 +23,9 @@ static size_t clean_prefix(const char *at, size_t size) {
         memcpy(&word, at + i, 8);
         if (special(word)) break;
     }
-    while (i < size && (unsigned char)at[i] >= 0x20 && (unsigned char)at[i] < 0x80 && at[i] != '"' && at[i] != '\\') i++;
+    while (i < size && (unsigned char)at[i] >= 0x20 && (unsigned char)at[i] < 0x80 &&
+           at[i] != '"' && at[i] != '\\')
+        i++;
     return i;
 }
 

@@ -24,7 +24,8 @@ static int close_all(void **state) {
 static Value parsed(TypeKind kind, const char *text) {
     Value value;
     Error error = {0};
-    if (value_parse(type_of(kind), str_from(text), &value, arena, &error) != OK) fail_msg("%s: %s", text, error.text);
+    if (value_parse(type_of(kind), str_from(text), &value, arena, &error) != OK)
+        fail_msg("%s: %s", text, error.text);
     return value;
 }
 
@@ -77,7 +78,8 @@ static void text_goes_in_and_out_as_in_postgresql(void **state) {
         {TYPE_FLOAT4, "0.1", "0.1"},
         {TYPE_FLOAT4, "16777216", "1.6777216e+07"},
         {TYPE_NUMERIC, "1.50", "1.50"},
-        {TYPE_UUID, "{A0EEBC99-9C0B4EF8-BB6D6BB9-BD380A11}", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+        {TYPE_UUID, "{A0EEBC99-9C0B4EF8-BB6D6BB9-BD380A11}",
+         "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
         {TYPE_BYTEA, "\\xDE ad", "\\xdead"},
         {TYPE_BYTEA, "a\\\\\\001", "\\x615c01"},
         {TYPE_JSONB, " {\"b\": 1e-06,\"a\":1.50}", "{\"a\": 1.50, \"b\": 0.000001}"},
@@ -92,24 +94,35 @@ static void text_goes_in_and_out_as_in_postgresql(void **state) {
 
 static void bad_text_is_told_in_postgresqls_words(void **state) {
     (void)state;
-    assert_string_equal(error_of(type_of(TYPE_INT4), "x"), "invalid input syntax for type integer: \"x\"");
-    assert_string_equal(error_of(type_of(TYPE_INT2), "40000"), "value \"40000\" is out of range for type smallint");
+    assert_string_equal(error_of(type_of(TYPE_INT4), "x"),
+                        "invalid input syntax for type integer: \"x\"");
+    assert_string_equal(error_of(type_of(TYPE_INT2), "40000"),
+                        "value \"40000\" is out of range for type smallint");
     assert_string_equal(error_of(type_of(TYPE_INT8), "9223372036854775808"),
                         "value \"9223372036854775808\" is out of range for type bigint");
-    assert_string_equal(error_of(type_of(TYPE_FLOAT8), "1e400"), "\"1e400\" is out of range for type double precision");
-    assert_string_equal(error_of(type_of(TYPE_FLOAT4), "1e40"), "\"1e40\" is out of range for type real");
-    assert_string_equal(error_of(type_of(TYPE_FLOAT8), ""), "invalid input syntax for type double precision: \"\"");
-    assert_string_equal(error_of(type_of(TYPE_BOOL), "o"), "invalid input syntax for type boolean: \"o\"");
-    assert_string_equal(error_of(type_of(TYPE_UUID), "1"), "invalid input syntax for type uuid: \"1\"");
+    assert_string_equal(error_of(type_of(TYPE_FLOAT8), "1e400"),
+                        "\"1e400\" is out of range for type double precision");
+    assert_string_equal(error_of(type_of(TYPE_FLOAT4), "1e40"),
+                        "\"1e40\" is out of range for type real");
+    assert_string_equal(error_of(type_of(TYPE_FLOAT8), ""),
+                        "invalid input syntax for type double precision: \"\"");
+    assert_string_equal(error_of(type_of(TYPE_BOOL), "o"),
+                        "invalid input syntax for type boolean: \"o\"");
+    assert_string_equal(error_of(type_of(TYPE_UUID), "1"),
+                        "invalid input syntax for type uuid: \"1\"");
     assert_string_equal(error_of(type_of(TYPE_JSONB), "{"), "invalid input syntax for type json");
-    assert_string_equal(error_of((Type){TYPE_VARCHAR, 2}, "abc"), "value too long for type character varying(2)");
+    assert_string_equal(error_of((Type){TYPE_VARCHAR, 2}, "abc"),
+                        "value too long for type character varying(2)");
     assert_string_equal(error_of(type_of(TYPE_TIMESTAMPTZ), "2020-13-01"),
                         "date/time field value out of range: \"2020-13-01\"");
-    assert_string_equal(error_of(type_of(TYPE_INTERVAL), "1 x"), "invalid input syntax for type interval: \"1 x\"");
+    assert_string_equal(error_of(type_of(TYPE_INTERVAL), "1 x"),
+                        "invalid input syntax for type interval: \"1 x\"");
     Value value;
-    assert_int_equal(value_parse((Type){TYPE_VARCHAR, 2}, STR("\xC3\xA4\xC3\xB6  "), &value, arena, NULL), OK);
+    assert_int_equal(
+        value_parse((Type){TYPE_VARCHAR, 2}, STR("\xC3\xA4\xC3\xB6  "), &value, arena, NULL), OK);
     assert_int_equal(value.str.size, 4);
-    assert_int_equal(value_parse((Type){TYPE_NUMERIC, 5 << 16 | 2}, STR("1.005"), &value, arena, NULL), OK);
+    assert_int_equal(
+        value_parse((Type){TYPE_NUMERIC, 5 << 16 | 2}, STR("1.005"), &value, arena, NULL), OK);
     out.size = 0;
     value_text(value, &out);
     assert_true(str_equal(buffer_str(&out), STR("1.01")));
@@ -133,9 +146,11 @@ static void json_is_what_row_to_json_writes(void **state) {
         {TYPE_BYTEA, "\\x01", "\"\\\\x01\""},
         {TYPE_JSONB, " {\"a\" : 1e1} ", "{\"a\" : 1e1}"},
         {TYPE_TEXT, "a\"b\\c\n\x01\x7f\xC3\xA4", "\"a\\\"b\\\\c\\n\\u0001\x7f\xC3\xA4\""},
-        {TYPE_TEXT, "plain text of more than eight bytes", "\"plain text of more than eight bytes\""},
+        {TYPE_TEXT, "plain text of more than eight bytes",
+         "\"plain text of more than eight bytes\""},
         {TYPE_TEXT, "1234567\"", "\"1234567\\\"\""},
-        {TYPE_TEXT, "x\xC3(\xED\xA0\x80\xFF", "\"x\xEF\xBF\xBD(\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""},
+        {TYPE_TEXT, "x\xC3(\xED\xA0\x80\xFF",
+         "\"x\xEF\xBF\xBD(\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
         assert_string_equal(json_of(cases[i].kind, cases[i].in), cases[i].out);
@@ -180,10 +195,12 @@ static void keys_are_equal_where_values_are(void **state) {
         {TYPE_TEXT, "", "a", false},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        Str a = key_of(cases[i].kind, cases[i].a, false), b = key_of(cases[i].kind, cases[i].b, false);
+        Str a = key_of(cases[i].kind, cases[i].a, false),
+            b = key_of(cases[i].kind, cases[i].b, false);
         assert_int_equal(str_equal(a, b), cases[i].equal);
         assert_false(str_equal(a, key_of(cases[i].kind, NULL, true)));
-        int order = value_compare(parsed(cases[i].kind, cases[i].a), parsed(cases[i].kind, cases[i].b));
+        int order =
+            value_compare(parsed(cases[i].kind, cases[i].a), parsed(cases[i].kind, cases[i].b));
         assert_int_equal(order == 0, cases[i].equal);
         Reader reader = reader_of(a);
         Value back = key_decode(type_of(cases[i].kind), &reader, arena);
@@ -199,8 +216,13 @@ static void records_give_values_back_exactly(void **state) {
         TypeKind kind;
         const char *text;
     } cases[] = {
-        {TYPE_BOOL, "true"}, {TYPE_INT8, "-5"},  {TYPE_FLOAT8, "-0"}, {TYPE_NUMERIC, "1.500"}, {TYPE_TEXT, "x"},
-        {TYPE_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"}, {TYPE_INTERVAL, "1 mon -2 days +00:00:01"},
+        {TYPE_BOOL, "true"},
+        {TYPE_INT8, "-5"},
+        {TYPE_FLOAT8, "-0"},
+        {TYPE_NUMERIC, "1.500"},
+        {TYPE_TEXT, "x"},
+        {TYPE_UUID, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"},
+        {TYPE_INTERVAL, "1 mon -2 days +00:00:01"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         out.size = 0;
@@ -246,7 +268,8 @@ static void names_of_types_are_known(void **state) {
     assert_int_equal(type_from_name(STR("decimal")), TYPE_NUMERIC);
     assert_int_equal(type_from_name(STR("money")), TYPE_UNKNOWN);
     assert_string_equal(type_name((Type){TYPE_NUMERIC, 10 << 16 | 2}, arena), "numeric(10,2)");
-    assert_string_equal(type_name((Type){TYPE_NUMERIC, 10 << 16 | (uint16_t)-2}, arena), "numeric(10,-2)");
+    assert_string_equal(type_name((Type){TYPE_NUMERIC, 10 << 16 | (uint16_t)-2}, arena),
+                        "numeric(10,-2)");
     assert_string_equal(type_name((Type){TYPE_VARCHAR, 5}, arena), "character varying(5)");
     assert_string_equal(type_name(type_of(TYPE_FLOAT8), arena), "double precision");
 }

@@ -1,5 +1,6 @@
-/* Values from text and to text, as PostgreSQL's input and output functions do it, with their messages. Text, varchar and
- * jsonb are not copied: the value is a view into the text that was given. */
+/* Values from text and to text, as PostgreSQL's input and output functions do it, with their
+ * messages. Text, varchar and jsonb are not copied: the value is a view into the text that was
+ * given. */
 #include "data/double.h"
 #include "data/jsonb.h"
 #include "data/numeric.h"
@@ -12,7 +13,8 @@
 static const char *name_of(TypeKind kind) { return type_name(type_of(kind), NULL); }
 
 static Status bad_syntax(Error *error, TypeKind kind, Str text) {
-    return reject(error, "invalid input syntax for type %s: \"%.*s\"", name_of(kind), STR_ARG(text));
+    return reject(error, "invalid input syntax for type %s: \"%.*s\"", name_of(kind),
+                  STR_ARG(text));
 }
 
 static Str trim(Str text) {
@@ -26,8 +28,9 @@ static Status parse_bool(Str text, bool *out, Error *error) {
         Str word;
         size_t least; /* a shorter beginning of the word would not be clear */
         bool value;
-    } words[] = {{STR("true"), 1, true},   {STR("false"), 1, false}, {STR("yes"), 1, true}, {STR("no"), 1, false},
-                 {STR("on"), 2, true},     {STR("off"), 2, false},   {STR("1"), 1, true},   {STR("0"), 1, false}};
+    } words[] = {{STR("true"), 1, true}, {STR("false"), 1, false}, {STR("yes"), 1, true},
+                 {STR("no"), 1, false},  {STR("on"), 2, true},     {STR("off"), 2, false},
+                 {STR("1"), 1, true},    {STR("0"), 1, false}};
     Str word = trim(text);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         if (word.size < words[i].least || word.size > words[i].word.size) continue;
@@ -42,7 +45,8 @@ static Status parse_integer(TypeKind kind, Str text, int64_t *out, Error *error)
     int64_t most = kind == TYPE_INT2 ? INT16_MAX : kind == TYPE_INT4 ? INT32_MAX : INT64_MAX;
     Str digits = trim(text);
     bool minus = digits.size && digits.data[0] == '-';
-    if (digits.size && (digits.data[0] == '-' || digits.data[0] == '+')) digits.data++, digits.size--;
+    if (digits.size && (digits.data[0] == '-' || digits.data[0] == '+'))
+        digits.data++, digits.size--;
     if (digits.size == 0) return bad_syntax(error, kind, text);
     uint64_t value = 0, limit = (uint64_t)most + minus;
     bool too_large = false;
@@ -53,12 +57,14 @@ static Status parse_integer(TypeKind kind, Str text, int64_t *out, Error *error)
         value = value * 10 + digit;
     }
     if (too_large)
-        return reject(error, "value \"%.*s\" is out of range for type %s", STR_ARG(text), name_of(kind));
+        return reject(error, "value \"%.*s\" is out of range for type %s", STR_ARG(text),
+                      name_of(kind));
     *out = minus ? (int64_t)-value : (int64_t)value;
     return OK;
 }
 
-/* What from_chars does not take: names, '+', blanks, and C's hexadecimal floats (which PostgreSQL takes too). */
+/* What from_chars does not take: names, '+', blanks, and C's hexadecimal floats (which PostgreSQL
+ * takes too). */
 static NumberScan scan_float(TypeKind kind, Str text, double *out) {
     text = trim(text);
     Str word = text;
@@ -90,7 +96,9 @@ static NumberScan scan_float(TypeKind kind, Str text, double *out) {
     return scan;
 }
 
-Status double_parse(Str text, double *out) { return scan_float(TYPE_FLOAT8, text, out) == NUMBER_OK ? OK : REJECT; }
+Status double_parse(Str text, double *out) {
+    return scan_float(TYPE_FLOAT8, text, out) == NUMBER_OK ? OK : REJECT;
+}
 
 static Status parse_float(TypeKind kind, Str text, double *out, Error *error) {
     switch (scan_float(kind, text, out)) {
@@ -109,7 +117,8 @@ static Status parse_varchar(Type type, Str text, Str *out, Error *error) {
         if (((unsigned char)text.data[end] & 0xC0) != 0x80 && characters++ == type.modifier) break;
     }
     for (size_t i = end; i < text.size; i++)
-        if (text.data[i] != ' ') return reject(error, "value too long for type character varying(%d)", type.modifier);
+        if (text.data[i] != ' ')
+            return reject(error, "value too long for type character varying(%d)", type.modifier);
     out->size = end;
     return OK;
 }
@@ -124,7 +133,8 @@ static int hex_digit(char c) {
 /* 32 hexadecimal digits, with a hyphen after any group of four, in braces or not. */
 static Status parse_uuid(Str text, Str *out, Arena *arena, Error *error) {
     Str rest = text;
-    if (rest.size >= 2 && rest.data[0] == '{' && rest.data[rest.size - 1] == '}') rest.data++, rest.size -= 2;
+    if (rest.size >= 2 && rest.data[0] == '{' && rest.data[rest.size - 1] == '}')
+        rest.data++, rest.size -= 2;
     unsigned char *bytes = arena_zero(arena, 16);
     size_t at = 0;
     for (int i = 0; i < 32; i++) {
@@ -148,7 +158,8 @@ static Status parse_hex_bytes(Str text, Str *out, Arena *arena, Error *error) {
         }
         int high = hex_digit(text.data[i]);
         if (high < 0) return reject(error, "invalid hexadecimal digit: \"%c\"", text.data[i]);
-        if (i + 1 == text.size) return reject(error, "invalid hexadecimal data: odd number of digits");
+        if (i + 1 == text.size)
+            return reject(error, "invalid hexadecimal data: odd number of digits");
         int low = hex_digit(text.data[i + 1]);
         if (low < 0) return reject(error, "invalid hexadecimal digit: \"%c\"", text.data[i + 1]);
         bytes[size++] = (char)(high << 4 | low);
@@ -228,8 +239,8 @@ static void int_text(int64_t value, Buffer *out) {
     buffer_add(out, digits + at, sizeof digits - at);
 }
 
-/* "d.ddde±xx" laid out as PostgreSQL does: plain for exponents from -4 up to `plain`, else with an exponent of at least
- * two digits. */
+/* "d.ddde±xx" laid out as PostgreSQL does: plain for exponents from -4 up to `plain`, else with an
+ * exponent of at least two digits. */
 static void layout_digits(const char *text, const char *end, int plain, Buffer *out) {
     char *to = buffer_reserve(out, 40), *start = to;
     if (*text == '-') *to++ = *text++;
@@ -247,7 +258,8 @@ static void layout_digits(const char *text, const char *end, int plain, Buffer *
             memcpy(to, digits + 1, (size_t)count - 1);
             to += count - 1;
         }
-        memcpy(to, text, (size_t)(end - text)); /* e±xx as it came: C++ writes at least two digits too */
+        memcpy(to, text,
+               (size_t)(end - text)); /* e±xx as it came: C++ writes at least two digits too */
         to += end - text;
     } else if (exponent < 0) {
         memcpy(to, "0.0000", 6);
@@ -269,8 +281,8 @@ static bool special_float(double value, Buffer *out) {
     return true;
 }
 
-/* Most measured values have few decimals. Where an integer of at most 15 digits divided by 10^4 gives the very
- * double back, its decimal form is the shortest, and needs no search. */
+/* Most measured values have few decimals. Where an integer of at most 15 digits divided by 10^4
+ * gives the very double back, its decimal form is the shortest, and needs no search. */
 static bool short_double(double value, Buffer *out) {
     double scaled = value * 1e4;
     if (!(fabs(scaled) < 1e15) || (value == 0 && signbit(value))) return false;
@@ -342,7 +354,8 @@ static void text_array_text(Str array, Buffer *out) {
         }
         bool quoted = item.size == 0 || str_equal_nocase(item, STR("null"));
         for (size_t j = 0; j < item.size && !quoted; j++)
-            quoted = isspace((unsigned char)item.data[j]) || (item.data[j] && strchr("{}\",\\", item.data[j]));
+            quoted = isspace((unsigned char)item.data[j]) ||
+                     (item.data[j] && strchr("{}\",\\", item.data[j]));
         if (quoted) buffer_add_char(out, '"');
         for (size_t j = 0; j < item.size; j++) {
             if (item.data[j] == '"' || item.data[j] == '\\') buffer_add_char(out, '\\');

@@ -1,6 +1,7 @@
-/* Time zones: PostgreSQL's common abbreviations, the system's zoneinfo files (RFC 8536), and POSIX forms such as EST5EDT or
- * '+02' (which POSIX counts west of Greenwich, as PostgreSQL does here). C's own functions know one zone a process;
- * so the files are read here, once each, and kept for ever: there are about 600. */
+/* Time zones: PostgreSQL's common abbreviations, the system's zoneinfo files (RFC 8536), and POSIX
+ * forms such as EST5EDT or '+02' (which POSIX counts west of Greenwich, as PostgreSQL does here).
+ * C's own functions know one zone a process; so the files are read here, once each, and kept for
+ * ever: there are about 600. */
 #include "data/time_internal.h"
 #include <ctype.h>
 #include <dirent.h>
@@ -18,19 +19,21 @@ static const struct {
     const char *name;
     int minutes; /* east of UTC */
 } abbreviations[] = {
-    {"utc", 0},    {"gmt", 0},     {"z", 0},      {"zulu", 0},   {"ut", 0},     {"uct", 0},    {"wet", 0},
-    {"west", 60},  {"bst", 60},    {"cet", 60},   {"mez", 60},   {"met", 60},   {"cest", 120}, {"mesz", 120},
-    {"eet", 120},  {"sast", 120},  {"ist", 120},  {"eest", 180}, {"idt", 180},  {"msk", 180},  {"eat", 180},
-    {"wat", 60},   {"msd", 240},   {"pkt", 300},  {"npt", 345},  {"ict", 420},  {"hkt", 480},  {"sgt", 480},
-    {"pht", 480},  {"awst", 480},  {"jst", 540},  {"kst", 540},  {"acst", 570}, {"acdt", 630}, {"aest", 600},
-    {"aedt", 660}, {"nzst", 720},  {"nzdt", 780}, {"nst", -210}, {"ndt", -150}, {"ast", -240}, {"adt", -180},
-    {"est", -300}, {"edt", -240},  {"cst", -360}, {"cdt", -300}, {"mst", -420}, {"mdt", -360}, {"pst", -480},
-    {"pdt", -420}, {"akst", -540}, {"akdt", -480}, {"hst", -600}, {"brt", -180}, {"brst", -120}, {"art", -180},
-    {"clt", -180}, {"cot", -300},  {"pet", -300}, {"vet", -240}, {"bot", -240}, {"uyt", -180},
+    {"utc", 0},     {"gmt", 0},    {"z", 0},       {"zulu", 0},    {"ut", 0},     {"uct", 0},
+    {"wet", 0},     {"west", 60},  {"bst", 60},    {"cet", 60},    {"mez", 60},   {"met", 60},
+    {"cest", 120},  {"mesz", 120}, {"eet", 120},   {"sast", 120},  {"ist", 120},  {"eest", 180},
+    {"idt", 180},   {"msk", 180},  {"eat", 180},   {"wat", 60},    {"msd", 240},  {"pkt", 300},
+    {"npt", 345},   {"ict", 420},  {"hkt", 480},   {"sgt", 480},   {"pht", 480},  {"awst", 480},
+    {"jst", 540},   {"kst", 540},  {"acst", 570},  {"acdt", 630},  {"aest", 600}, {"aedt", 660},
+    {"nzst", 720},  {"nzdt", 780}, {"nst", -210},  {"ndt", -150},  {"ast", -240}, {"adt", -180},
+    {"est", -300},  {"edt", -240}, {"cst", -360},  {"cdt", -300},  {"mst", -420}, {"mdt", -360},
+    {"pst", -480},  {"pdt", -420}, {"akst", -540}, {"akdt", -480}, {"hst", -600}, {"brt", -180},
+    {"brst", -120}, {"art", -180}, {"clt", -180},  {"cot", -300},  {"pet", -300}, {"vet", -240},
+    {"bot", -240},  {"uyt", -180},
 };
 
 typedef struct Rule { /* when summer time begins or ends */
-    char kind;        /* 'M' month.week.day, 'J' day without 29 February, 'N' zero-based day of the year */
+    char kind; /* 'M' month.week.day, 'J' day without 29 February, 'N' zero-based day of the year */
     int month, week, day;
     int seconds; /* local time of the change */
 } Rule;
@@ -171,7 +174,8 @@ static bool read_header(const unsigned char *at, size_t left, Header *h) {
 }
 
 static size_t body_size(const Header *h, size_t time_size) {
-    return h->times * (time_size + 1) + h->types * 6 + h->names + h->leaps * (time_size + 4) + h->isstd + h->isut;
+    return h->times * (time_size + 1) + h->types * 6 + h->names + h->leaps * (time_size + 4) +
+           h->isstd + h->isut;
 }
 
 /* The second, 64-bit part of the file, and the rule behind it. */
@@ -272,7 +276,8 @@ static Zone *find_zone(const char *name) {
 
 static int file_offset(const Zone *zone, int64_t at) {
     if (zone->count == 0 || at < zone->times[0]) {
-        return zone->count == 0 && zone->has_rule ? posix_offset(&zone->rule, at) : zone->first_offset;
+        return zone->count == 0 && zone->has_rule ? posix_offset(&zone->rule, at)
+                                                  : zone->first_offset;
     }
     if (zone->has_rule && at >= zone->times[zone->count - 1]) return posix_offset(&zone->rule, at);
     int low = 0, high = zone->count;
@@ -295,8 +300,8 @@ static int offset_at(const Found *found, int64_t at) {
     return found->zone ? file_offset(found->zone, at) : posix_offset(&found->posix, at);
 }
 
-/* The offset of a local time. Of a time that comes twice the later one is meant, of one that is skipped the offset
- * before the change: standard time both times, as PostgreSQL takes them. */
+/* The offset of a local time. Of a time that comes twice the later one is meant, of one that is
+ * skipped the offset before the change: standard time both times, as PostgreSQL takes them. */
 static int offset_of_local(const Found *found, int64_t local) {
     enum { DAY = 86400 };
     int before = offset_at(found, local - DAY), after = offset_at(found, local + DAY);
@@ -326,13 +331,16 @@ static bool find(const char *name, Found *found) {
 Status zone_offset(Str name, int64_t at_us, bool at_is_local, int *seconds, Error *error) {
     char lower[NAME_MOST];
     if (name.size > 0 && name.size < sizeof lower && !memchr(name.data, '\0', name.size)) {
-        for (size_t i = 0; i < name.size; i++) lower[i] = (char)tolower((unsigned char)name.data[i]);
+        for (size_t i = 0; i < name.size; i++)
+            lower[i] = (char)tolower((unsigned char)name.data[i]);
         lower[name.size] = '\0';
-        static _Thread_local char last_name[NAME_MOST]; /* rows of a column mostly name the same zone */
+        static _Thread_local char
+            last_name[NAME_MOST]; /* rows of a column mostly name the same zone */
         static _Thread_local Found last;
         if (strcmp(last_name, lower) != 0) {
             Found found;
-            if (!find(lower, &found)) return reject(error, "time zone \"%.*s\" not recognized", STR_ARG(name));
+            if (!find(lower, &found))
+                return reject(error, "time zone \"%.*s\" not recognized", STR_ARG(name));
             last = found;
             memcpy(last_name, lower, name.size + 1);
         }
