@@ -84,6 +84,8 @@ typedef struct Catalog {
     void *trees; /* libpg_query's, kept until catalog_free */
 } Catalog;
 
+extern const Option setting_options[]; /* the settings as rows, empty-row ended: for docs/options.md */
+
 /* Reads and parses; checks statements, types, option names and values, settings, ${} variables. Contacts nothing. The error is whole:
  * `error->line/column` set; catalog_error_text prints FILE:LINE:COL: error: … with the source line and a caret. */
 CHECKED Status catalog_read(const char *file, Catalog **out, Error *);

@@ -102,7 +102,8 @@ Status tree_parse(Catalog *c, Error *error) {
     if (tokens_read(trees, c->arena, error) != OK) {
         int location = error->column > 0 ? byte_of_character(trees->text, error->column) : -1;
         Error copy = *error;
-        return error_at(c, location, error, "%s", copy.text);
+        bool open = strncmp(copy.text, "unterminated", 12) == 0;
+        return error_at(c, location, error, "%s%s", copy.text, open ? "; its closing quote is missing" : "");
     }
     Status status = check_statement_sizes(c, trees, error);
     if (status != OK) return status;

@@ -12,7 +12,6 @@ typedef struct Rule {
 static const Rule rules[] = {
     {"create", "stream|source|sink|external|connection|changefeed|topic|pipeline",
      "write CREATE TABLE name (columns) WITH (connector = '…', …): it is a source where it is read, a sink where it is written"},
-    {"create", "table", NULL},
     {"create or replace", "materialized|table", "leave OR REPLACE out: a changed query is met by leat run --reset NAME"},
     {NULL, "emit", "there is no EMIT: a materialized view shows groups as they grow unless CREATE MATERIALIZED VIEW v "
                    "WITH (emit = 'final') AS …"},
@@ -21,14 +20,14 @@ static const Rule rules[] = {
     {"watermark", "for", "write WITH (event_time = 'column', watermark_delay = '3 seconds') behind the columns"},
     {"for", "system_time", "join a reference table by its PRIMARY KEY: FROM events e JOIN ref r ON r.key = e.key"},
     {NULL, "system_time", "join a reference table by its PRIMARY KEY: FROM events e JOIN ref r ON r.key = e.key"},
-    {"window", "tumbling|hopping|session|sliding",
+    {"window tumbling|hopping|session|sliding", "(",
      "windows are functions in FROM: tumble(t, time, INTERVAL '1 minute'), hop(…), session(…)"},
     {"timestamp", "by", "write event_time = 'column' among the table's options"},
     {"(", "table|descriptor", "give the table's name alone: tumble(t, time, INTERVAL '1 minute')"},
     {"table", "(", "windows are functions in FROM: FROM tumble(t, time, INTERVAL '1 minute')"},
     {NULL, "qualify", "filter in an outer SELECT"},
+    {"qualify", NULL, "filter in an outer SELECT"},
     {NULL, "match_recognize", "pattern matching is not supported"},
-    {"asof", "join", "join a reference table by its PRIMARY KEY"},
     {"as", "struct|array|map", "a nested object is a jsonb column"},
     {NULL, "unsigned", "there are no unsigned types: take bigint or numeric"},
     {"primary key", "not", "leave NOT ENFORCED out"},
@@ -73,6 +72,12 @@ static bool is_kind(const Trees *trees, int token, PgQuery__Token kind) {
     return token >= 0 && token < trees->token_count && trees->tokens[token].kind == kind;
 }
 
+static int statement_begin(const Trees *trees, int at) {
+    int begin = at < trees->token_count ? at : trees->token_count;
+    while (begin > 0 && !token_is(trees, begin - 1, ";")) begin--;
+    return begin;
+}
+
 /* Rules that look at the shape of tokens, not at words. */
 static const char *remedy_by_shape(const Trees *trees, int at, Arena *arena) {
     for (int i = at - 2; i <= at; i++) {
@@ -97,8 +102,16 @@ static const char *remedy_by_shape(const Trees *trees, int at, Arena *arena) {
                             STR_ARG(token_text(trees, at)), STR_ARG(token_text(trees, at + 1)));
     if (token_is(trees, at, "<") && one_of(trees, at - 1, "struct|array|map|row"))
         return "a nested object is a jsonb column";
-    if (token_is(trees, at - 3, "create") && token_is(trees, at - 2, "table") && token_is(trees, at, "with"))
+    if (token_is(trees, at, "table") && token_is(trees, at + 1, "("))
+        return "windows are functions in FROM: FROM tumble(t, time, INTERVAL '1 minute')";
+    if (token_is(trees, at, "for") && token_is(trees, at + 1, "system_time"))
+        return "join a reference table by its PRIMARY KEY: JOIN ref r ON r.key = e.key";
+    int begin = statement_begin(trees, at);
+    if (token_is(trees, begin, "create") && token_is(trees, begin + 1, "table") && token_is(trees, begin + 3, "with"))
         return "a table needs its columns: CREATE TABLE name (column type, …) WITH (…)";
+    for (int i = at; i > begin && i > at - 20; i--)
+        if (one_of(trees, i, "try_cast|safe_cast") && token_is(trees, i + 1, "("))
+            return "a value that does not cast makes its row a dead letter; write CASE WHEN x ~ '^[0-9]+$' THEN x::int END";
     return NULL;
 }
 
@@ -119,6 +132,38 @@ static const char *remedy_for_reserved(const Trees *trees, int at, Arena *arena)
                         STR_ARG(token_text(trees, word)), STR_ARG(token_text(trees, word)));
 }
 
+/* SELEC: a word that is none, close to one that is. */
+static const char *remedy_for_typo(const Trees *trees, int at, Arena *arena) {
+    static const char *const words[] = {"select", "from", "where", "group", "having", "create", "table", "view", "materialized", "insert",
+                                        "into", "with", "distinct", "join", "left", "union", "primary", "values", "between", "interval",
+                                        "generated", "always", "stored", "order", "limit"};
+    for (int i = at; i >= at - 1 && i >= 0; i--) {
+        if (!is_kind(trees, i, PG_QUERY__TOKEN__IDENT) || token_text(trees, i).data[0] == '"') continue;
+        const char *word = arena_text(arena, token_text(trees, i));
+        char lower[64];
+        size_t size = strlen(word);
+        if (size < 4 || size >= sizeof lower) continue;
+        for (size_t k = 0; k <= size; k++) lower[k] = (char)(word[k] >= 'A' && word[k] <= 'Z' ? word[k] + 'a' - 'A' : word[k]);
+        const char *closest = closest_name(lower, words, sizeof words / sizeof *words);
+        if (closest) return arena_format(arena, "did you mean %s instead of %s?", closest, word);
+    }
+    return NULL;
+}
+
+/* What can be said of any text: parentheses, or where it broke off. */
+static const char *remedy_of_last_resort(const Trees *trees, int at, Arena *arena) {
+    int depth = 0;
+    for (int i = statement_begin(trees, at); i < at && i < trees->token_count; i++)
+        depth += token_is(trees, i, "(") - token_is(trees, i, ")");
+    if (token_is(trees, at, ")") && depth == 0) return "there is no ( for this )";
+    bool at_end = at >= trees->token_count || token_is(trees, at, ";");
+    if (at_end && depth > 0) return "a ) is missing before it";
+    if (at_end) return "the statement is not finished";
+    if (at > 0)
+        return arena_format(arena, "look at what stands before it: %.*s", STR_ARG(token_text(trees, at - 1)));
+    return "a statement begins with CREATE, INSERT or SET";
+}
+
 const char *syntax_remedy(const Trees *trees, int at, Arena *arena) {
     if (at > 0 && token_is(trees, at, "(") && preceded_by(trees, at, "from|join|,") )
         return "give the sub-select a name: (SELECT …) AS q";
@@ -128,7 +173,9 @@ const char *syntax_remedy(const Trees *trees, int at, Arena *arena) {
         const Rule *r = &rules[i];
         if (r->before && !preceded_by(trees, at, r->before)) continue;
         if (r->at && !one_of(trees, at, r->at)) continue;
-        if (r->remedy) return r->remedy;
+        return r->remedy;
     }
-    return remedy_for_reserved(trees, at, arena);
+    remedy = remedy_for_reserved(trees, at, arena);
+    if (!remedy) remedy = remedy_for_typo(trees, at, arena);
+    return remedy ? remedy : remedy_of_last_resort(trees, at, arena);
 }

@@ -1,54 +1,22 @@
-/* SET name = value: the pipeline's settings, in one table. */
+/* SET name = value: the pipeline's settings, in one table of rows like those of tables' options, which docs/options.md is made of
+ * too. */
 #include "data/time.h"
 #include "sql/tree.h"
-#include <errno.h>
 #include <stdlib.h>
 
-typedef struct Setting {
-    const char *name;
-    OptionType type;
-    size_t offset; /* of its field in Settings */
-    int64_t least;
-    const char *expected;
-} Setting;
-
-#define FIELD(name) offsetof(Settings, name)
-static const Setting settings[] = {
-    {"pipeline", OPTION_TEXT, FIELD(pipeline), 0, "a name"},
-    {"home", OPTION_TEXT, FIELD(home), 0, "'sqlite:FILE'"},
-    {"checkpoint_interval", OPTION_INTERVAL, FIELD(checkpoint_interval_us), 1000, "an interval of at least a millisecond: '1 second'"},
-    {"workers", OPTION_INT, FIELD(workers), 1, "a number of threads from 1 to 256"},
-    {"http", OPTION_TEXT, FIELD(http), 0, "'off' or 'address:port'"},
-    {"memory_limit", OPTION_SIZE, FIELD(memory_limit), 1 << 20, "a size of at least 1 MB: '512 MB'"},
-    {"keep_rejects", OPTION_INT, FIELD(keep_rejects), 0, "a number of rows"},
-    {"outbox_limit", OPTION_SIZE, FIELD(outbox_limit), 1 << 20, "a size of at least 1 MB: '1 GB'"},
+const Option setting_options[] = {
+    {"pipeline", OPTION_TEXT, NULL, NULL, NULL, "the pipeline's name; default: the file's without .sql", 0},
+    {"home", OPTION_TEXT, NULL, NULL, NULL, "where epochs are committed: 'sqlite:FILE'; default: sqlite:PIPELINE.leat", 0},
+    {"checkpoint_interval", OPTION_INTERVAL, "1 second", NULL, NULL, "how often an epoch is committed; at least 1 ms", 0},
+    {"workers", OPTION_INT, NULL, NULL, NULL, "decoder threads, 1 to 256; default: one a core", 0},
+    {"http", OPTION_TEXT, NULL, NULL, NULL, "'off' or 'address:port'; default: 127.0.0.1:8080 or the next free port", 0},
+    {"memory_limit", OPTION_SIZE, NULL, NULL, NULL,
+     "the run ends with a message past this much, at least 1 MB; default: half of the machine or container", 0},
+    {"keep_rejects", OPTION_INT, "100000", NULL, "rows", "how many late rows and dead letters each are kept", 0},
+    {"outbox_limit", OPTION_SIZE, "1 GB", NULL, NULL, "how much may wait for a sink that is away; at least 1 MB", 0},
+    {0},
 };
-enum { SETTINGS = sizeof settings / sizeof *settings };
-
-static Status parse_size(const char *text, int64_t *bytes) {
-    static const struct { const char *unit; int shift; } units[] = {
-        {"", 0}, {"b", 0}, {"kb", 10}, {"mb", 20}, {"gb", 30}, {"tb", 40}, {"kib", 10}, {"mib", 20}, {"gib", 30}, {"tib", 40}};
-    char *end;
-    errno = 0;
-    double number = strtod(text, &end);
-    if (end == text || errno || number < 0) return REJECT;
-    while (*end == ' ') end++;
-    for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
-        if (!str_equal_nocase(str_from(end), str_from(units[i].unit))) continue;
-        double value = number * (double)(INT64_C(1) << units[i].shift);
-        if (!(value < 9e18)) return REJECT;
-        *bytes = (int64_t)value;
-        return OK;
-    }
-    return REJECT;
-}
-
-static Status parse_whole(const char *text, int64_t *out) {
-    char *end;
-    errno = 0;
-    *out = strtoll(text, &end, 10);
-    return errno || end == text || *end ? REJECT : OK;
-}
+enum { SETTINGS = sizeof setting_options / sizeof *setting_options - 1 };
 
 Status parse_duration(const char *text, int64_t *us, Error *error) {
     Interval interval;
@@ -84,8 +52,9 @@ static Status check_home(Catalog *c, int location, const char **text, Error *err
 static Status check_http(Catalog *c, int location, const char *text, Error *error) {
     if (strcmp(text, "off") == 0) return OK;
     const char *colon = strrchr(text, ':');
-    int64_t port;
-    if (!colon || colon == text || parse_whole(colon + 1, &port) != OK || port < 0 || port > 65535)
+    size_t digits = colon ? strspn(colon + 1, "0123456789") : 0;
+    bool is_port = digits > 0 && digits < 6 && colon[1 + digits] == 0 && strtol(colon + 1, NULL, 10) <= 65535;
+    if (!is_port || colon == text)
         return error_at(c, location, error, "http expects 'off' or 'address:port', not '%s'", text);
     return OK;
 }
@@ -96,26 +65,35 @@ static Status check_pipeline(Catalog *c, int location, const char *text, Error *
     return OK;
 }
 
-static Status set_text(Catalog *c, const Setting *s, int location, const char *text, Error *error) {
-    Status status = strcmp(s->name, "home") == 0   ? check_home(c, location, &text, error)
-                    : strcmp(s->name, "http") == 0 ? check_http(c, location, text, error)
-                                                   : check_pipeline(c, location, text, error);
-    if (status == OK) *(const char **)((char *)&c->settings + s->offset) = arena_text(c->arena, str_from(text));
+static Status set_text(Catalog *c, const Option *row, int location, const char *text, Error *error) {
+    const char **to = &c->settings.pipeline;
+    Status status;
+    if (strcmp(row->name, "home") == 0) {
+        to = &c->settings.home;
+        status = check_home(c, location, &text, error);
+    } else if (strcmp(row->name, "http") == 0) {
+        to = &c->settings.http;
+        status = check_http(c, location, text, error);
+    } else {
+        status = check_pipeline(c, location, text, error);
+    }
+    if (status == OK) *to = arena_text(c->arena, str_from(text));
     return status;
 }
 
-static Status set_number(Catalog *c, const Setting *s, int location, const char *text, Error *error) {
-    int64_t value = 0;
+static Status set_number(Catalog *c, const Option *row, int location, const char *text, Error *error) {
+    Settings *s = &c->settings;
+    OptionValue value = {0};
     Error inner = {0};
-    Status status = s->type == OPTION_INT    ? parse_whole(text, &value)
-                    : s->type == OPTION_SIZE ? parse_size(text, &value)
-                                             : parse_duration(text, &value, &inner);
-    bool is_workers = strcmp(s->name, "workers") == 0;
-    if (status != OK || value < s->least || (is_workers && value > 256))
-        return error_at(c, location, error, "%s expects %s, not '%s'", s->name, s->expected, text);
-    if (is_workers) c->settings.workers = (int)value;
-    else *(int64_t *)(void *)((char *)&c->settings + s->offset) = value;
-    return OK;
+    if (option_parse(row, text, &value, &inner) != OK) return error_at(c, location, error, "%s", inner.text);
+    int64_t least = 0, most = INT64_MAX;
+    if (strcmp(row->name, "workers") == 0) least = 1, most = 256, s->workers = (int)value.integer;
+    else if (strcmp(row->name, "keep_rejects") == 0) s->keep_rejects = value.integer;
+    else if (strcmp(row->name, "checkpoint_interval") == 0) least = 1000, s->checkpoint_interval_us = value.integer;
+    else if (strcmp(row->name, "memory_limit") == 0) least = 1 << 20, s->memory_limit = value.integer;
+    else least = 1 << 20, s->outbox_limit = value.integer;
+    if (value.integer >= least && value.integer <= most) return OK;
+    return error_at(c, location, error, "%s = '%s' is out of bounds: %s", row->name, text, row->help);
 }
 
 /* Each setting once: which one holds should not depend on the order of lines. */
@@ -138,10 +116,10 @@ Status read_set(Catalog *c, const PgQuery__VariableSetStmt *s, int location, Err
                       "write SET name = value, or leave it out");
     if (s->is_local) return refuse(c, location, error, "SET LOCAL", "write SET name = value");
     const char *names[SETTINGS];
-    const Setting *setting = NULL;
+    const Option *setting = NULL;
     for (int i = 0; i < SETTINGS; i++) {
-        names[i] = settings[i].name;
-        if (strcmp(s->name, settings[i].name) == 0) setting = &settings[i];
+        names[i] = setting_options[i].name;
+        if (strcmp(s->name, names[i]) == 0) setting = &setting_options[i];
     }
     if (!setting) {
         const char *closest = closest_name(s->name, names, SETTINGS);

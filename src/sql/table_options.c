@@ -188,7 +188,8 @@ static Status read_event_time(Catalog *c, Table *t, Error *error) {
 
 static Status check_not_negative(const Table *t, const char *name, Error *error) {
     const OptionValue *o = option_find(&t->options, name);
-    return o && o->integer < 0 ? option_error(o, error, "an interval that is not negative is expected here") : OK;
+    if (!o || o->integer >= 0) return OK;
+    return fail_at(error, o->line, o->place, "%s = '%s' must not be negative", name, o->text);
 }
 
 static Status read_meaning(Catalog *c, Table *t, Error *error) {

@@ -32,7 +32,7 @@ static Status check_target(Walk *w, const PgQuery__ResTarget *target) {
 
 /* FROM bid EMIT CHANGES … parses as far as the alias EMIT. */
 static Status check_alias(Walk *w, const PgQuery__RangeVar *r) {
-    static const char *const words[] = {"emit", "watermark", "tumble", "hop", "session", "tumbling", "hopping", "changes"};
+    static const char *const words[] = {"emit", "watermark", "tumble", "hop", "session", "tumbling", "hopping", "changes", "asof", "qualify"};
     if (!r->alias || !r->alias->aliasname) return OK;
     const Trees *trees = trees_of(w->catalog);
     int token = token_at(trees, r->location) + 1;
@@ -41,7 +41,9 @@ static Status check_alias(Walk *w, const PgQuery__RangeVar *r) {
         Str word = token_text(trees, token);
         return error_at(w->catalog, trees->tokens[token].start, w->error,
                         "%.*s here is a new name for %s; %s, or write AS \"%.*s\" if the name is meant", STR_ARG(word), r->relname,
-                        i == 0 || i == 7 ? "there is no EMIT: take CREATE MATERIALIZED VIEW v WITH (emit = 'final') AS …"
+                        i == 8 ? "join a reference table by its PRIMARY KEY: JOIN ref r ON r.key = t.key"
+                        : i == 9 ? "filter in an outer SELECT"
+                        : i == 0 || i == 7 ? "there is no EMIT: take CREATE MATERIALIZED VIEW v WITH (emit = 'final') AS …"
                         : i == 1         ? "write event_time and watermark_delay among the table's options"
                                          : "windows are functions: FROM tumble(t, time, INTERVAL '1 minute')",
                         STR_ARG(word));
@@ -53,7 +55,7 @@ static Status check_select(Walk *w, const PgQuery__SelectStmt *s) {
     int at = tree_begin(&s->base);
     Catalog *c = w->catalog;
     if (s->into_clause) return refuse(c, at, w->error, "SELECT INTO", "write INSERT INTO table SELECT …");
-    if (s->n_locking_clause > 0) return refuse(c, at, w->error, "FOR UPDATE and its kin", "leave it out");
+    if (s->n_locking_clause > 0) return refuse(c, at, w->error, "FOR UPDATE", "leave it out");
     if (s->n_values_lists > 0)
         return refuse(c, at, w->error, "VALUES", "use a reference table: a file joined by its PRIMARY KEY");
     if (s->n_window_clause > 0) return refuse(c, at, w->error, "the WINDOW clause", "OVER comes with a later version");
