@@ -1,6 +1,7 @@
-/* GROUP BY. A group is an entry of the state: the encoded key, and a block in which each aggregate has its place. Groups of
- * a window stand in a bucket of their own, so a window that closes is emitted and forgotten without looking at others.
- * All keys of a batch are encoded and found first, then each aggregate runs over its column once.
+/* GROUP BY. A group is an entry of the state: the encoded key, and a block in which each aggregate
+ * has its place. Groups of a window stand in a bucket of their own, so a window that closes is
+ * emitted and forgotten without looking at others. All keys of a batch are encoded and found first,
+ * then each aggregate runs over its column once.
  *
  *   value: event time 8 (of groups closed by window_start) | shown 8 | block
  *   record: event time 8, shown sized, block (each where the plan has it)
@@ -22,12 +23,12 @@ typedef struct Group {
 typedef struct Aggregation {
     Operator base;
     const AggregateSpec *spec;
-    bool shows;    /* groups have `shown` */
-    int *checked;  /* columns that must not hold errors: keys, arguments, filters */
+    bool shows;   /* groups have `shown` */
+    int *checked; /* columns that must not hold errors: keys, arguments, filters */
     int checked_count;
     RowKeys row_keys;
     Buffer scratch;
-    Arena *arena; /* of results */
+    Arena *arena;  /* of results */
     void **groups; /* [BATCH_ROWS] of the results that are being emitted */
     size_t cursor; /* of changes */
     int64_t taken_us;
@@ -62,7 +63,8 @@ static void group_release(void *context, void *value) {
 static size_t group_bytes(void *context, const void *value) {
     const Aggregation *a = context;
     const Group *g = value;
-    return aggregates_bytes(a->spec->calls, a->spec->call_count, g->block) + looks_values(g->shown).size;
+    return aggregates_bytes(a->spec->calls, a->spec->call_count, g->block) +
+           looks_values(g->shown).size;
 }
 
 static Status aggregate_open(Operator *op, const void *spec, Error *error) {
@@ -110,16 +112,21 @@ static bool closed(const AggregateSpec *s, int64_t bucket, Watermark mark) {
 }
 
 /* NULL: the row's window is over. */
-static Bucket *bucket_of(Aggregation *a, const Batch *batch, const Column *time, int row, Bucket *last) {
+static Bucket *bucket_of(Aggregation *a, const Batch *batch, const Column *time, int row,
+                         Bucket *last) {
     if (!time) return last ? last : state_bucket(a->base.state, 0);
     int64_t bucket = time->ints[row];
     bool null = !column_ok(time, row);
     if (last && bucket_time(last) == bucket && !null) return last;
-    if (!null && !closed(a->spec, bucket, a->base.input_marks[0])) return state_bucket(a->base.state, bucket);
-    if (null) a->base.host->reject(a->base.host, &a->base, REJECT_DEAD, batch, row, "the window of the row is NULL");
+    if (!null && !closed(a->spec, bucket, a->base.input_marks[0]))
+        return state_bucket(a->base.state, bucket);
+    if (null)
+        a->base.host->reject(a->base.host, &a->base, REJECT_DEAD, batch, row,
+                             "the window of the row is NULL");
     else
-        a->base.host->reject(a->base.host, &a->base, REJECT_LATE_IDLE, batch, row,
-                             "late: its window was closed already, its partition was idle or is new");
+        a->base.host->reject(
+            a->base.host, &a->base, REJECT_LATE_IDLE, batch, row,
+            "late: its window was closed already, its partition was idle or is new");
     return NULL;
 }
 
@@ -141,7 +148,8 @@ static void find_groups(Aggregation *a, const Batch *batch, char **states) {
             g->event_time = NO_TIME;
             if (a->shows) g->shown = looks_new(batch, row, s->keys, s->key_count, &a->scratch);
         }
-        if (batch->event_times && batch->event_times[row] > g->event_time) g->event_time = batch->event_times[row];
+        if (batch->event_times && batch->event_times[row] > g->event_time)
+            g->event_time = batch->event_times[row];
         state_touch(state, g);
         states[row] = g->block;
     }
@@ -169,10 +177,12 @@ static void fill_row(Aggregation *a, Batch *out, int row, const Group *g, RowErr
     Reader key = reader_of(g->shown ? looks_values(g->shown) : value_key(g));
     for (int c = 0; c < s->key_count; c++) {
         Type type = s->output.fields[c].type;
-        Value value = g->shown ? value_decode(type, &key, out->arena) : key_decode(type, &key, out->arena);
+        Value value =
+            g->shown ? value_decode(type, &key, out->arena) : key_decode(type, &key, out->arena);
         column_set(&out->columns[c], row, value, out->arena);
     }
-    for (int c = 0; c < s->call_count; c++) results_set(out, s->key_count + c, row, &s->calls[c], g->block, errors);
+    for (int c = 0; c < s->call_count; c++)
+        results_set(out, s->key_count + c, row, &s->calls[c], g->block, errors);
 }
 
 /* The first `count` of a->groups. growth: they are not final. */
@@ -194,7 +204,8 @@ static Status emit_groups(Aggregation *a, int count, bool growth, Error *error) 
     out->growth = growth;
     out->final = !growth && (s->close != CLOSE_NEVER || s->bounded);
     /* Without growth nobody has seen a final row before. */
-    if (!out->final || s->growth) out->ops = memset(arena_alloc(a->arena, (size_t)count), ROW_UPSERT, (size_t)count);
+    if (!out->final || s->growth)
+        out->ops = memset(arena_alloc(a->arena, (size_t)count), ROW_UPSERT, (size_t)count);
     return results_emit(&a->base, out, &errors, error);
 }
 
@@ -218,7 +229,8 @@ static void drop_empty(Aggregation *a, Watermark mark) {
         state_drop(a->base.state, &b);
 }
 
-/* Without keys there is one group even without rows, once. That it was told is remembered in a bucket of its own. */
+/* Without keys there is one group even without rows, once. That it was told is remembered in a
+ * bucket of its own. */
 static void make_only_group(Aggregation *a) {
     State *state = a->base.state;
     uint64_t hash = hash_bytes(STR(""));
@@ -250,7 +262,8 @@ static Status aggregate_changes(Operator *op, Error *error) {
     const AggregateSpec *s = a->spec;
     bool once = s->close != CLOSE_NEVER || s->bounded;
     if (once && !s->growth) return OK;
-    if (a->cursor == 0) op->growth_held = s->close != CLOSE_NEVER && state_touched(op->state) > GROWTH_MOST_GROUPS;
+    if (a->cursor == 0)
+        op->growth_held = s->close != CLOSE_NEVER && state_touched(op->state) > GROWTH_MOST_GROUPS;
     int count = 0;
     Bucket *bucket;
     while (!op->growth_held && count < BATCH_ROWS) {

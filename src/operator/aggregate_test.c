@@ -8,26 +8,37 @@ static const WindowSpec hop10 = {WINDOW_HOP, TIME_EVENT, -1, {TYPE_INT8, -1}, 5,
 /* count(*), sum(v) over columns (id, v, …) */
 static AggregateCall calls[2];
 static int end_and_id[] = {3, 0};
-static Field results[] = {FIELD("window_end", TYPE_INT8), FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8), FIELD("sum", TYPE_INT8)};
+static Field results[] = {FIELD("window_end", TYPE_INT8), FIELD("id", TYPE_TEXT),
+                          FIELD("count", TYPE_INT8), FIELD("sum", TYPE_INT8)};
 static AggregateSpec by_window;
 
 static int make_calls(void **state) {
     (void)state;
-    calls[0] = (AggregateCall){.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN), .arg = -1, .filter = -1, .result = {TYPE_INT8, -1}};
-    calls[1] = (AggregateCall){.aggregate = aggregate_find(STR("sum"), 1, TYPE_INT4), .arg = 1, .filter = -1,
-                               .arg_type = {TYPE_INT4, -1}, .result = {TYPE_INT8, -1}};
-    by_window = (AggregateSpec){end_and_id, 2, calls, 2, aggregates_layout(calls, 2), CLOSE_TIME, 0, false, false, {4, results}};
+    calls[0] = (AggregateCall){.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN),
+                               .arg = -1,
+                               .filter = -1,
+                               .result = {TYPE_INT8, -1}};
+    calls[1] = (AggregateCall){.aggregate = aggregate_find(STR("sum"), 1, TYPE_INT4),
+                               .arg = 1,
+                               .filter = -1,
+                               .arg_type = {TYPE_INT4, -1},
+                               .result = {TYPE_INT8, -1}};
+    by_window = (AggregateSpec){end_and_id, 2, calls, 2,     aggregates_layout(calls, 2),
+                                CLOSE_TIME, 0, false, false, {4, results}};
     return 0;
 }
 
 static Scene windowed(const WindowSpec *window, const AggregateSpec *spec) {
-    return (Scene){.inputs = {{2, fields}}, .links = {{&window_operator, window}, {&aggregate_operator, spec}}, .link_count = 2};
+    return (Scene){.inputs = {{2, fields}},
+                   .links = {{&window_operator, window}, {&aggregate_operator, spec}},
+                   .link_count = 2};
 }
 
 static void windows_close_when_time_reaches_their_end(void **state) {
     (void)state;
     PLAY(windowed(&tumble10, &by_window), "10|a|2|5 @10\n10|b|1|null @10\n20|a|1|7 @20",
-         ROWS("1 - : a, 2\n 9 1 : a, 3\n 5 9 : b, null"), TIME(9), ROWS("10 9 : a, 7"), TIME(10), TIME(19), TIME(20));
+         ROWS("1 - : a, 2\n 9 1 : a, 3\n 5 9 : b, null"), TIME(9), ROWS("10 9 : a, 7"), TIME(10),
+         TIME(19), TIME(20));
 }
 
 static void nothing_comes_before_its_time(void **state) {
@@ -44,12 +55,14 @@ static void the_end_closes_all(void **state) {
 static void late_rows_do_not_count(void **state) {
     (void)state;
     PLAY(windowed(&hop10, &by_window), "10|a|1|1 @10\n15|a|2|3 @15\n20|b|1|4 @20\nlate: a|9",
-         ROWS("7 - : a, 1\n 8 10 : a, 2"), TIME(10), ROWS("4 10 : a, 9\n 12 16 : b, 4"), TIME(15), THE_END);
+         ROWS("7 - : a, 1\n 8 10 : a, 2"), TIME(10), ROWS("4 10 : a, 9\n 12 16 : b, 4"), TIME(15),
+         THE_END);
 }
 
 static void hop_results_of_many_windows_in_one_go(void **state) {
     (void)state;
-    PLAY(windowed(&hop10, &by_window), "5|a|1|1 @5\n10|a|2|3 @10\n15|a|1|2 @15", ROWS("4 - : a, 1\n 7 4 : a, 2"), THE_END);
+    PLAY(windowed(&hop10, &by_window), "5|a|1|1 @5\n10|a|2|3 @10\n15|a|1|2 @15",
+         ROWS("4 - : a, 1\n 7 4 : a, 2"), THE_END);
 }
 
 /* 5000 groups in one window: more than a batch, the process dies between two of them. */
@@ -74,7 +87,8 @@ static void many_groups_go_out_in_batches(void **state) {
         Stage stage;
         stage_begin(&stage, &scene);
         for (int i = 0; i < 21; i++) {
-            if (way == KILLED && i < 20) run_step(&stage, &steps[i], WHOLE), kill_and_restore(&stage);
+            if (way == KILLED && i < 20)
+                run_step(&stage, &steps[i], WHOLE), kill_and_restore(&stage);
             else run_step(&stage, &steps[i], way);
         }
         assert_lines(&stage, expected.data, way);
@@ -92,7 +106,12 @@ static void growth_shows_and_takes_back(void **state) {
     growing.growth = true;
     Scene scene = windowed(&tumble10, &growing);
     scene.folded = true;
-    static const Step steps[] = {ROWS("1 - : a, 2\n 2 1 : b, 3"), CLOSE_EPOCH, ROWS("3 2 : a, 4"), CLOSE_EPOCH, CLOSE_EPOCH, TIME(10)};
+    static const Step steps[] = {ROWS("1 - : a, 2\n 2 1 : b, 3"),
+                                 CLOSE_EPOCH,
+                                 ROWS("3 2 : a, 4"),
+                                 CLOSE_EPOCH,
+                                 CLOSE_EPOCH,
+                                 TIME(10)};
     Stage stage;
     scene.steps = steps;
     stage_begin(&stage, &scene);
@@ -118,17 +137,24 @@ static int by_end[] = {2};
 /* HAVING bool_and(keep), seen to grow, then to fail. */
 static void having_takes_groups_out_of_the_view(void **state) {
     (void)state;
-    AggregateCall all[1] = {{.aggregate = aggregate_find(STR("bool_and"), 1, TYPE_BOOL), .arg = 0, .filter = -1,
-                             .arg_type = {TYPE_BOOL, -1}, .result = {TYPE_BOOL, -1}}};
+    AggregateCall all[1] = {{.aggregate = aggregate_find(STR("bool_and"), 1, TYPE_BOOL),
+                             .arg = 0,
+                             .filter = -1,
+                             .arg_type = {TYPE_BOOL, -1},
+                             .result = {TYPE_BOOL, -1}}};
     Field out[] = {FIELD("window_end", TYPE_INT8), FIELD("all", TYPE_BOOL)};
-    AggregateSpec spec = {by_end, 1, all, 1, aggregates_layout(all, 1), CLOSE_TIME, 0, true, false, {2, out}};
+    AggregateSpec spec = {by_end,     1, all,  1,     aggregates_layout(all, 1),
+                          CLOSE_TIME, 0, true, false, {2, out}};
     Expr condition = {.kind = EXPR_COLUMN, .type = {TYPE_BOOL, -1}, .column = 1};
     FilterSpec having = {&condition, true};
     Scene scene = {.inputs = {{1, having_fields}},
-                   .links = {{&window_operator, &tumble10}, {&aggregate_operator, &spec}, {&filter_operator, &having}},
+                   .links = {{&window_operator, &tumble10},
+                             {&aggregate_operator, &spec},
+                             {&filter_operator, &having}},
                    .link_count = 3,
                    .folded = true};
-    static const Step steps[] = {ROWS("1 - : t\n 11 1 : t"), CLOSE_EPOCH, ROWS("2 9 : f"), CLOSE_EPOCH, TIME(20)};
+    static const Step steps[] = {ROWS("1 - : t\n 11 1 : t"), CLOSE_EPOCH, ROWS("2 9 : f"),
+                                 CLOSE_EPOCH, TIME(20)};
     Stage stage;
     scene.steps = steps;
     stage_begin(&stage, &scene);
@@ -163,26 +189,37 @@ static void others_see_final_rows_only(void **state) {
 }
 
 static int by_id[] = {0};
-static Field plain_results[] = {FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8), FIELD("sum", TYPE_INT8)};
+static Field plain_results[] = {FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8),
+                                FIELD("sum", TYPE_INT8)};
 
 static void without_a_window_a_row_a_group_is_kept(void **state) {
     (void)state;
-    AggregateSpec spec = {by_id, 1, calls, 2, by_window.block_size, CLOSE_NEVER, -1, false, false, {3, plain_results}};
-    Scene scene = {.inputs = {{2, fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1, .folded = true};
-    PLAY(scene, "a|3|6\nb|1|5", ROWS("1 - : a, 1\n 1 1 : a, 2\n 1 1 : b, 5"), CLOSE_EPOCH, TIME(100), ROWS("2 1 : a, 3"), CLOSE_EPOCH);
+    AggregateSpec spec = {by_id,       1,  calls, 2,     by_window.block_size,
+                          CLOSE_NEVER, -1, false, false, {3, plain_results}};
+    Scene scene = {.inputs = {{2, fields}},
+                   .links = {{&aggregate_operator, &spec}},
+                   .link_count = 1,
+                   .folded = true};
+    PLAY(scene, "a|3|6\nb|1|5", ROWS("1 - : a, 1\n 1 1 : a, 2\n 1 1 : b, 5"), CLOSE_EPOCH,
+         TIME(100), ROWS("2 1 : a, 3"), CLOSE_EPOCH);
 }
 
 static void bounded_groups_come_once_at_the_end(void **state) {
     (void)state;
-    AggregateSpec spec = {by_id, 1, calls, 2, by_window.block_size, CLOSE_NEVER, -1, false, true, {3, plain_results}};
-    Scene scene = {.inputs = {{2, fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1};
-    PLAY(scene, "a|2|3\nb|1|5", ROWS("1 - : a, 1\n 1 1 : a, 2\n 1 1 : b, 5"), CLOSE_EPOCH, TIME(100), THE_END, THE_END);
+    AggregateSpec spec = {by_id,       1,  calls, 2,    by_window.block_size,
+                          CLOSE_NEVER, -1, false, true, {3, plain_results}};
+    Scene scene = {
+        .inputs = {{2, fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1};
+    PLAY(scene, "a|2|3\nb|1|5", ROWS("1 - : a, 1\n 1 1 : a, 2\n 1 1 : b, 5"), CLOSE_EPOCH,
+         TIME(100), THE_END, THE_END);
 }
 
 static void without_keys_there_is_one_group_even_of_nothing(void **state) {
     (void)state;
-    AggregateSpec spec = {NULL, 0, calls, 2, by_window.block_size, CLOSE_NEVER, -1, false, true, {2, plain_results + 1}};
-    Scene scene = {.inputs = {{2, fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1};
+    AggregateSpec spec = {NULL,        0,  calls, 2,    by_window.block_size,
+                          CLOSE_NEVER, -1, false, true, {2, plain_results + 1}};
+    Scene scene = {
+        .inputs = {{2, fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1};
     PLAY(scene, "0|null", TIME(5), THE_END, THE_END);
     PLAY(scene, "2|3", ROWS("1 - : a, 1\n 1 1 : b, 2"), THE_END, CLOSE_EPOCH, THE_END);
 }
@@ -191,18 +228,26 @@ static void without_keys_there_is_one_group_even_of_nothing(void **state) {
 static void outer_groups_close_with_the_inner_window(void **state) {
     (void)state;
     static int inner_keys[] = {2, 3, 0}, outer_keys[] = {0};
-    Field inner_out[] = {FIELD("window_start", TYPE_INT8), FIELD("window_end", TYPE_INT8), FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8)};
+    Field inner_out[] = {FIELD("window_start", TYPE_INT8), FIELD("window_end", TYPE_INT8),
+                         FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8)};
     AggregateCall inner_calls[1] = {calls[0]};
-    AggregateSpec inner = {inner_keys, 3, inner_calls, 1, aggregates_layout(inner_calls, 1), CLOSE_TIME, 1, false, false, {4, inner_out}};
-    AggregateCall most[1] = {{.aggregate = aggregate_find(STR("max"), 1, TYPE_INT8), .arg = 3, .filter = -1, .arg_type = {TYPE_INT8, -1},
+    AggregateSpec inner = {inner_keys, 3, inner_calls, 1,     aggregates_layout(inner_calls, 1),
+                           CLOSE_TIME, 1, false,       false, {4, inner_out}};
+    AggregateCall most[1] = {{.aggregate = aggregate_find(STR("max"), 1, TYPE_INT8),
+                              .arg = 3,
+                              .filter = -1,
+                              .arg_type = {TYPE_INT8, -1},
                               .result = {TYPE_INT8, -1}}};
     Field outer_out[] = {FIELD("window_start", TYPE_INT8), FIELD("most", TYPE_INT8)};
-    AggregateSpec outer = {outer_keys, 1, most, 1, aggregates_layout(most, 1), CLOSE_WINDOW_START, 0, false, false, {2, outer_out}};
+    AggregateSpec outer = {outer_keys,         1, most,  1,     aggregates_layout(most, 1),
+                           CLOSE_WINDOW_START, 0, false, false, {2, outer_out}};
     Scene scene = windowed(&tumble10, &inner);
     scene.links[2] = (Link){&aggregate_operator, &outer};
     scene.link_count = 3;
-    PLAY(scene, "0|2 @10\n10|1 @20", ROWS("1 - : a, 1\n 2 1 : a, 1\n 3 1 : b, 1\n 12 3 : b, 1"), TIME(10), TIME(15), TIME(20));
-    PLAY(scene, "0|2 @10", ROWS("1 - : a, 1\n 2 1 : a, 1\n 3 1 : b, 1\n 12 3 : b, 1"), TIME(10), TIME(19));
+    PLAY(scene, "0|2 @10\n10|1 @20", ROWS("1 - : a, 1\n 2 1 : a, 1\n 3 1 : b, 1\n 12 3 : b, 1"),
+         TIME(10), TIME(15), TIME(20));
+    PLAY(scene, "0|2 @10", ROWS("1 - : a, 1\n 2 1 : a, 1\n 3 1 : b, 1\n 12 3 : b, 1"), TIME(10),
+         TIME(19));
 }
 
 static Field decimal_fields[] = {FIELD("n", TYPE_NUMERIC), FIELD("v", TYPE_INT4)};
@@ -212,10 +257,14 @@ static void a_group_looks_as_it_first_came(void **state) {
     static int keys[] = {0};
     Field out[] = {FIELD("n", TYPE_NUMERIC), FIELD("count", TYPE_INT8)};
     AggregateCall count[1] = {calls[0]};
-    AggregateSpec spec = {keys, 1, count, 1, aggregates_layout(count, 1), CLOSE_NEVER, -1, false, true, {2, out}};
-    Scene scene = {.inputs = {{2, decimal_fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1};
+    AggregateSpec spec = {keys,        1,  count, 1,    aggregates_layout(count, 1),
+                          CLOSE_NEVER, -1, false, true, {2, out}};
+    Scene scene = {
+        .inputs = {{2, decimal_fields}}, .links = {{&aggregate_operator, &spec}}, .link_count = 1};
     PLAY(scene, "1.50|3\n2|1\nnull|1\ndead: null|2",
-         ROWS("1 - : 1.50, 1\n 1 - : 1.5, 1\n 1 - : 1.500, 1\n 1 - : 2, 2\n 1 - : null, 2\n 1 - : error, 2"), THE_END);
+         ROWS("1 - : 1.50, 1\n 1 - : 1.5, 1\n 1 - : 1.500, 1\n 1 - : 2, 2\n 1 - : null, 2\n 1 - : "
+              "error, 2"),
+         THE_END);
 }
 
 static void a_window_that_is_over_gives_its_memory_back(void **state) {
@@ -226,7 +275,8 @@ static void a_window_that_is_over_gives_its_memory_back(void **state) {
     size_t bytes = 0;
     for (int w = 0; w < 50; w++) {
         char rows[256];
-        snprintf(rows, sizeof rows, "%d - : a, 1\n %d - : b%d, 1\n %d - : c, 1", w * 10, w * 10 + 1, w, w * 10 + 2);
+        snprintf(rows, sizeof rows, "%d - : a, 1\n %d - : b%d, 1\n %d - : c, 1", w * 10, w * 10 + 1,
+                 w, w * 10 + 2);
         Step push = ROWS(rows), time = TIME(w * 10 + 10);
         run_step(&stage, &push, WHOLE);
         close_epoch(&stage);

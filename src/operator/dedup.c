@@ -1,10 +1,12 @@
-/* DISTINCT ON: the first row of each key passes. Keys are remembered whole, with the event time of the row that passed, in segments
- * by that time: written once, dropped as a whole when nothing in them can count any more.
+/* DISTINCT ON: the first row of each key passes. Keys are remembered whole, with the event time of
+ * the row that passed, in segments by that time: written once, dropped as a whole when nothing in
+ * them can count any more.
  *
- * The rule (docs: time): a row older than its partition's watermark less the horizon is late; any other is dropped when a row
- * of its key has passed that is not older than that. A partition that was idle or is new can be behind the query's
- * watermark, by which segments are dropped; its rows are judged by that one, so that no copy ever passes.
- * With a window among the keys a key is remembered until its window closes, and nothing is late here. */
+ * The rule (docs: time): a row older than its partition's watermark less the horizon is late; any
+ * other is dropped when a row of its key has passed that is not older than that. A partition that
+ * was idle or is new can be behind the query's watermark, by which segments are dropped; its rows
+ * are judged by that one, so that no copy ever passes. With a window among the keys a key is
+ * remembered until its window closes, and nothing is late here. */
 #include "data/time.h"
 #include "operator/row_keys.h"
 #include "operator/times.h"
@@ -64,11 +66,12 @@ static int64_t segment_of(const Dedup *d, int64_t time) {
     return time - (rest < 0 ? rest + d->width_us : rest);
 }
 
-static void reject_late(Dedup *d, const Batch *batch, int row, int64_t time, int64_t seen, int64_t mark) {
+static void reject_late(Dedup *d, const Batch *batch, int row, int64_t time, int64_t seen,
+                        int64_t mark) {
     bool idle = seen == NO_TIME || time >= time_less(seen, d->spec->horizon_us);
     d->base.host->reject(d->base.host, &d->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
-                         late_reason("older than its watermark less the horizon, its event time is", time,
-                                     idle ? mark : seen, idle, batch->arena));
+                         late_reason("older than its watermark less the horizon, its event time is",
+                                     time, idle ? mark : seen, idle, batch->arena));
 }
 
 /* Which rows pass: keep[row]; which were copies. How many pass. */
@@ -81,7 +84,8 @@ static int judge_by_time(Dedup *d, const Batch *batch, uint8_t *keep, uint8_t *c
         if (row + AHEAD < batch->rows) state_prefetch(state, NULL, k->hashes[row + AHEAD]);
         int64_t time = batch->event_times ? batch->event_times[row] : 0;
         int64_t seen = batch->seen ? batch->seen[row] : NO_TIME;
-        int64_t since = time_less(seen > mark ? seen : mark, horizon); /* what is remembered from before does not count */
+        int64_t since = time_less(seen > mark ? seen : mark,
+                                  horizon); /* what is remembered from before does not count */
         keep[row] = 0;
         if (time < since) {
             reject_late(d, batch, row, time, seen, mark);
@@ -94,7 +98,8 @@ static int judge_by_time(Dedup *d, const Batch *batch, uint8_t *keep, uint8_t *c
             continue;
         }
         bool made;
-        int64_t *value = state_put(state, state_bucket(state, segment_of(d, time)), k->hashes[row], key, &made);
+        int64_t *value =
+            state_put(state, state_bucket(state, segment_of(d, time)), k->hashes[row], key, &made);
         *value = time;
         state_touch(state, value);
         keep[row] = 1;
@@ -113,12 +118,14 @@ static int judge_by_window(Dedup *d, const Batch *batch, uint8_t *keep, uint8_t 
         if (row + AHEAD < batch->rows) state_prefetch(state, NULL, k->hashes[row + AHEAD]);
         keep[row] = 0;
         if (end->ints[row] <= mark) {
-            d->base.host->reject(d->base.host, &d->base, REJECT_LATE_IDLE, batch, row,
-                                 "late: its window was closed already, its partition was idle or is new");
+            d->base.host->reject(
+                d->base.host, &d->base, REJECT_LATE_IDLE, batch, row,
+                "late: its window was closed already, its partition was idle or is new");
             continue;
         }
         bool made;
-        void *value = state_put(state, state_bucket(state, end->ints[row]), k->hashes[row], row_key(k, row), &made);
+        void *value = state_put(state, state_bucket(state, end->ints[row]), k->hashes[row],
+                                row_key(k, row), &made);
         if (made) state_touch(state, value);
         keep[row] = made;
         copies[row] = !made;
@@ -133,8 +140,10 @@ static Status dedup_push(Operator *op, int input, const Batch *batch, Error *err
     batch = without_errors(op, batch, d->keys, d->key_count);
     size_t rows = (size_t)batch->rows;
     row_keys_encode(&d->row_keys, batch, d->keys, d->key_count);
-    uint8_t *keep = arena_alloc(batch->arena, rows + 1), *copies = arena_zero(batch->arena, rows + 1);
-    int passed = d->spec->window_end < 0 ? judge_by_time(d, batch, keep, copies) : judge_by_window(d, batch, keep, copies);
+    uint8_t *keep = arena_alloc(batch->arena, rows + 1),
+            *copies = arena_zero(batch->arena, rows + 1);
+    int passed = d->spec->window_end < 0 ? judge_by_time(d, batch, keep, copies)
+                                         : judge_by_window(d, batch, keep, copies);
     count_state(op);
     if (passed == batch->rows) return emit(op, batch, error);
     for (int row = 0; row < batch->rows; row++) copies[row] = !copies[row];

@@ -1,4 +1,5 @@
-/* DISTINCT ON: which copies pass, which are dropped, which are late. Times are seconds, the horizon is ten. */
+/* DISTINCT ON: which copies pass, which are dropped, which are late. Times are seconds, the horizon
+ * is ten. */
 #include "operator/operator_test.h"
 
 static Field fields[] = {FIELD("id", TYPE_TEXT), FIELD("n", TYPE_INT4)};
@@ -6,7 +7,10 @@ static int by_id[] = {0};
 static const DedupSpec ten_seconds = {by_id, 1, 10000000, -1};
 
 static Scene scene_of(const DedupSpec *spec) {
-    return (Scene){.inputs = {{2, fields}}, .links = {{&dedup_operator, spec}}, .link_count = 1, .unit = 1000000};
+    return (Scene){.inputs = {{2, fields}},
+                   .links = {{&dedup_operator, spec}},
+                   .link_count = 1,
+                   .unit = 1000000};
 }
 
 static void the_first_of_a_key_passes(void **state) {
@@ -15,24 +19,28 @@ static void the_first_of_a_key_passes(void **state) {
          ROWS("0 - : a, 1\n 1 0 : b, 2\n 1 1 : a, 3\n 0 1 : b, 4\n 2 1 : null, 5\n 2 2 : null, 6"));
 }
 
-/* seen 20, horizon 10: what passed at 10 still counts, at 9 no more; a row of 10 is in time, of 9 late. */
+/* seen 20, horizon 10: what passed at 10 still counts, at 9 no more; a row of 10 is in time, of 9
+ * late. */
 static void a_key_may_pass_again_behind_the_horizon(void **state) {
     (void)state;
     PLAY(scene_of(&ten_seconds), "a|1 @9\nb|2 @10\na|3 @20\nlate: c|6\nd|7 @10",
-         ROWS("9 - : a, 1\n 10 9 : b, 2"), TIME(9), ROWS("20 20 : a, 3\n 20 20 : b, 4\n 10 20 : a, 5\n 9 20 : c, 6\n 10 20 : d, 7"));
+         ROWS("9 - : a, 1\n 10 9 : b, 2"), TIME(9),
+         ROWS("20 20 : a, 3\n 20 20 : b, 4\n 10 20 : a, 5\n 9 20 : c, 6\n 10 20 : d, 7"));
 }
 
 static void the_newer_time_counts_after_it_passed_again(void **state) {
     (void)state;
     PLAY(scene_of(&ten_seconds), "a|1 @0\na|2 @15\nx|9 @26\na|4 @30",
-         ROWS("0 - : a, 1\n 15 15 : a, 2"), TIME(15), ROWS("20 24 : a, 3\n 26 24 : x, 9\n 30 26 : a, 4"));
+         ROWS("0 - : a, 1\n 15 15 : a, 2"), TIME(15),
+         ROWS("20 24 : a, 3\n 26 24 : x, 9\n 30 26 : a, 4"));
 }
 
 /* A partition that was idle is behind the query's time: its copies are late, never passed. */
 static void copies_on_an_idle_partition_never_pass(void **state) {
     (void)state;
     PLAY(scene_of(&ten_seconds), "a|1 @0\nidle: a|2\nidle: b|3\nb|4 @90\nlate: c|5",
-         ROWS("0 - : a, 1"), TIME(100), ROWS("0 - : a, 2\n 0 3 : b, 3\n 90 3 : b, 4\n 0 50 : c, 5"));
+         ROWS("0 - : a, 1"), TIME(100),
+         ROWS("0 - : a, 2\n 0 3 : b, 3\n 90 3 : b, 4\n 0 50 : c, 5"));
 }
 
 static void segments_are_given_back(void **state) {
@@ -61,13 +69,15 @@ static void order_does_not_matter_to_what_is_dropped(void **state) {
          ROWS("5 14 : a, 5\n 6 14 : d, 6\n 14 14 : c, 7\n 5 15 : a, 8"));
 }
 
-static Field windowed[] = {FIELD("id", TYPE_TEXT), FIELD("window_start", TYPE_INT8), FIELD("window_end", TYPE_INT8)};
+static Field windowed[] = {FIELD("id", TYPE_TEXT), FIELD("window_start", TYPE_INT8),
+                           FIELD("window_end", TYPE_INT8)};
 static int by_start_and_id[] = {1, 0};
 static const DedupSpec per_window = {by_start_and_id, 2, 10000000, 2};
 
 static void with_a_window_keys_last_until_it_closes(void **state) {
     (void)state;
-    Scene scene = {.inputs = {{3, windowed}}, .links = {{&dedup_operator, &per_window}}, .link_count = 1};
+    Scene scene = {
+        .inputs = {{3, windowed}}, .links = {{&dedup_operator, &per_window}}, .link_count = 1};
     PLAY(scene, "a|0|10 @1\na|5|15 @1\nb|0|10 @2\nidle: c|0|10\nc|5|15 @9",
          ROWS("1 - : a, 0, 10\n 1 - : a, 5, 15\n 2 1 : a, 0, 10\n 2 1 : b, 0, 10"), TIME(10),
          ROWS("9 9 : c, 0, 10\n 9 9 : c, 5, 15\n 9 10 : a, 5, 15"));

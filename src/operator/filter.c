@@ -1,5 +1,6 @@
-/* WHERE and HAVING. Rows stay or go; where nothing goes the batch itself is handed on. Behind a GROUP BY the readers may
- * have seen the group before, so one that no longer meets the condition leaves as a delete. */
+/* WHERE and HAVING. Rows stay or go; where nothing goes the batch itself is handed on. Behind a
+ * GROUP BY the readers may have seen the group before, so one that no longer meets the condition
+ * leaves as a delete. */
 #include "operator/specs.h"
 
 typedef struct Filter {
@@ -29,7 +30,8 @@ static bool judge(const Batch *batch, const Column *condition, uint8_t *keep) {
     return all;
 }
 
-/* Deletes go through whatever their values are; a group that was perhaps seen leaves as a delete. */
+/* Deletes go through whatever their values are; a group that was perhaps seen leaves as a delete.
+ */
 static const uint8_t *keep_deletes(const Batch *batch, uint8_t *keep) {
     uint8_t *ops = arena_alloc(batch->arena, (size_t)batch->rows);
     for (int row = 0; row < batch->rows; row++) {

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 
 bool looks_vary(Type type) {
-    return (type.kind == TYPE_NUMERIC && type.modifier < 0) || type.kind == TYPE_JSONB || type.kind == TYPE_INTERVAL;
+    return (type.kind == TYPE_NUMERIC && type.modifier < 0) || type.kind == TYPE_JSONB ||
+           type.kind == TYPE_INTERVAL;
 }
 
 static char *looks_of(Str values) {

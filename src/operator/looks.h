@@ -1,5 +1,5 @@
-/* Key columns as they first came, for types of which equal values may look different: 1.50 and 1.5 are one group, and
- * PostgreSQL shows the first. The encoded key alone would show neither. */
+/* Key columns as they first came, for types of which equal values may look different: 1.50 and 1.5
+ * are one group, and PostgreSQL shows the first. The encoded key alone would show neither. */
 #pragma once
 #include "data/value.h"
 

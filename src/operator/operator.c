@@ -1,14 +1,16 @@
-/* What all operators share: making and joining them, handing on batches, and turning rows with errors into dead letters. Who
- * reads what is decided in one place, emit: a query's own view sees groups grow and go, all others see each final row
- * once. */
+/* What all operators share: making and joining them, handing on batches, and turning rows with
+ * errors into dead letters. Who reads what is decided in one place, emit: a query's own view sees
+ * groups grow and go, all others see each final row once. */
 #include "operator/operator.h"
 #include <stdlib.h>
 
 static void add(_Atomic int64_t *counter, int64_t count) {
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count, memory_order_relaxed);
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + count,
+                          memory_order_relaxed);
 }
 
-Operator *operator_new(const OperatorType *type, const char *name, int query, OperatorHost *host, int inputs) {
+Operator *operator_new(const OperatorType *type, const char *name, int query, OperatorHost *host,
+                       int inputs) {
     Operator *op = xcalloc(1, type->size);
     op->type = type;
     op->name = name;
@@ -29,7 +31,7 @@ void operator_free(Operator **operator) {
     free(op->outs);
     free(op->input_marks);
     free(op);
-    *operator = NULL;
+    *operator= NULL;
 }
 
 void operator_connect(Operator *from, Operator *to, int input, bool own_query) {
@@ -90,12 +92,12 @@ static uint8_t *failed_rows(const Column *columns, int count, int rows, Arena *a
 
 /* One record that stands in several windows is one dead letter. */
 static bool told_before(const Batch *source, const uint8_t *failed, int row) {
-    return source->ordinals && source->positions && source->ordinals[row] > 0 && row > 0 && failed[row - 1] &&
-           source->positions[row - 1] == source->positions[row];
+    return source->ordinals && source->positions && source->ordinals[row] > 0 && row > 0 &&
+           failed[row - 1] && source->positions[row - 1] == source->positions[row];
 }
 
-void reject_errors(Operator *op, const Batch *batch, const Column *columns, int count, const RowErrors *errors, Arena *arena,
-                   uint8_t **keep, const uint8_t **ops) {
+void reject_errors(Operator *op, const Batch *batch, const Column *columns, int count,
+                   const RowErrors *errors, Arena *arena, uint8_t **keep, const uint8_t **ops) {
     size_t rows = (size_t)batch->rows;
     uint8_t *failed = failed_rows(columns, count, batch->rows, arena), *changed = NULL;
     if (!failed) return;
@@ -140,6 +142,8 @@ int64_t records_dropped(const Batch *batch, const uint8_t *keep) {
 }
 
 void count_state(Operator *op) {
-    atomic_store_explicit(&op->counters.state_bytes, (int64_t)state_bytes(op->state), memory_order_relaxed);
-    atomic_store_explicit(&op->counters.state_entries, (int64_t)state_entries(op->state), memory_order_relaxed);
+    atomic_store_explicit(&op->counters.state_bytes, (int64_t)state_bytes(op->state),
+                          memory_order_relaxed);
+    atomic_store_explicit(&op->counters.state_entries, (int64_t)state_entries(op->state),
+                          memory_order_relaxed);
 }

@@ -1,5 +1,6 @@
-/* Operators take batches and time and emit batches. They see no clock, no lock, no thread; what they remember is in
- * their State and nowhere else. The engine (engine/pipeline.c) joins them into chains and drives them. */
+/* Operators take batches and time and emit batches. They see no clock, no lock, no thread; what
+ * they remember is in their State and nowhere else. The engine (engine/pipeline.c) joins them into
+ * chains and drives them. */
 #pragma once
 #include "data/batch.h"
 #include "base/env.h"
@@ -8,9 +9,10 @@
 #include <stdatomic.h>
 
 /* How far time has come on a stream of batches.
- * time: of rows with an event time of their own: no older row is expected. Of results of windows: no row whose
- *   window_end is <= time is still to come.
- * window_start: of results of windows, and behind a window operator: no row whose window_start is less is still to come. */
+ * time:         of rows with an event time of their own: no older row is expected. Of results of
+ *               windows: no row whose window_end is <= time is still to come.
+ * window_start: of results of windows, and behind a window operator: no row whose window_start is
+ *               less is still to come. */
 typedef struct Watermark {
     int64_t time, window_start;
 } Watermark;
@@ -23,7 +25,8 @@ static inline Watermark watermark_min(Watermark a, Watermark b) {
 
 typedef enum RejectKind {
     REJECT_LATE,
-    REJECT_LATE_IDLE, /* late only because its partition was idle or is new: the query's time had gone on without it */
+    REJECT_LATE_IDLE, /* late only because its partition was idle or is new: the query's time had
+                         gone on without it */
     REJECT_DEAD,
 } RejectKind;
 
@@ -40,7 +43,8 @@ typedef struct OperatorType OperatorType;
 typedef struct Edge {
     Operator *to;
     int input;
-    bool own_query; /* the reader belongs to the same query: growth and deletes of windowed rows are for it too */
+    bool own_query; /* the reader belongs to the same query: growth and deletes of windowed rows are
+                       for it too */
 } Edge;
 
 /* What the engine lends to operators. */
@@ -48,7 +52,8 @@ typedef struct OperatorHost OperatorHost;
 struct OperatorHost {
     Env *env; /* for programs (random numbers) only */
     /* Row `row` of `batch` is late or dead for the operator's query. Counted here too. */
-    void (*reject)(OperatorHost *, Operator *, RejectKind, const Batch *, int row, const char *reason);
+    void (*reject)(OperatorHost *, Operator *, RejectKind, const Batch *, int row,
+                   const char *reason);
     /* The loaded reference table: see operator/reference.h */
     const struct ReferenceTable *(*reference)(OperatorHost *, int index);
 };
@@ -62,9 +67,11 @@ struct Operator {
     Edge *outs; /* owned; operator_connect adds */
     int out_count;
     State *state;          /* NULL: it remembers nothing */
-    Watermark output_mark; /* set by advance before it returns OK; without advance the engine copies the input's */
+    Watermark output_mark; /* set by advance before it returns OK; without advance the engine copies
+                              the input's */
     Watermark *input_marks; /* [inputs], kept by the engine: what was last advanced on each */
-    bool growth_held; /* the last `changes` told nothing: more than GROWTH_MOST_GROUPS groups had changed */
+    bool growth_held; /* the last `changes` told nothing: more than GROWTH_MOST_GROUPS groups had
+                         changed */
     OperatorCounters counters;
 };
 
@@ -73,17 +80,19 @@ struct OperatorType { /* what it remembers is in its State and nowhere else */
     size_t size; /* of its struct, which begins with Operator */
     /* The spec is the plan's and outlives the operator. Makes op->state if it needs one. */
     Status (*open)(Operator *, const void *spec, Error *);
-    Status (*push)(Operator *, int input, const Batch *, Error *); /* OK or FAIL; bad rows go to host->reject */
-    /* Time has come this far on that input. Emits at most one batch a call and returns AGAIN until all that is due is
-     * out; then sets op->output_mark and returns OK. NULL: passes marks on. */
+    Status (*push)(Operator *, int input, const Batch *,
+                   Error *); /* OK or FAIL; bad rows go to host->reject */
+    /* Time has come this far on that input. Emits at most one batch a call and returns AGAIN until
+     * all that is due is out; then sets op->output_mark and returns OK. NULL: passes marks on. */
     Status (*advance)(Operator *, int input, Watermark, Error *);
-    /* An epoch closes: emit what changed since the last one (growing groups, groups without a window), at most one batch
-     * a call, AGAIN until done. NULL: nothing to say. */
+    /* An epoch closes: emit what changed since the last one (growing groups, groups without a
+     * window), at most one batch a call, AGAIN until done. NULL: nothing to say. */
     Status (*changes)(Operator *, Error *);
     void (*close)(Operator *);
 };
 
-Operator *operator_new(const OperatorType *, const char *name, int query, OperatorHost *, int inputs);
+Operator *operator_new(const OperatorType *, const char *name, int query, OperatorHost *,
+                       int inputs);
 void operator_free(Operator **); /* closes it too */
 void operator_connect(Operator *from, Operator *to, int input, bool own_query);
 /* type->push, counted: the engine's way in, and emit's. */
@@ -91,16 +100,18 @@ CHECKED Status operator_push(Operator *, int input, const Batch *, Error *);
 
 /* ---- for operators ---- */
 
-/* Pushes into every reader. Batches with growth go to readers of the same query only; of batches that are final other readers get
- * neither deletes nor upserts, but each row once. */
+/* Pushes into every reader. Batches with growth go to readers of the same query only; of batches
+ * that are final other readers get neither deletes nor upserts, but each row once. */
 CHECKED Status emit(Operator *, const Batch *, Error *);
-/* Rows of `batch` in which any of `columns` is VALUE_ERROR become dead letters: keep[row] is cleared. A row that readers may have
- * seen before (ROW_UPSERT) stays, as a ROW_DELETE; of growth nothing is told. *keep NULL: every row, and made here when one goes;
- * *ops: the batch's, made anew when one changes. */
-void reject_errors(Operator *, const Batch *, const Column *columns, int count, const RowErrors *, Arena *, uint8_t **keep,
-                   const uint8_t **ops);
+/* Rows of `batch` in which any of `columns` is VALUE_ERROR become dead letters: keep[row] is
+ * cleared. A row that readers may have seen before (ROW_UPSERT) stays, as a ROW_DELETE; of growth
+ * nothing is told. *keep NULL: every row, and made here when one goes; *ops: the batch's, made anew
+ * when one changes. */
+void reject_errors(Operator *, const Batch *, const Column *columns, int count, const RowErrors *,
+                   Arena *, uint8_t **keep, const uint8_t **ops);
 /* The batch without rows that have an error in any of these columns of it. */
 const Batch *without_errors(Operator *, const Batch *, const int *columns, int count);
-/* How many rows with keep[row] == 0 are records of a source, each counted once however many windows it is in. */
+/* How many rows with keep[row] == 0 are records of a source, each counted once however many windows
+ * it is in. */
 int64_t records_dropped(const Batch *, const uint8_t *keep);
 void count_state(Operator *); /* brings counters.state_bytes and state_entries up to date */

@@ -1,8 +1,10 @@
-/* Runs a script of rows and times through a chain of operators in several ways: batches whole, a row a batch, and killed
- * and read back from what the epochs wrote after every row. All must give the same rows.
+/* Runs a script of rows and times through a chain of operators in several ways: batches whole, a
+ * row a batch, and killed and read back from what the epochs wrote after every row. All must give
+ * the same rows.
  *
- * A row is written "time seen : value, value, …" (`-`: no watermark yet; values as SQL text, or null). A result is read as
- * "value|value @event time"; a late or dead row as "late: value|value", "idle: …", "dead: …". */
+ * A row is written "time seen : value, value, …" (`-`: no watermark yet; values as SQL text, or
+ * null). A result is read as "value|value @event time"; a late or dead row as "late: value|value",
+ * "idle: …", "dead: …". */
 #pragma once
 #include "base/env.h"
 #include "operator/reference.h"
@@ -16,16 +18,37 @@ typedef enum StepKind { PUSH, ADVANCE, EPOCH } StepKind;
 typedef struct Step {
     StepKind kind;
     int input;
-    const char *rows;  /* lines */
+    const char *rows; /* lines */
     Watermark mark;
 } Step;
-#define ROWS(...) {PUSH, 0, __VA_ARGS__, {0, 0}}
-#define ROWS_OF(n, ...) {PUSH, n, __VA_ARGS__, {0, 0}}
-#define TIME(t) {ADVANCE, 0, NULL, {t, t}}
-#define TIME_OF(n, t) {ADVANCE, n, NULL, {t, t}}
-#define THE_END {ADVANCE, 0, NULL, {END_OF_TIME, END_OF_TIME}}
-#define THE_END_OF(n) {ADVANCE, n, NULL, {END_OF_TIME, END_OF_TIME}}
-#define CLOSE_EPOCH {EPOCH, 0, NULL, {0, 0}}
+#define ROWS(...)                                                                                  \
+    {                                                                                              \
+        PUSH, 0, __VA_ARGS__, { 0, 0 }                                                             \
+    }
+#define ROWS_OF(n, ...)                                                                            \
+    {                                                                                              \
+        PUSH, n, __VA_ARGS__, { 0, 0 }                                                             \
+    }
+#define TIME(t)                                                                                    \
+    {                                                                                              \
+        ADVANCE, 0, NULL, { t, t }                                                                 \
+    }
+#define TIME_OF(n, t)                                                                              \
+    {                                                                                              \
+        ADVANCE, n, NULL, { t, t }                                                                 \
+    }
+#define THE_END                                                                                    \
+    {                                                                                              \
+        ADVANCE, 0, NULL, { END_OF_TIME, END_OF_TIME }                                             \
+    }
+#define THE_END_OF(n)                                                                              \
+    {                                                                                              \
+        ADVANCE, n, NULL, { END_OF_TIME, END_OF_TIME }                                             \
+    }
+#define CLOSE_EPOCH                                                                                \
+    {                                                                                              \
+        EPOCH, 0, NULL, { 0, 0 }                                                                   \
+    }
 
 typedef struct Link {
     const OperatorType *type;
@@ -60,7 +83,9 @@ static inline void lines_free(Lines *lines) {
     *lines = (Lines){0};
 }
 
-static inline int compare_lines(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static inline int compare_lines(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* ---- the sink and the host ---- */
 
@@ -81,7 +106,9 @@ typedef struct Collector {
     Stage *stage;
 } Collector;
 
-static inline int64_t unit_of(const Stage *stage) { return stage->scene->unit ? stage->scene->unit : 1; }
+static inline int64_t unit_of(const Stage *stage) {
+    return stage->scene->unit ? stage->scene->unit : 1;
+}
 
 static inline char *row_line(const Stage *stage, const Batch *batch, int row, const char *before) {
     Buffer line = {0};
@@ -135,17 +162,24 @@ static inline Status collector_push(Operator *op, int input, const Batch *batch,
     for (int row = 0; row < batch->rows; row++) {
         stage->growth_rows += batch->growth;
         if (stage->scene->folded) fold(stage, batch, row);
-        else lines_add(&stage->results, row_line(stage, batch, row, batch->ops && batch->ops[row] == ROW_DELETE ? "gone: " : ""));
+        else
+            lines_add(&stage->results,
+                      row_line(stage, batch, row,
+                               batch->ops && batch->ops[row] == ROW_DELETE ? "gone: " : ""));
     }
     return OK;
 }
 
 static inline void collector_close(Operator *op) { (void)op; }
 
-static const OperatorType collector = {
-    .name = "collector", .size = sizeof(Collector), .open = collector_open, .push = collector_push, .close = collector_close};
+static const OperatorType collector = {.name = "collector",
+                                       .size = sizeof(Collector),
+                                       .open = collector_open,
+                                       .push = collector_push,
+                                       .close = collector_close};
 
-static inline void test_reject(OperatorHost *host, Operator *op, RejectKind kind, const Batch *batch, int row, const char *reason) {
+static inline void test_reject(OperatorHost *host, Operator *op, RejectKind kind,
+                               const Batch *batch, int row, const char *reason) {
     static const char *const names[] = {"late: ", "idle: ", "dead: "};
     assert_non_null(reason);
     assert_true(strlen(reason) > 3);
@@ -164,7 +198,11 @@ static inline const ReferenceTable *test_reference(OperatorHost *host, int index
 
 typedef struct TestHome {
     StateWriter writer;
-    struct { char kind; int64_t epoch, id; Str blob; } *records;
+    struct {
+        char kind;
+        int64_t epoch, id;
+        Str blob;
+    } * records;
     int count;
     int64_t epoch, snapshots[STATE_SHARDS];
 } TestHome;
@@ -188,8 +226,12 @@ static inline void home_snapshot(StateWriter *w, int shard, Str blob) {
     h->snapshots[shard] = h->epoch;
     home_keep(h, 's', shard, blob);
 }
-static inline void home_segment(StateWriter *w, int64_t bucket, Str blob) { home_keep((TestHome *)w, 'g', bucket, blob); }
-static inline void home_drop(StateWriter *w, int64_t bucket) { home_void((TestHome *)w, 'g', bucket); }
+static inline void home_segment(StateWriter *w, int64_t bucket, Str blob) {
+    home_keep((TestHome *)w, 'g', bucket, blob);
+}
+static inline void home_drop(StateWriter *w, int64_t bucket) {
+    home_void((TestHome *)w, 'g', bucket);
+}
 
 static inline TestHome *test_home_new(void) {
     TestHome *h = xcalloc(1, sizeof *h);
@@ -207,9 +249,12 @@ static inline void test_home_read(const TestHome *h, State *state) {
         for (int i = 0; i < h->count; i++) {
             Str blob = h->records[i].blob;
             Status status = OK;
-            if (pass == 0 && h->records[i].kind == 's') status = state_read_snapshot(state, (int)h->records[i].id, blob, &error);
-            if (pass == 1 && h->records[i].kind == 'd') status = state_read_delta(state, h->records[i].epoch, h->snapshots, blob, &error);
-            if (pass == 1 && h->records[i].kind == 'g') status = state_read_segment(state, h->records[i].id, blob, &error);
+            if (pass == 0 && h->records[i].kind == 's')
+                status = state_read_snapshot(state, (int)h->records[i].id, blob, &error);
+            if (pass == 1 && h->records[i].kind == 'd')
+                status = state_read_delta(state, h->records[i].epoch, h->snapshots, blob, &error);
+            if (pass == 1 && h->records[i].kind == 'g')
+                status = state_read_segment(state, h->records[i].id, blob, &error);
             if (status != OK) fail_msg("%s", error.text);
         }
     state_read_done(state);
@@ -223,10 +268,13 @@ static inline void stage_make(Stage *stage) {
     stage->sink = operator_new(&collector, "sink", 0, &stage->host, 1);
     assert_int_equal(collector.open(stage->sink, stage, &error), OK);
     for (int i = scene->link_count - 1; i >= 0; i--) {
-        stage->ops[i] = operator_new(scene->links[i].type, scene->links[i].type->name, 0, &stage->host, i == 0 ? 2 : 1);
+        stage->ops[i] = operator_new(scene->links[i].type, scene->links[i].type->name, 0,
+                                     &stage->host, i == 0 ? 2 : 1);
         stage->ops[i]->inputs = i == 0 && scene->inputs[1].count ? 2 : 1;
-        if (scene->links[i].type->open(stage->ops[i], scene->links[i].spec, &error) != OK) fail_msg("%s", error.text);
-        operator_connect(stage->ops[i], i + 1 < scene->link_count ? stage->ops[i + 1] : stage->sink, 0, true);
+        if (scene->links[i].type->open(stage->ops[i], scene->links[i].spec, &error) != OK)
+            fail_msg("%s", error.text);
+        operator_connect(stage->ops[i], i + 1 < scene->link_count ? stage->ops[i + 1] : stage->sink,
+                         0, true);
     }
 }
 
@@ -239,7 +287,9 @@ static inline void tell_changes(Stage *stage) {
     Error error;
     for (int i = 0; i < stage->scene->link_count; i++) {
         Status status = OK;
-        while (stage->ops[i]->type->changes && (status = stage->ops[i]->type->changes(stage->ops[i], &error)) == AGAIN) {}
+        while (stage->ops[i]->type->changes &&
+               (status = stage->ops[i]->type->changes(stage->ops[i], &error)) == AGAIN) {
+        }
         assert_int_equal(status, OK);
     }
 }
@@ -250,7 +300,8 @@ static inline void close_epoch(Stage *stage) {
     for (int i = 0; i < stage->scene->link_count; i++) {
         if (!stage->ops[i]->state) continue;
         stage->homes[i]->epoch = stage->epoch;
-        state_write(stage->ops[i]->state, (int)(stage->epoch % STATE_SHARDS), &stage->homes[i]->writer);
+        state_write(stage->ops[i]->state, (int)(stage->epoch % STATE_SHARDS),
+                    &stage->homes[i]->writer);
     }
 }
 
@@ -294,7 +345,8 @@ static inline int64_t parse_time(const Stage *stage, Str text) {
 }
 
 /* The lines from `first` on, at most `most`, as a batch; its memory is the arena's alone. */
-static inline Batch *parse_rows(Stage *stage, int input, const char *text, int first, int most, Arena *arena) {
+static inline Batch *parse_rows(Stage *stage, int input, const char *text, int first, int most,
+                                Arena *arena) {
     const Schema *schema = &stage->scene->inputs[input];
     Str rest = str_from(text), lines[256];
     int count = 0, all = 0;
@@ -306,8 +358,10 @@ static inline Batch *parse_rows(Stage *stage, int input, const char *text, int f
     Batch *b = arena_zero(arena, sizeof *b);
     *b = (Batch){.rows = count, .column_count = schema->count, .arena = arena, .taken_us = 1000};
     b->columns = arena_new_array(arena, Column, schema->count);
-    for (int c = 0; c < schema->count; c++) b->columns[c] = column_new(schema->fields[c].type, count, true, arena);
-    int64_t *times = arena_new_array(arena, int64_t, count), *seen = arena_new_array(arena, int64_t, count);
+    for (int c = 0; c < schema->count; c++)
+        b->columns[c] = column_new(schema->fields[c].type, count, true, arena);
+    int64_t *times = arena_new_array(arena, int64_t, count),
+            *seen = arena_new_array(arena, int64_t, count);
     int64_t *positions = arena_new_array(arena, int64_t, count);
     Str *keys = arena_new_array(arena, Str, count);
     for (int row = 0; row < count; row++) {
@@ -324,7 +378,8 @@ static inline Batch *parse_rows(Stage *stage, int input, const char *text, int f
                 column_states(&b->columns[c])[row] = VALUE_ERROR;
                 continue;
             }
-            if (!str_equal(word, STR("null")) && value_parse(value.type, arena_str(arena, word), &value, arena, &error) != OK)
+            if (!str_equal(word, STR("null")) &&
+                value_parse(value.type, arena_str(arena, word), &value, arena, &error) != OK)
                 fail_msg("%s", error.text);
             column_set(&b->columns[c], row, value, arena);
             key_encode(&b->columns[c], row, &key);
@@ -349,7 +404,8 @@ static inline void run_advance(Stage *stage, const Step *step, Way way) {
     Error error;
 again:;
     Watermark mark = step->mark;
-    if (mark.time != END_OF_TIME && mark.time != NO_TIME) mark.time *= unit_of(stage), mark.window_start *= unit_of(stage);
+    if (mark.time != END_OF_TIME && mark.time != NO_TIME)
+        mark.time *= unit_of(stage), mark.window_start *= unit_of(stage);
     int input = step->input;
     for (int i = 0; i < stage->scene->link_count; i++) {
         Operator *op = stage->ops[i];
@@ -365,7 +421,8 @@ again:;
         } else {
             op->input_marks[input] = mark;
             op->output_mark = op->input_marks[0];
-            for (int k = 1; k < op->inputs; k++) op->output_mark = watermark_min(op->output_mark, op->input_marks[k]);
+            for (int k = 1; k < op->inputs; k++)
+                op->output_mark = watermark_min(op->output_mark, op->input_marks[k]);
         }
         mark = op->output_mark;
         input = 0;
@@ -377,11 +434,13 @@ static inline void run_step(Stage *stage, const Step *step, Way way) {
     if (step->kind == EPOCH) close_epoch(stage);
     for (int first = 0; step->kind == PUSH;) {
         Arena *arena = arena_new();
-        Batch *batch = parse_rows(stage, step->input, step->rows, first, way == WHOLE ? 256 : 1, arena);
+        Batch *batch =
+            parse_rows(stage, step->input, step->rows, first, way == WHOLE ? 256 : 1, arena);
         if (batch) {
             Error error;
             first += batch->rows;
-            if (operator_push(stage->ops[0], step->input, batch, &error) != OK) fail_msg("%s", error.text);
+            if (operator_push(stage->ops[0], step->input, batch, &error) != OK)
+                fail_msg("%s", error.text);
         }
         arena_free(&arena);
         if (!batch) break;
@@ -420,14 +479,18 @@ static inline void assert_lines(Stage *stage, const char *expected, Way way) {
             lines_add(&want, b.data);
         }
     }
-    for (int i = 0; i < stage->view_rows.count; i++) lines_add(&stage->results, xstrdup(stage->view_rows.items[i]));
+    for (int i = 0; i < stage->view_rows.count; i++)
+        lines_add(&stage->results, xstrdup(stage->view_rows.items[i]));
     if (want.count) qsort(want.items, (size_t)want.count, sizeof *want.items, compare_lines);
-    if (stage->results.count) qsort(stage->results.items, (size_t)stage->results.count, sizeof *want.items, compare_lines);
+    if (stage->results.count)
+        qsort(stage->results.items, (size_t)stage->results.count, sizeof *want.items,
+              compare_lines);
     for (int i = 0; i < want.count || i < stage->results.count; i++) {
         const char *is = i < stage->results.count ? stage->results.items[i] : "(nothing)";
         const char *should = i < want.count ? want.items[i] : "(nothing)";
         if (strcmp(is, should) != 0) {
-            for (int k = 0; k < stage->results.count; k++) print_error("  %s\n", stage->results.items[k]);
+            for (int k = 0; k < stage->results.count; k++)
+                print_error("  %s\n", stage->results.items[k]);
             fail_msg("%s: is \"%s\", should be \"%s\"", names[way], is, should);
         }
     }
@@ -443,13 +506,14 @@ static inline void play(const Scene *scene, const char *expected) {
         stage_end(&stage);
     }
 }
-#define PLAY(scene_value, expected, ...)                                   \
-    do {                                                                   \
-        static const Step script[] = {__VA_ARGS__};                        \
-        Scene played = (scene_value);                                      \
-        played.steps = script;                                             \
-        played.step_count = (int)(sizeof script / sizeof *script);         \
-        play(&played, expected);                                           \
+#define PLAY(scene_value, expected, ...)                                                           \
+    do {                                                                                           \
+        static const Step script[] = {__VA_ARGS__};                                                \
+        Scene played = (scene_value);                                                              \
+        played.steps = script;                                                                     \
+        played.step_count = (int)(sizeof script / sizeof *script);                                 \
+        play(&played, expected);                                                                   \
     } while (0)
 
-#define FIELD(name, kind) {name, {kind, -1}, false}
+#define FIELD(name, kind)                                                                          \
+    { name, {kind, -1}, false }

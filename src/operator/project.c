@@ -1,5 +1,5 @@
-/* SELECT: computes the columns of the output, hidden columns stay. A plain column is handed on as it is, nothing is
- * copied. */
+/* SELECT: computes the columns of the output, hidden columns stay. A plain column is handed on as
+ * it is, nothing is copied. */
 #include "operator/specs.h"
 
 typedef struct Project {
@@ -18,8 +18,11 @@ static Status project_open(Operator *op, const void *spec, Error *error) {
 static void require(const ProjectSpec *spec, Batch *out, RowErrors *errors) {
     for (int c = 0; spec->required && c < spec->count; c++) {
         Column *column = &out->columns[c];
-        if (!spec->required[c] || !column->states || !memchr(column->states, VALUE_NULL, (size_t)out->rows)) continue;
-        uint8_t *states = memcpy(arena_alloc(out->arena, (size_t)out->rows), column->states, (size_t)out->rows);
+        if (!spec->required[c] || !column->states ||
+            !memchr(column->states, VALUE_NULL, (size_t)out->rows))
+            continue;
+        uint8_t *states =
+            memcpy(arena_alloc(out->arena, (size_t)out->rows), column->states, (size_t)out->rows);
         for (int row = 0; row < out->rows; row++) {
             if (states[row] != VALUE_NULL) continue;
             states[row] = VALUE_ERROR;
@@ -38,7 +41,8 @@ static Status project_push(Operator *op, int input, const Batch *batch, Error *e
     require(p->spec, out, &errors);
     out->errors = NULL;
     uint8_t *keep = NULL;
-    reject_errors(op, batch, out->columns, out->column_count, &errors, batch->arena, &keep, &out->ops);
+    reject_errors(op, batch, out->columns, out->column_count, &errors, batch->arena, &keep,
+                  &out->ops);
     return emit(op, keep ? batch_select(out, keep, batch->arena) : out, error);
 }
 

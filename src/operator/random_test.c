@@ -1,5 +1,6 @@
-/* Random rows, out of order and late, through windows, sessions and DISTINCT ON, against a few lines each that say what must
- * come out by LANGUAGE.md's words. Every script is played whole, a row a batch, and killed after every row. */
+/* Random rows, out of order and late, through windows, sessions and DISTINCT ON, against a few
+ * lines each that say what must come out by LANGUAGE.md's words. Every script is played whole, a
+ * row a batch, and killed after every row. */
 #include "base/random.h"
 #include "operator/operator_test.h"
 
@@ -20,7 +21,8 @@ typedef struct Story {
 
 static Field fields[] = {FIELD("id", TYPE_TEXT), FIELD("n", TYPE_INT4)};
 
-/* Time goes on in small steps and jumps; a third of the rows are older, some by more than the delay. */
+/* Time goes on in small steps and jumps; a third of the rows are older, some by more than the
+ * delay. */
 static void story_make(Story *s, uint64_t seed, int64_t delay, int64_t jump) {
     Random random;
     random_seed(&random, seed);
@@ -31,13 +33,18 @@ static void story_make(Story *s, uint64_t seed, int64_t delay, int64_t jump) {
         Event *e = &s->events[i];
         e->key = (int)random_below(&random, KEYS);
         e->seen = any ? highest - delay : NO_TIME;
-        e->time = highest + (int64_t)random_below(&random, random_below(&random, 12) == 0 ? (uint64_t)jump : 5);
-        if (random_below(&random, 3) == 0) e->time -= (int64_t)random_below(&random, (uint64_t)delay * 2);
+        e->time = highest + (int64_t)random_below(
+                                &random, random_below(&random, 12) == 0 ? (uint64_t)jump : 5);
+        if (random_below(&random, 3) == 0)
+            e->time -= (int64_t)random_below(&random, (uint64_t)delay * 2);
         any = true;
         if (e->time > highest) highest = e->time;
         Buffer *rows = &s->rows[s->step_count];
-        if (e->seen == NO_TIME) buffer_add_format(rows, "%lld - : k%d, %d\n", (long long)e->time, e->key, i);
-        else buffer_add_format(rows, "%lld %lld : k%d, %d\n", (long long)e->time, (long long)e->seen, e->key, i);
+        if (e->seen == NO_TIME)
+            buffer_add_format(rows, "%lld - : k%d, %d\n", (long long)e->time, e->key, i);
+        else
+            buffer_add_format(rows, "%lld %lld : k%d, %d\n", (long long)e->time, (long long)e->seen,
+                              e->key, i);
         if (random_below(&random, 5) == 0 && s->step_count < STEPS_MOST - 3) {
             buffer_add_char(rows, '\0');
             s->steps[s->step_count++] = (Step)ROWS(rows->data);
@@ -63,59 +70,79 @@ static void play_story(Story *s, Scene scene, Buffer *expected) {
     story_end(s);
 }
 
-static void expect_late(Buffer *expected, const Event *e, int n) { buffer_add_format(expected, "late: k%d|%d\n", e->key, n); }
+static void expect_late(Buffer *expected, const Event *e, int n) {
+    buffer_add_format(expected, "late: k%d|%d\n", e->key, n);
+}
 
 static AggregateCall calls[2];
 
 static size_t make_calls(void) {
-    calls[0] = (AggregateCall){.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN), .arg = -1, .filter = -1, .result = {TYPE_INT8, -1}};
-    calls[1] = (AggregateCall){.aggregate = aggregate_find(STR("sum"), 1, TYPE_INT4), .arg = 1, .filter = -1,
-                               .arg_type = {TYPE_INT4, -1}, .result = {TYPE_INT8, -1}};
+    calls[0] = (AggregateCall){.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN),
+                               .arg = -1,
+                               .filter = -1,
+                               .result = {TYPE_INT8, -1}};
+    calls[1] = (AggregateCall){.aggregate = aggregate_find(STR("sum"), 1, TYPE_INT4),
+                               .arg = 1,
+                               .filter = -1,
+                               .arg_type = {TYPE_INT4, -1},
+                               .result = {TYPE_INT8, -1}};
     return aggregates_layout(calls, 2);
 }
 
-static Field window_out[] = {FIELD("end", TYPE_INT8), FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8), FIELD("sum", TYPE_INT8)};
+static Field window_out[] = {FIELD("end", TYPE_INT8), FIELD("id", TYPE_TEXT),
+                             FIELD("count", TYPE_INT8), FIELD("sum", TYPE_INT8)};
 
 static void windows_count_what_is_in_time(void **state) {
     (void)state;
     static int keys[] = {3, 0};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         bool hop = seed % 2;
-        WindowSpec window = {hop ? WINDOW_HOP : WINDOW_TUMBLE, TIME_EVENT, -1, {TYPE_INT8, -1}, hop ? 7 : 20, 20, 3};
-        AggregateSpec spec = {keys, 2, calls, 2, make_calls(), CLOSE_TIME, 0, false, false, {4, window_out}};
+        WindowSpec window = {
+            hop ? WINDOW_HOP : WINDOW_TUMBLE, TIME_EVENT, -1, {TYPE_INT8, -1}, hop ? 7 : 20, 20, 3};
+        AggregateSpec spec = {keys,       2, calls, 2,     make_calls(),
+                              CLOSE_TIME, 0, false, false, {4, window_out}};
         Story s;
         story_make(&s, seed, 25, 60);
         Buffer expected = {0};
         for (int i = 0; i < ROWS_EACH; i++) s.events[i].late = true;
         for (int64_t end = -2000; end < 4000; end++) {
-            if (((end - window.size_us - window.offset_us) % window.slide_us + window.slide_us) % window.slide_us) continue;
+            if (((end - window.size_us - window.offset_us) % window.slide_us + window.slide_us) %
+                window.slide_us)
+                continue;
             for (int key = 0; key < KEYS; key++) {
                 int64_t count = 0, sum = 0;
                 for (int i = 0; i < ROWS_EACH; i++) {
                     Event *e = &s.events[i];
-                    if (e->time >= end || e->time < end - window.size_us || end <= e->seen) continue;
+                    if (e->time >= end || e->time < end - window.size_us || end <= e->seen)
+                        continue;
                     e->late = false;
                     if (e->key == key) count++, sum += i;
                 }
                 if (count)
-                    buffer_add_format(&expected, "%lld|k%d|%lld|%lld @%lld\n", (long long)end, key, (long long)count, (long long)sum, (long long)end);
+                    buffer_add_format(&expected, "%lld|k%d|%lld|%lld @%lld\n", (long long)end, key,
+                                      (long long)count, (long long)sum, (long long)end);
             }
         }
         for (int i = 0; i < ROWS_EACH; i++)
             if (s.events[i].late) expect_late(&expected, &s.events[i], i);
-        Scene scene = {.inputs = {{2, fields}}, .links = {{&window_operator, &window}, {&aggregate_operator, &spec}}, .link_count = 2};
+        Scene scene = {.inputs = {{2, fields}},
+                       .links = {{&window_operator, &window}, {&aggregate_operator, &spec}},
+                       .link_count = 2};
         play_story(&s, scene, &expected);
     }
 }
 
-static Field session_out[] = {FIELD("id", TYPE_TEXT), FIELD("start", TYPE_INT8), FIELD("end", TYPE_INT8), FIELD("count", TYPE_INT8), FIELD("sum", TYPE_INT8)};
+static Field session_out[] = {FIELD("id", TYPE_TEXT), FIELD("start", TYPE_INT8),
+                              FIELD("end", TYPE_INT8), FIELD("count", TYPE_INT8),
+                              FIELD("sum", TYPE_INT8)};
 
 static void sessions_are_runs_of_events_within_the_gap(void **state) {
     (void)state;
     static int partition[] = {0}, keys[] = {0, SESSION_START, SESSION_END};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         int64_t gap = 12;
-        SessionSpec spec = {TIME_EVENT, -1, gap, partition, 1, keys, 3, -1, calls, 2, make_calls(), {5, session_out}};
+        SessionSpec spec = {TIME_EVENT, -1, gap,          partition,       1, keys, 3, -1,
+                            calls,      2,  make_calls(), {5, session_out}};
         Story s;
         story_make(&s, seed + 100, 40, 50);
         Buffer expected = {0};
@@ -127,7 +154,8 @@ static void sessions_are_runs_of_events_within_the_gap(void **state) {
             int64_t first = 0, last = NO_TIME, count = 0, sum = 0;
             for (int64_t time = -2000; time < 6000; time++) {
                 if (count && time > last + gap) {
-                    buffer_add_format(&expected, "k%d|%lld|%lld|%lld|%lld @%lld\n", key, (long long)first, (long long)(last + gap), (long long)count,
+                    buffer_add_format(&expected, "k%d|%lld|%lld|%lld|%lld @%lld\n", key,
+                                      (long long)first, (long long)(last + gap), (long long)count,
                                       (long long)sum, (long long)(last + gap));
                     count = sum = 0;
                 }
@@ -141,7 +169,8 @@ static void sessions_are_runs_of_events_within_the_gap(void **state) {
                 }
             }
         }
-        Scene scene = {.inputs = {{2, fields}}, .links = {{&session_operator, &spec}}, .link_count = 1};
+        Scene scene = {
+            .inputs = {{2, fields}}, .links = {{&session_operator, &spec}}, .link_count = 1};
         play_story(&s, scene, &expected);
     }
 }
@@ -169,7 +198,10 @@ static void distinct_on_passes_the_first_within_the_horizon(void **state) {
             passed[e->key] = e->time;
             buffer_add_format(&expected, "k%d|%d @%lld\n", e->key, i, (long long)e->time);
         }
-        Scene scene = {.inputs = {{2, fields}}, .links = {{&dedup_operator, &spec}}, .link_count = 1, .unit = 1000000};
+        Scene scene = {.inputs = {{2, fields}},
+                       .links = {{&dedup_operator, &spec}},
+                       .link_count = 1,
+                       .unit = 1000000};
         play_story(&s, scene, &expected);
     }
 }

@@ -1,6 +1,7 @@
-/* A reference table in memory: columns as a batch has them, and a hash table from the encoded primary key to the row.
- * It is built once and then only read, so any number of joins may use it; a refresh builds a new one. A row that
- * comes again takes the place of the first, its old strings stay until the table is freed. */
+/* A reference table in memory: columns as a batch has them, and a hash table from the encoded
+ * primary key to the row. It is built once and then only read, so any number of joins may use it; a
+ * refresh builds a new one. A row that comes again takes the place of the first, its old strings
+ * stay until the table is freed. */
 #include "operator/reference.h"
 #include "base/hash.h"
 #include "data/value.h"
@@ -141,7 +142,8 @@ void reference_add(ReferenceTable *t, const Batch *batch) {
     }
 }
 
-void reference_find(const ReferenceTable *t, const Column *keys, int key_count, int rows, int32_t *found) {
+void reference_find(const ReferenceTable *t, const Column *keys, int key_count, int rows,
+                    int32_t *found) {
     enum { KEYS_MOST = 32 };
     const Column *columns[KEYS_MOST];
     Buffer scratch = {0};
@@ -155,7 +157,8 @@ void reference_find(const ReferenceTable *t, const Column *keys, int key_count, 
     buffer_free(&scratch);
 }
 
-Column reference_column(const ReferenceTable *t, int column, const int32_t *found, int rows, Arena *arena) {
+Column reference_column(const ReferenceTable *t, int column, const int32_t *found, int rows,
+                        Arena *arena) {
     const Stored *stored = &t->columns[column];
     Column whole = {.type = stored->type, .values = stored->values, .states = stored->states};
     return column_gather(&whole, found, rows, arena);

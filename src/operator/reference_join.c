@@ -1,5 +1,6 @@
-/* JOIN with a reference table by its primary key: at most one partner a row, so rows are never multiplied and keep their
- * positions. Further conditions of ON are asked only of rows that have a partner. */
+/* JOIN with a reference table by its primary key: at most one partner a row, so rows are never
+ * multiplied and keep their positions. Further conditions of ON are asked only of rows that have a
+ * partner. */
 #include "operator/reference.h"
 #include "operator/specs.h"
 
@@ -16,7 +17,8 @@ static Status join_open(Operator *op, const void *spec, Error *error) {
     return residual[0] ? program_new(residual, 1, op->host->env, &j->residual, error) : OK;
 }
 
-static Batch *with_partners(ReferenceJoin *j, const ReferenceTable *table, const Batch *batch, const int32_t *found) {
+static Batch *with_partners(ReferenceJoin *j, const ReferenceTable *table, const Batch *batch,
+                            const int32_t *found) {
     int columns = batch->column_count, more = j->spec->table.count;
     Batch *out = batch_like(batch, columns + more, batch->arena);
     if (columns) memcpy(out->columns, batch->columns, sizeof *out->columns * (size_t)columns);
@@ -26,9 +28,11 @@ static Batch *with_partners(ReferenceJoin *j, const ReferenceTable *table, const
 }
 
 /* Rows whose condition is not true lose their partner; those with an error go: keep[row] = 0. */
-static void ask_residual(ReferenceJoin *j, const ReferenceTable *table, const Batch *batch, int32_t *found, uint8_t *keep) {
+static void ask_residual(ReferenceJoin *j, const ReferenceTable *table, const Batch *batch,
+                         int32_t *found, uint8_t *keep) {
     Arena *arena = batch->arena;
-    int32_t *rows = arena_alloc(arena, sizeof *rows * (size_t)batch->rows), *partners = arena_alloc(arena, sizeof *rows * (size_t)batch->rows);
+    int32_t *rows = arena_alloc(arena, sizeof *rows * (size_t)batch->rows),
+            *partners = arena_alloc(arena, sizeof *rows * (size_t)batch->rows);
     int count = 0;
     for (int row = 0; row < batch->rows; row++) {
         if (found[row] < 0) continue;
@@ -61,11 +65,13 @@ static Status join_push(Operator *op, int input, const Batch *batch, Error *erro
     reference_find(table, keys, s->key_count, batch->rows, found);
     uint8_t *keep = memset(arena_alloc(batch->arena, rows + 1), 1, rows + 1);
     if (j->residual) ask_residual(j, table, batch, found, keep);
-    uint8_t *ops = batch->ops ? memcpy(arena_alloc(batch->arena, rows + 1), batch->ops, rows) : NULL;
+    uint8_t *ops =
+        batch->ops ? memcpy(arena_alloc(batch->arena, rows + 1), batch->ops, rows) : NULL;
     uint8_t *partnered = memset(arena_alloc(batch->arena, rows + 1), 1, rows + 1);
     for (int row = 0; !s->left && row < batch->rows; row++) {
         if (found[row] >= 0 || !keep[row]) continue;
-        if (ops && ops[row] != ROW_INSERT) ops[row] = ROW_DELETE; /* it was perhaps seen with a partner */
+        if (ops && ops[row] != ROW_INSERT)
+            ops[row] = ROW_DELETE; /* it was perhaps seen with a partner */
         else keep[row] = partnered[row] = 0;
     }
     op->counters.filtered += records_dropped(batch, partnered);

@@ -1,5 +1,6 @@
-/* Results have no source, partition or position; they are known by their keys. What now() says in a later step is the
- * intake of the rows that came last, or the start's clock where none has come since. */
+/* Results have no source, partition or position; they are known by their keys. What now() says in a
+ * later step is the intake of the rows that came last, or the start's clock where none has come
+ * since. */
 #include "operator/results.h"
 #include "base/env.h"
 
@@ -9,7 +10,8 @@ Batch *results_new(Operator *op, const Schema *schema, int rows, int64_t taken_u
     out->rows = rows;
     out->column_count = schema->count;
     out->columns = arena_new_array(arena, Column, schema->count);
-    for (int c = 0; c < schema->count; c++) out->columns[c] = column_new(schema->fields[c].type, rows, true, arena);
+    for (int c = 0; c < schema->count; c++)
+        out->columns[c] = column_new(schema->fields[c].type, rows, true, arena);
     out->source = out->partition = -1;
     if (taken_us == 0 && op->host->env) taken_us = op->host->env->now_us(op->host->env);
     out->taken_us = taken_us;
@@ -28,7 +30,8 @@ Str *results_keys(const Batch *out, int count) {
     return keys;
 }
 
-void results_set(Batch *out, int column, int row, const AggregateCall *call, const char *block, RowErrors *errors) {
+void results_set(Batch *out, int column, int row, const AggregateCall *call, const char *block,
+                 RowErrors *errors) {
     Value value;
     Error error = {0};
     Column *to = &out->columns[column];

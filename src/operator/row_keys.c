@@ -1,5 +1,5 @@
-/* Keys of a whole batch are encoded and hashed before the first is looked up: the loops stay small, and the tables can be
- * asked for some rows ahead. */
+/* Keys of a whole batch are encoded and hashed before the first is looked up: the loops stay small,
+ * and the tables can be asked for some rows ahead. */
 #include "operator/row_keys.h"
 #include "base/hash.h"
 #include "data/value.h"

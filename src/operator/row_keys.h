@@ -1,4 +1,5 @@
-/* The encoded keys of a batch's rows and their hashes, in memory that is used again for each batch. */
+/* The encoded keys of a batch's rows and their hashes, in memory that is used again for each batch.
+ */
 #pragma once
 #include "data/batch.h"
 

@@ -1,13 +1,15 @@
-/* Session windows with their GROUP BY. A partition (the columns that sessions are kept by) has its open sessions, each from its
- * first to its last event; an event within the gap of a session joins it, one between two of them makes them one.
- * Groups stand apart from their session, so that an epoch writes those that changed and no more:
+/* Session windows with their GROUP BY. A partition (the columns that sessions are kept by) has its
+ * open sessions, each from its first to its last event; an event within the gap of a session joins
+ * it, one between two of them makes them one. Groups stand apart from their session, so that an
+ * epoch writes those that changed and no more:
  *
  *   bucket 0: key: partition                          value: its sessions, oldest first
  *   bucket 1: key: partition sized, birth 8, other keys   value: looks, block of aggregates
  *
- * birth is the time of the event that began a session: no other session of its partition ever had it, and it stays when
- * earlier events join. Which partition is due next stands in a heap; it and the lists of groups follow from
- * the state and are made anew when it was read back (session_index.c). */
+ * birth is the time of the event that began a session: no other session of its partition ever had
+ * it, and it stays when earlier events join. Which partition is due next stands in a heap; it and
+ * the lists of groups follow from the state and are made anew when it was read back
+ * (session_index.c). */
 #include "operator/session.h"
 #include "base/hash.h"
 #include "operator/looks.h"
@@ -68,9 +70,11 @@ static void session_release(void *context, void *value) {
 
 static size_t session_bytes(void *context, const void *value) {
     const Sessions *s = context;
-    if (value_time(value) == PARTITIONS) return (size_t)((const Partition *)value)->capacity * sizeof(Span);
+    if (value_time(value) == PARTITIONS)
+        return (size_t)((const Partition *)value)->capacity * sizeof(Span);
     const SessionGroup *g = value;
-    return looks_values(g->looks).size + aggregates_bytes(s->spec->calls, s->spec->call_count, g->block);
+    return looks_values(g->looks).size +
+           aggregates_bytes(s->spec->calls, s->spec->call_count, g->block);
 }
 
 static Status session_open(Operator *op, const void *spec, Error *error) {
@@ -214,21 +218,25 @@ static Span *span_of(Sessions *s, Partition *p, const Batch *batch, int row, int
 }
 
 /* false: it is late. */
-static bool in_time(Sessions *s, const Batch *batch, int row, const Partition *p, int64_t time, int64_t seen, int64_t mark) {
+static bool in_time(Sessions *s, const Batch *batch, int row, const Partition *p, int64_t time,
+                    int64_t seen, int64_t mark) {
     int64_t gap = s->spec->gap_us;
     bool late = time < seen, idle = false;
-    if (!late && mark != NO_TIME && time + gap < mark) { /* its own session would be over: is one open that it joins? */
+    if (!late && mark != NO_TIME &&
+        time + gap < mark) { /* its own session would be over: is one open that it joins? */
         idle = true;
         for (int i = 0; p && i < p->count && idle; i++)
             idle = p->spans[i].last + gap < time || p->spans[i].first - gap > time;
     }
     if (!late && !idle) return true;
-    s->base.host->reject(s->base.host, &s->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
-                         late_reason("its event time is", time, idle ? mark : seen, idle, batch->arena));
+    s->base.host->reject(
+        s->base.host, &s->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
+        late_reason("its event time is", time, idle ? mark : seen, idle, batch->arena));
     return false;
 }
 
-static void add_row(Sessions *s, const Batch *batch, int row, int64_t time, int64_t seen, int64_t mark) {
+static void add_row(Sessions *s, const Batch *batch, int row, int64_t time, int64_t seen,
+                    int64_t mark) {
     const SessionSpec *spec = s->spec;
     State *state = s->base.state;
     Bucket *partitions = state_bucket(state, PARTITIONS);
@@ -257,16 +265,19 @@ static Status session_push(Operator *op, int input, const Batch *batch, Error *e
     Sessions *s = (Sessions *)op;
     const SessionSpec *spec = s->spec;
     if (sessions_index(s, error) != OK) return FAIL;
-    batch = with_times(op, spec->time_kind, spec->time, without_errors(op, batch, s->checked, s->checked_count));
+    batch = with_times(op, spec->time_kind, spec->time,
+                       without_errors(op, batch, s->checked, s->checked_count));
     if (batch->rows == 0) return OK;
     s->taken_us = batch->taken_us;
     row_keys_encode(&s->partition_keys, batch, spec->partition, spec->partition_count);
     row_keys_encode(&s->other_keys, batch, s->others, s->other_count);
-    const int64_t *times = row_times(spec->time_kind, spec->time, batch), *seen = row_seen(spec->time_kind, batch);
+    const int64_t *times = row_times(spec->time_kind, spec->time, batch),
+                  *seen = row_seen(spec->time_kind, batch);
     int64_t mark = time_reached(spec->time_kind, op->input_marks[input]);
     s->blocks = arena_alloc(batch->arena, sizeof *s->blocks * (size_t)batch->rows);
     s->pending = 0;
-    for (int row = 0; row < batch->rows; row++) add_row(s, batch, row, times[row], seen ? seen[row] : NO_TIME, mark);
+    for (int row = 0; row < batch->rows; row++)
+        add_row(s, batch, row, times[row], seen ? seen[row] : NO_TIME, mark);
     add_pending(s, batch, batch->rows);
     count_state(op);
     return OK;
@@ -283,7 +294,9 @@ static void fill_row(Sessions *s, Batch *out, int row, const Due *due, RowErrors
         Value value = {.type = type};
         if (spec->keys[c] == SESSION_START) value.integer = due->first;
         else if (spec->keys[c] == SESSION_END) value.integer = due->last + spec->gap_us;
-        else value = g->looks ? value_decode(type, &keys, out->arena) : key_decode(type, &keys, out->arena);
+        else
+            value = g->looks ? value_decode(type, &keys, out->arena)
+                             : key_decode(type, &keys, out->arena);
         column_set(&out->columns[c], row, value, out->arena);
     }
     for (int c = 0; c < spec->call_count; c++)

@@ -54,8 +54,8 @@ typedef struct Sessions {
 CHECKED Status sessions_index(Sessions *, Error *);
 /* The partition is due at `due`, or earlier if it was before. */
 void heap_bring(Sessions *, Partition *, int64_t due);
-/* Takes groups of sessions that end before `reached` into s->due, at most so many; their sessions and partitions go when
- * nothing is left of them. */
+/* Takes groups of sessions that end before `reached` into s->due, at most so many; their sessions
+ * and partitions go when nothing is left of them. */
 int take_due(Sessions *, int64_t reached, int most);
 /* No session that will still be emitted starts before this. */
 int64_t oldest_session(Sessions *, int64_t reached);

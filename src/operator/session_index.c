@@ -1,6 +1,6 @@
-/* Which sessions are over: a binary heap of partitions by the time at which the first of their sessions may end. A session that
- * grows does not move its partition; when the partition comes up, it is put where it belongs by then. So a row
- * costs no heap work unless it begins a session. */
+/* Which sessions are over: a binary heap of partitions by the time at which the first of their
+ * sessions may end. A session that grows does not move its partition; when the partition comes up,
+ * it is put where it belongs by then. So a row costs no heap work unless it begins a session. */
 #include "operator/session.h"
 #include "base/hash.h"
 #include <stdlib.h>
@@ -12,7 +12,8 @@ static void heap_set(Sessions *s, int at, Partition *p) {
 
 static void heap_up(Sessions *s, int at) {
     Partition *p = s->heap[at];
-    for (; at > 0 && s->heap[(at - 1) / 2]->due > p->due; at = (at - 1) / 2) heap_set(s, at, s->heap[(at - 1) / 2]);
+    for (; at > 0 && s->heap[(at - 1) / 2]->due > p->due; at = (at - 1) / 2)
+        heap_set(s, at, s->heap[(at - 1) / 2]);
     heap_set(s, at, p);
 }
 
@@ -47,8 +48,11 @@ static void heap_pop(Sessions *s) {
     heap_down(s, 0);
 }
 
-/* The end of the partition's first session. Sessions of a partition end in the order in which they start. */
-static int64_t first_end(const Sessions *s, const Partition *p) { return p->spans[0].last + s->spec->gap_us; }
+/* The end of the partition's first session. Sessions of a partition end in the order in which they
+ * start. */
+static int64_t first_end(const Sessions *s, const Partition *p) {
+    return p->spans[0].last + s->spec->gap_us;
+}
 
 static CHECKED Status link_group(Sessions *s, SessionGroup *g) {
     Reader r = reader_of(value_key(g));
@@ -69,14 +73,17 @@ Status sessions_index(Sessions *s, Error *error) {
     if (s->indexed) return OK;
     s->indexed = true;
     State *state = s->base.state;
-    Bucket *partitions = state_bucket_find(state, PARTITIONS), *groups = state_bucket_find(state, GROUPS);
+    Bucket *partitions = state_bucket_find(state, PARTITIONS),
+           *groups = state_bucket_find(state, GROUPS);
     size_t cursor = 0;
     for (Partition *p; partitions && (p = bucket_next(partitions, &cursor));)
         if (p->count) heap_bring(s, p, first_end(s, p));
     cursor = 0;
     for (SessionGroup *g; groups && (g = bucket_next(groups, &cursor));)
         if (link_group(s, g) != OK)
-            return fail(error, "%s: the state is damaged: a group without its session; restore the home from a copy, or start over with --fresh",
+            return fail(error,
+                        "%s: the state is damaged: a group without its session; restore the home "
+                        "from a copy, or start over with --fresh",
                         s->base.name);
     return OK;
 }
@@ -113,8 +120,9 @@ int take_due(Sessions *s, int64_t reached, int most) {
     return count;
 }
 
-/* Looking at all sessions is dear, so it is done once in a quarter of a gap; in between the answer is the last one, which stays
- * true: what comes is not older than the time that was reached then. */
+/* Looking at all sessions is dear, so it is done once in a quarter of a gap; in between the answer
+ * is the last one, which stays true: what comes is not older than the time that was reached then.
+ */
 int64_t oldest_session(Sessions *s, int64_t reached) {
     if (reached == NO_TIME || reached == END_OF_TIME) return reached;
     if (s->heap_count && reached < s->next_look) return s->oldest_start;

@@ -1,25 +1,35 @@
-/* Sessions: gaps exactly as long, merging, late rows, groups within a session, what survives. The gap is 10. */
+/* Sessions: gaps exactly as long, merging, late rows, groups within a session, what survives. The
+ * gap is 10. */
 #include "operator/operator_test.h"
 
-static Field fields[] = {FIELD("user", TYPE_TEXT), FIELD("page", TYPE_TEXT), FIELD("keep", TYPE_BOOL)};
+static Field fields[] = {FIELD("user", TYPE_TEXT), FIELD("page", TYPE_TEXT),
+                         FIELD("keep", TYPE_BOOL)};
 static int by_user[] = {0};
 static int whole_keys[] = {0, SESSION_START, SESSION_END};
 static int page_keys[] = {SESSION_START, SESSION_END, 1, 0};
-static Field whole_out[] = {FIELD("user", TYPE_TEXT), FIELD("window_start", TYPE_INT8), FIELD("window_end", TYPE_INT8), FIELD("count", TYPE_INT8)};
-static Field page_out[] = {FIELD("window_start", TYPE_INT8), FIELD("window_end", TYPE_INT8), FIELD("page", TYPE_TEXT), FIELD("user", TYPE_TEXT),
+static Field whole_out[] = {FIELD("user", TYPE_TEXT), FIELD("window_start", TYPE_INT8),
+                            FIELD("window_end", TYPE_INT8), FIELD("count", TYPE_INT8)};
+static Field page_out[] = {FIELD("window_start", TYPE_INT8), FIELD("window_end", TYPE_INT8),
+                           FIELD("page", TYPE_TEXT), FIELD("user", TYPE_TEXT),
                            FIELD("count", TYPE_INT8)};
 static AggregateCall calls[1];
 static SessionSpec whole, pages, filtered, all;
 
 static int make_specs(void **state) {
     (void)state;
-    calls[0] = (AggregateCall){.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN), .arg = -1, .filter = -1, .result = {TYPE_INT8, -1}};
+    calls[0] = (AggregateCall){.aggregate = aggregate_find(STR("count"), 0, TYPE_UNKNOWN),
+                               .arg = -1,
+                               .filter = -1,
+                               .result = {TYPE_INT8, -1}};
     size_t block = aggregates_layout(calls, 1);
-    whole = (SessionSpec){TIME_EVENT, -1, 10, by_user, 1, whole_keys, 3, -1, calls, 1, block, {4, whole_out}};
-    pages = (SessionSpec){TIME_EVENT, -1, 10, by_user, 1, page_keys, 4, -1, calls, 1, block, {5, page_out}};
+    whole = (SessionSpec){TIME_EVENT, -1, 10,    by_user, 1,     whole_keys,
+                          3,          -1, calls, 1,       block, {4, whole_out}};
+    pages = (SessionSpec){TIME_EVENT, -1, 10,    by_user, 1,     page_keys,
+                          4,          -1, calls, 1,       block, {5, page_out}};
     filtered = whole;
     filtered.filter = 2;
-    all = (SessionSpec){TIME_EVENT, -1, 10, NULL, 0, whole_keys + 1, 2, -1, calls, 1, block, {3, whole_out + 1}};
+    all = (SessionSpec){TIME_EVENT, -1, 10,    NULL, 0,     whole_keys + 1,
+                        2,          -1, calls, 1,    block, {3, whole_out + 1}};
     return 0;
 }
 
@@ -45,7 +55,8 @@ static void a_session_closes_behind_its_end(void **state) {
     PLAY(scene_of(&whole), "", ROWS("0 - : a, x, t"), TIME(10));
     PLAY(scene_of(&whole), "a|0|10|1 @10", ROWS("0 - : a, x, t"), TIME(11));
     /* at the mark 10 an event of 10 may still come, and joins */
-    PLAY(scene_of(&whole), "a|0|20|2 @20", ROWS("0 - : a, x, t"), TIME(10), ROWS("10 10 : a, x, t"), TIME(20), TIME(21));
+    PLAY(scene_of(&whole), "a|0|20|2 @20", ROWS("0 - : a, x, t"), TIME(10), ROWS("10 10 : a, x, t"),
+         TIME(20), TIME(21));
 }
 
 static void late_is_older_than_seen(void **state) {
@@ -57,14 +68,18 @@ static void late_is_older_than_seen(void **state) {
 static void an_idle_partition_may_still_join_an_open_session(void **state) {
     (void)state;
     PLAY(scene_of(&whole), "a|95|110|2 @110\nidle: a|y|t\nidle: b|x|t\nb|96|106|1 @106",
-         ROWS("100 - : a, x, t"), TIME(106), ROWS("80 - : a, y, t\n 95 - : a, z, t\n 95 - : b, x, t\n 96 3 : b, x, t"), THE_END);
+         ROWS("100 - : a, x, t"), TIME(106),
+         ROWS("80 - : a, y, t\n 95 - : a, z, t\n 95 - : b, x, t\n 96 3 : b, x, t"), THE_END);
 }
 
 static void an_event_between_makes_one_of_two(void **state) {
     (void)state;
-    PLAY(scene_of(&whole), "a|0|30|4 @30", ROWS("0 - : a, x, t\n 1 0 : a, x, t\n 20 0 : a, x, t\n 10 0 : a, x, t"), THE_END);
+    PLAY(scene_of(&whole), "a|0|30|4 @30",
+         ROWS("0 - : a, x, t\n 1 0 : a, x, t\n 20 0 : a, x, t\n 10 0 : a, x, t"), THE_END);
     PLAY(scene_of(&pages), "0|30|p|a|2 @30\n0|30|q|a|2 @30\n0|30|r|a|1 @30\n0|10|p|b|1 @10",
-         ROWS("0 - : a, p, t\n 20 0 : a, p, t\n 20 0 : a, q, t\n 0 0 : b, p, t\n 1 0 : a, q, t\n 10 0 : a, r, t"), THE_END);
+         ROWS("0 - : a, p, t\n 20 0 : a, p, t\n 20 0 : a, q, t\n 0 0 : b, p, t\n 1 0 : a, q, t\n "
+              "10 0 : a, r, t"),
+         THE_END);
 }
 
 static void many_sessions_become_one(void **state) {
@@ -77,19 +92,21 @@ static void many_sessions_become_one(void **state) {
 static void rows_that_where_drops_extend_the_session(void **state) {
     (void)state;
     PLAY(scene_of(&filtered), "a|0|28|2 @28",
-         ROWS("0 - : a, x, t\n 9 0 : a, x, f\n 18 0 : a, x, t\n 40 0 : a, x, f\n 0 0 : b, x, null"), THE_END);
+         ROWS("0 - : a, x, t\n 9 0 : a, x, f\n 18 0 : a, x, t\n 40 0 : a, x, f\n 0 0 : b, x, null"),
+         THE_END);
 }
 
 static void without_a_partition_there_is_one_session_for_all(void **state) {
     (void)state;
-    PLAY(scene_of(&all), "0|15|2 @15\n30|40|1 @40", ROWS("0 - : a, x, t\n 5 0 : b, x, t\n 30 5 : c, x, t"), TIME(29), THE_END);
+    PLAY(scene_of(&all), "0|15|2 @15\n30|40|1 @40",
+         ROWS("0 - : a, x, t\n 5 0 : b, x, t\n 30 5 : c, x, t"), TIME(29), THE_END);
 }
 
 static void each_time_what_is_due(void **state) {
     (void)state;
     PLAY(scene_of(&whole), "a|0|10|1 @10\nb|5|15|1 @15\na|12|32|3 @32",
-         ROWS("0 - : a, x, t\n 5 0 : b, x, t\n 12 5 : a, x, t"), TIME(11), TIME(12), ROWS("20 12 : a, x, t"), TIME(16),
-         ROWS("22 16 : a, x, t"), TIME(32), TIME(33));
+         ROWS("0 - : a, x, t\n 5 0 : b, x, t\n 12 5 : a, x, t"), TIME(11), TIME(12),
+         ROWS("20 12 : a, x, t"), TIME(16), ROWS("22 16 : a, x, t"), TIME(32), TIME(33));
 }
 
 static void sessions_of_many_groups_go_out_in_batches(void **state) {
@@ -97,7 +114,8 @@ static void sessions_of_many_groups_go_out_in_batches(void **state) {
     Buffer rows[12] = {{0}};
     static Step steps[13];
     for (int i = 0; i < 12; i++) {
-        for (int k = 0; k < 250; k++) buffer_add_format(&rows[i], "5 - : a, page %d, t\n", i * 250 + k);
+        for (int k = 0; k < 250; k++)
+            buffer_add_format(&rows[i], "5 - : a, page %d, t\n", i * 250 + k);
         buffer_add_char(&rows[i], '\0');
         steps[i] = (Step)ROWS(rows[i].data);
     }
@@ -122,7 +140,8 @@ static void marks_hold_back_open_sessions(void **state) {
     Scene scene = scene_of(&whole);
     Stage stage;
     stage_begin(&stage, &scene);
-    Step push = ROWS("3 - : a, x, t\n 12 3 : a, x, t"), at20 = TIME(20), at40 = TIME(40), end = THE_END;
+    Step push = ROWS("3 - : a, x, t\n 12 3 : a, x, t"), at20 = TIME(20), at40 = TIME(40),
+         end = THE_END;
     run_step(&stage, &push, WHOLE);
     run_step(&stage, &at20, WHOLE);
     assert_int_equal(stage.ops[0]->output_mark.time, 19);

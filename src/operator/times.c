@@ -1,5 +1,6 @@
-/* Windows over a stream look at event times and at what each partition had seen; windows over the results of inner windows
- * look at a column, and nothing is late there: the inner window has judged. */
+/* Windows over a stream look at event times and at what each partition had seen; windows over the
+ * results of inner windows look at a column, and nothing is late there: the inner window has
+ * judged. */
 #include "operator/times.h"
 #include "data/time.h"
 
@@ -13,13 +14,16 @@ const int64_t *row_times(TimeKind kind, int column, const Batch *batch) {
     return kind == TIME_EVENT ? batch->event_times : batch->columns[column].ints;
 }
 
-const int64_t *row_seen(TimeKind kind, const Batch *batch) { return kind == TIME_EVENT ? batch->seen : NULL; }
+const int64_t *row_seen(TimeKind kind, const Batch *batch) {
+    return kind == TIME_EVENT ? batch->seen : NULL;
+}
 
 const Batch *with_times(Operator *op, TimeKind kind, int column, const Batch *batch) {
     if (kind == TIME_EVENT) return batch;
     const Column *time = &batch->columns[column];
     if (!time->states) return batch;
-    uint8_t *states = memcpy(arena_alloc(batch->arena, (size_t)batch->rows), time->states, (size_t)batch->rows);
+    uint8_t *states =
+        memcpy(arena_alloc(batch->arena, (size_t)batch->rows), time->states, (size_t)batch->rows);
     RowErrors errors = {.arena = batch->arena};
     for (int row = 0; row < batch->rows; row++) {
         if (states[row] != VALUE_NULL) continue;
@@ -34,12 +38,14 @@ const Batch *with_times(Operator *op, TimeKind kind, int column, const Batch *ba
     return keep ? batch_select(batch, keep, batch->arena) : batch;
 }
 
-const char *late_reason(const char *what, int64_t time_us, int64_t reached_us, bool idle, Arena *arena) {
+const char *late_reason(const char *what, int64_t time_us, int64_t reached_us, bool idle,
+                        Arena *arena) {
     Buffer text = {0};
     buffer_add_format(&text, "late: %s ", what);
     timestamp_rfc3339(time_us, true, &text);
-    buffer_add_text(&text, idle ? ", the query's time, which did not wait for this idle or new partition, was "
-                                : ", its partition's watermark was ");
+    buffer_add_text(
+        &text, idle ? ", the query's time, which did not wait for this idle or new partition, was "
+                    : ", its partition's watermark was ");
     if (reached_us == END_OF_TIME) buffer_add_text(&text, "the end of the input");
     else timestamp_rfc3339(reached_us, true, &text);
     const char *reason = arena_text(arena, buffer_str(&text));

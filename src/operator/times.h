@@ -1,4 +1,5 @@
-/* The time that windows and sessions are made of: the rows' own event time, or a column of an inner window. */
+/* The time that windows and sessions are made of: the rows' own event time, or a column of an inner
+ * window. */
 #pragma once
 #include "operator/specs.h"
 
@@ -11,7 +12,8 @@ const int64_t *row_seen(TimeKind, const Batch *);
 const Batch *with_times(Operator *, TimeKind, int column, const Batch *);
 /* "late: WHAT TIME, its partition's watermark was TIME"; idle: the query's time was. */
 const char *late_reason(const char *what, int64_t time_us, int64_t reached_us, bool idle, Arena *);
-static inline int64_t time_less(int64_t time, int64_t by) { /* the ends of time stay where they are */
+static inline int64_t time_less(int64_t time,
+                                int64_t by) { /* the ends of time stay where they are */
     if (time == NO_TIME || time == END_OF_TIME) return time;
     return time < NO_TIME + by ? NO_TIME : time - by;
 }

@@ -1,10 +1,11 @@
-/* UNION ALL: hands on the rows of each input. Rows are told apart by their branch; a branch of a branch is a number of its
- * own. Time is as far as the slowest input. */
+/* UNION ALL: hands on the rows of each input. Rows are told apart by their branch; a branch of a
+ * branch is a number of its own. Time is as far as the slowest input. */
 #include "operator/specs.h"
 
 static Status union_open(Operator *op, const void *spec, Error *error) {
     const UnionSpec *s = spec;
-    if (s->inputs != op->inputs) return fail(error, "a union of %d inputs was given %d", s->inputs, op->inputs);
+    if (s->inputs != op->inputs)
+        return fail(error, "a union of %d inputs was given %d", s->inputs, op->inputs);
     return OK;
 }
 

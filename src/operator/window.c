@@ -1,7 +1,8 @@
-/* Puts rows into their windows, [start, end), aligned to the epoch plus an offset. Whether a row is late is judged here, before
- * any WHERE, by what its own partition had reached just before it: so it depends on the data alone. A row of a partition that
- * was idle or is new can still find all of its windows closed by the query's time; that is told apart. The rows of hop
- * windows are handed on in pieces: one row may stand in thousands of windows. */
+/* Puts rows into their windows, [start, end), aligned to the epoch plus an offset. Whether a row is
+ * late is judged here, before any WHERE, by what its own partition had reached just before it: so
+ * it depends on the data alone. A row of a partition that was idle or is new can still find all of
+ * its windows closed by the query's time; that is told apart. The rows of hop windows are handed on
+ * in pieces: one row may stand in thousands of windows. */
 #include "data/time.h"
 #include "operator/times.h"
 
@@ -18,11 +19,14 @@ static Status window_open(Operator *op, const void *spec, Error *error) {
     Window *w = (Window *)op;
     w->spec = spec;
     const WindowSpec *s = w->spec;
-    if (s->slide_us <= 0 || s->size_us <= 0) return fail(error, "a window's size and slide must be greater than zero");
+    if (s->slide_us <= 0 || s->size_us <= 0)
+        return fail(error, "a window's size and slide must be greater than zero");
     if (s->size_us > WIDEST_US || s->slide_us > WIDEST_US)
         return fail(error, "a window is wider than 10000 years; make it narrower");
     if (s->size_us / s->slide_us > MOST_WINDOWS_A_ROW)
-        return fail(error, "each row would stand in %lld windows, %d are the most; make the slide longer or the size shorter",
+        return fail(error,
+                    "each row would stand in %lld windows, %d are the most; make the slide longer "
+                    "or the size shorter",
                     (long long)(s->size_us / s->slide_us), MOST_WINDOWS_A_ROW);
     w->arena = arena_new();
     return OK;
@@ -38,15 +42,19 @@ static int64_t start_before(const WindowSpec *s, int64_t t) {
 }
 
 /* All windows of this row, the last of which ends at `end`, are closed. */
-static void reject_late(Window *w, const Batch *batch, int row, int64_t end, int64_t seen, int64_t mark) {
+static void reject_late(Window *w, const Batch *batch, int row, int64_t end, int64_t seen,
+                        int64_t mark) {
     bool idle = end > seen;
-    w->base.host->reject(w->base.host, &w->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
-                         late_reason("its window ended at", end, idle ? mark : seen, idle, batch->arena));
+    w->base.host->reject(
+        w->base.host, &w->base, idle ? REJECT_LATE_IDLE : REJECT_LATE, batch, row,
+        late_reason("its window ended at", end, idle ? mark : seen, idle, batch->arena));
 }
 
-static Batch *with_windows(const WindowSpec *s, const Batch *batch, Column start, Column end, Arena *arena) {
+static Batch *with_windows(const WindowSpec *s, const Batch *batch, Column start, Column end,
+                           Arena *arena) {
     Batch *out = batch_like(batch, batch->column_count + 2, arena);
-    if (batch->column_count) memcpy(out->columns, batch->columns, sizeof *out->columns * (size_t)batch->column_count);
+    if (batch->column_count)
+        memcpy(out->columns, batch->columns, sizeof *out->columns * (size_t)batch->column_count);
     start.type = end.type = s->type;
     out->columns[batch->column_count] = start;
     out->columns[batch->column_count + 1] = end;
@@ -55,7 +63,8 @@ static Batch *with_windows(const WindowSpec *s, const Batch *batch, Column start
 
 static Status push_tumble(Window *w, const Batch *batch, int64_t mark, Error *error) {
     const WindowSpec *s = w->spec;
-    const int64_t *times = row_times(s->time_kind, s->time, batch), *seen = row_seen(s->time_kind, batch);
+    const int64_t *times = row_times(s->time_kind, s->time, batch),
+                  *seen = row_seen(s->time_kind, batch);
     Column starts = column_new(s->type, batch->rows, false, batch->arena);
     Column ends = column_new(s->type, batch->rows, false, batch->arena);
     int64_t *to_start = column_ints(&starts), *to_end = column_ints(&ends);
@@ -113,7 +122,8 @@ static Status emit_piece(Window *w, const Batch *batch, Piece *piece, Error *err
 /* Oldest window first; windows that are closed to the row are left out. */
 static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error) {
     const WindowSpec *s = w->spec;
-    const int64_t *times = row_times(s->time_kind, s->time, batch), *seen = row_seen(s->time_kind, batch);
+    const int64_t *times = row_times(s->time_kind, s->time, batch),
+                  *seen = row_seen(s->time_kind, batch);
     Piece piece = {
         .rows = arena_alloc(batch->arena, sizeof *piece.rows * BATCH_ROWS),
         .ordinals = arena_alloc(batch->arena, sizeof *piece.ordinals * BATCH_ROWS),
@@ -122,7 +132,9 @@ static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error
     for (int row = 0; row < batch->rows; row++) {
         int64_t t = times[row], last = start_before(s, t), reached = seen ? seen[row] : NO_TIME;
         int64_t closed = reached > mark ? reached : mark;
-        if (t >= last + s->size_us) { /* the slide is longer than the size: it falls between two windows */
+        if (t >=
+            last +
+                s->size_us) { /* the slide is longer than the size: it falls between two windows */
             if (batch->source >= 0) w->base.counters.filtered++;
             continue;
         }
@@ -149,12 +161,14 @@ static Status window_push(Operator *op, int input, const Batch *batch, Error *er
     batch = with_times(op, w->spec->time_kind, w->spec->time, batch);
     if (batch->rows == 0) return OK;
     int64_t mark = time_reached(w->spec->time_kind, op->input_marks[input]);
-    return w->spec->kind == WINDOW_TUMBLE ? push_tumble(w, batch, mark, error) : push_hop(w, batch, mark, error);
+    return w->spec->kind == WINDOW_TUMBLE ? push_tumble(w, batch, mark, error)
+                                          : push_hop(w, batch, mark, error);
 }
 
 /* The start of the oldest window that ends after `reached`. */
 static int64_t oldest_open(const WindowSpec *s, int64_t reached) {
-    if (reached < NO_TIME + 3 * WIDEST_US || reached == END_OF_TIME) return reached == END_OF_TIME ? END_OF_TIME : NO_TIME;
+    if (reached < NO_TIME + 3 * WIDEST_US || reached == END_OF_TIME)
+        return reached == END_OF_TIME ? END_OF_TIME : NO_TIME;
     return start_before(s, reached - s->size_us) + s->slide_us;
 }
 

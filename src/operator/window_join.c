@@ -1,10 +1,11 @@
-/* Two windowed results joined on an equal window and equal columns: inner and left. Rows of both sides wait in the state under
- * their window and key until neither side can bring more, then each left row meets each right row. A key may have
- * millions of pairs; they go out a batch at a time, and how far they are is part of the state, so that no pair is lost or
- * told twice when the process dies in between.
+/* Two windowed results joined on an equal window and equal columns: inner and left. Rows of both
+ * sides wait in the state under their window and key until neither side can bring more, then each
+ * left row meets each right row. A key may have millions of pairs; they go out a batch at a time,
+ * and how far they are is part of the state, so that no pair is lost or told twice when the process
+ * dies in between.
  *
- *   value, record: left, right: each count, bytes of rows | left row and right row that are next | left row has met one
- *   row:           sized: event time 8, key sized, values */
+ *   record: left, right: each count, rows sized | left row, right row that are next | has met one 1
+ *   row:    sized: event time 8, key sized, values */
 #include "base/hash.h"
 #include "operator/results.h"
 #include "operator/row_keys.h"
@@ -59,7 +60,8 @@ static Status waiting_decode(void *context, void *value, Reader *r) {
     w->left_at = read_varint(r);
     w->right_at = read_varint(r);
     w->met = read_u8(r) != 0;
-    return r->bad || w->left_at > w->rows[LEFT].size || w->right_at > w->rows[RIGHT].size ? FAIL : OK;
+    return r->bad || w->left_at > w->rows[LEFT].size || w->right_at > w->rows[RIGHT].size ? FAIL
+                                                                                          : OK;
 }
 
 static void waiting_release(void *context, void *value) {
@@ -80,7 +82,8 @@ static Status join_open(Operator *op, const void *spec, Error *error) {
     j->output.count = s->sides[LEFT].count + s->sides[RIGHT].count;
     j->output.fields = xcalloc((size_t)j->output.count, sizeof *j->output.fields);
     for (int side = 0, c = 0; side < SIDES; side++)
-        for (int i = 0; i < s->sides[side].count; i++) j->output.fields[c++] = s->sides[side].fields[i];
+        for (int i = 0; i < s->sides[side].count; i++)
+            j->output.fields[c++] = s->sides[side].fields[i];
     j->arena = arena_new();
     j->pairs = xcalloc(BATCH_ROWS, sizeof *j->pairs);
     op->state = state_new(&(StateSpec){
@@ -121,7 +124,8 @@ static void encode_row(WindowJoin *j, const Batch *batch, int row) {
     j->scratch.size = 0;
     buffer_add_i64(&j->scratch, batch->event_times ? batch->event_times[row] : NO_TIME);
     buffer_add_sized(&j->scratch, batch->keys ? batch->keys[row] : (Str){NULL, 0});
-    for (int c = 0; c < batch->column_count; c++) value_encode(column_value(&batch->columns[c], row), &j->scratch);
+    for (int c = 0; c < batch->column_count; c++)
+        value_encode(column_value(&batch->columns[c], row), &j->scratch);
 }
 
 static void add_row(WindowJoin *j, int side, const Batch *batch, int row) {
@@ -131,13 +135,15 @@ static void add_row(WindowJoin *j, int side, const Batch *batch, int row) {
     if (!column_ok(window, row)) return; /* NULL equals nothing, and a window is never NULL */
     int64_t bucket = window->ints[row];
     if (closed(s, bucket, watermark_min(j->base.input_marks[LEFT], j->base.input_marks[RIGHT]))) {
-        j->base.host->reject(j->base.host, &j->base, REJECT_LATE_IDLE, batch, row, "late: its window was closed already");
+        j->base.host->reject(j->base.host, &j->base, REJECT_LATE_IDLE, batch, row,
+                             "late: its window was closed already");
         return;
     }
     /* A key with a NULL meets nothing. On the left of a LEFT JOIN it still leaves, alone. */
     if (key_is_null(s, side, batch, row) && (side == RIGHT || !s->left)) return;
     bool made;
-    Waiting *w = state_put(state, state_bucket(state, bucket), j->row_keys.hashes[row], row_key(&j->row_keys, row), &made);
+    Waiting *w = state_put(state, state_bucket(state, bucket), j->row_keys.hashes[row],
+                           row_key(&j->row_keys, row), &made);
     encode_row(j, batch, row);
     buffer_add_sized(&w->rows[side], buffer_str(&j->scratch));
     w->counts[side]++;
@@ -159,7 +165,8 @@ static Status join_push(Operator *op, int input, const Batch *batch, Error *erro
 
 /* ---- pairs go out ---- */
 
-/* The row that begins at *at; moves behind it. The bytes were written by add_row or came out of a sound record. */
+/* The row that begins at *at; moves behind it. The bytes were written by add_row or came out of a
+ * sound record. */
 static Str next_row(const Buffer *rows, size_t *at) {
     Reader r = {rows->data + *at, rows->data + rows->size, false};
     Str row = read_sized(&r);
@@ -190,7 +197,8 @@ static bool take_pairs(WindowJoin *j, Waiting *w, int *count) {
     return true;
 }
 
-static void fill_side(WindowJoin *j, Batch *out, int row, int side, Str bytes, Str *key, int64_t *time) {
+static void fill_side(WindowJoin *j, Batch *out, int row, int side, Str bytes, Str *key,
+                      int64_t *time) {
     const Schema *schema = &j->spec->sides[side];
     int before = side == LEFT ? 0 : j->spec->sides[LEFT].count;
     Reader r = reader_of(bytes);
@@ -228,8 +236,8 @@ static Batch *join_rows(WindowJoin *j, int count) {
     return out;
 }
 
-/* Which pairs hold; a left row leaves alone when none of its pairs held, in this batch or before. An error in the condition makes
- * a dead letter of its pair, which counts as one that held. */
+/* Which pairs hold; a left row leaves alone when none of its pairs held, in this batch or before.
+ * An error in the condition makes a dead letter of its pair, which counts as one that held. */
 static void judge_pairs(WindowJoin *j, Batch *out, uint8_t *keep) {
     RowErrors errors = {.arena = j->arena};
     Column holds = {0};
@@ -237,7 +245,8 @@ static void judge_pairs(WindowJoin *j, Batch *out, uint8_t *keep) {
         program_run(j->residual, out, j->arena, &errors, &holds);
         uint8_t *states = arena_alloc(j->arena, (size_t)out->rows);
         for (int row = 0; row < out->rows; row++) /* rows that leave alone are not asked */
-            states[row] = j->pairs[row].right.data ? (uint8_t)column_state(&holds, row) : VALUE_NULL;
+            states[row] =
+                j->pairs[row].right.data ? (uint8_t)column_state(&holds, row) : VALUE_NULL;
         holds.states = states;
     }
     for (int row = 0; row < out->rows; row++) {
@@ -282,7 +291,8 @@ static CHECKED Status emit_due(WindowJoin *j, Watermark mark, Error *error) {
     if (count && emit_pairs(j, count, error) != OK) return FAIL;
     for (int i = 0; i < done; i++) state_forget(state, over[i]);
     if (begun) state_touch(state, begun);
-    for (Bucket *b; (b = state_oldest(state)) && bucket_entries(b) == 0 && closed(j->spec, bucket_time(b), mark);)
+    for (Bucket *b; (b = state_oldest(state)) && bucket_entries(b) == 0 &&
+                    closed(j->spec, bucket_time(b), mark);)
         state_drop(state, &b);
     count_state(&j->base);
     return more ? AGAIN : OK;

@@ -11,14 +11,16 @@ static Scene scene_of(const OperatorType *type, const void *spec) {
 
 static void borders_belong_to_the_later_window(void **state) {
     (void)state;
-    PLAY(scene_of(&window_operator, &tumble10), "a|t|0|10 @0\nb|t|0|10 @9\nc|t|10|20 @10\nd|t|-10|0 @-1",
+    PLAY(scene_of(&window_operator, &tumble10),
+         "a|t|0|10 @0\nb|t|0|10 @9\nc|t|10|20 @10\nd|t|-10|0 @-1",
          ROWS("0 - : a, t\n 9 0 : b, t\n 10 9 : c, t\n -1 -5 : d, t"));
 }
 
 static void an_offset_moves_the_borders(void **state) {
     (void)state;
     static const WindowSpec moved = {WINDOW_TUMBLE, TIME_EVENT, -1, {TYPE_INT8, -1}, 10, 10, 13};
-    PLAY(scene_of(&window_operator, &moved), "a|t|-7|3 @2\nb|t|3|13 @3", ROWS("2 - : a, t\n 3 2 : b, t"));
+    PLAY(scene_of(&window_operator, &moved), "a|t|-7|3 @2\nb|t|3|13 @3",
+         ROWS("2 - : a, t\n 3 2 : b, t"));
 }
 
 /* seen = window_end is late, one less is not. */
@@ -30,8 +32,8 @@ static void late_is_judged_by_what_the_partition_had_seen(void **state) {
 
 static void an_idle_partition_is_told_apart(void **state) {
     (void)state;
-    PLAY(scene_of(&window_operator, &tumble10), "idle: a|t\nb|t|10|20 @10\nlate: c|t",
-         TIME(10), ROWS("9 - : a, t\n 10 - : b, t\n 9 10 : c, t"));
+    PLAY(scene_of(&window_operator, &tumble10), "idle: a|t\nb|t|10|20 @10\nlate: c|t", TIME(10),
+         ROWS("9 - : a, t\n 10 - : b, t\n 9 10 : c, t"));
 }
 
 static void hop_puts_a_row_into_each_window(void **state) {
@@ -43,8 +45,10 @@ static void hop_puts_a_row_into_each_window(void **state) {
 static void hop_counts_in_the_windows_that_are_open(void **state) {
     (void)state;
     /* [0,10) is closed to a and b, [5,15) is open; both are closed to c; d's partition was idle. */
-    PLAY(scene_of(&window_operator, &hop), "a|t|5|15 @7\nb|t|5|15 @9\nlate: c|t\nd|t|10|20 @14\nidle: e|t",
-         ROWS("7 10 : a, t\n 9 14 : b, t\n 7 15 : c, t"), TIME(15), ROWS("14 12 : d, t\n 9 - : e, t"));
+    PLAY(scene_of(&window_operator, &hop),
+         "a|t|5|15 @7\nb|t|5|15 @9\nlate: c|t\nd|t|10|20 @14\nidle: e|t",
+         ROWS("7 10 : a, t\n 9 14 : b, t\n 7 15 : c, t"), TIME(15),
+         ROWS("14 12 : d, t\n 9 - : e, t"));
 }
 
 static void hop_of_thousands_of_windows_goes_out_in_pieces(void **state) {
@@ -64,7 +68,8 @@ static void hop_of_thousands_of_windows_goes_out_in_pieces(void **state) {
 static void rows_between_two_windows_are_filtered(void **state) {
     (void)state;
     static const WindowSpec gaps = {WINDOW_HOP, TIME_EVENT, -1, {TYPE_INT8, -1}, 10, 4, 0};
-    PLAY(scene_of(&window_operator, &gaps), "a|t|0|4 @3\nc|t|10|14 @10", ROWS("3 - : a, t\n 4 3 : b, t\n 10 4 : c, t"));
+    PLAY(scene_of(&window_operator, &gaps), "a|t|0|4 @3\nc|t|10|14 @10",
+         ROWS("3 - : a, t\n 4 3 : b, t\n 10 4 : c, t"));
 }
 
 static void lateness_is_judged_before_where(void **state) {
@@ -99,7 +104,9 @@ static void projections_make_columns_and_dead_letters(void **state) {
     (void)state;
     Expr id = {.kind = EXPR_COLUMN, .type = {TYPE_TEXT, -1}, .column = 0};
     Expr keep = {.kind = EXPR_COLUMN, .type = {TYPE_BOOL, -1}, .column = 1};
-    Expr one = {.kind = EXPR_CONSTANT, .type = {TYPE_INT4, -1}, .value = {.type = {TYPE_INT4, -1}, .integer = 1}};
+    Expr one = {.kind = EXPR_CONSTANT,
+                .type = {TYPE_INT4, -1},
+                .value = {.type = {TYPE_INT4, -1}, .integer = 1}};
     Expr *exprs[] = {&keep, &one, &id};
     static const char *const required[] = {NULL, NULL, "column id: NULL in a NOT NULL column"};
     ProjectSpec spec = {exprs, 3, required};
@@ -112,13 +119,16 @@ static void marks_name_the_oldest_open_window(void **state) {
     Scene scene = scene_of(&window_operator, &hop);
     Stage stage;
     stage_begin(&stage, &scene);
-    static const struct { int64_t time, start; } cases[] = {
-        {NO_TIME, NO_TIME}, {0, -5}, {9, 0}, {10, 5}, {14, 5}, {15, 10}, {END_OF_TIME, END_OF_TIME}};
+    static const struct {
+        int64_t time, start;
+    } cases[] = {{NO_TIME, NO_TIME},        {0, -5}, {9, 0}, {10, 5}, {14, 5}, {15, 10},
+                 {END_OF_TIME, END_OF_TIME}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Step step = TIME(cases[i].time);
         run_step(&stage, &step, WHOLE);
         assert_int_equal(stage.ops[0]->output_mark.time, cases[i].time);
-        if (cases[i].time != NO_TIME) assert_int_equal(stage.ops[0]->output_mark.window_start, cases[i].start);
+        if (cases[i].time != NO_TIME)
+            assert_int_equal(stage.ops[0]->output_mark.window_start, cases[i].start);
     }
     stage_end(&stage);
 }

@@ -1,10 +1,12 @@
 /* The inside of state: shared by table.c, state.c and state_epoch.c alone.
  *
- *   entry:  | bucket 8 | hash 8 | key size 4 | dirty 4 | owned 4 | block 3 + flags 1 | value | key |  to 16 bytes
- *   slot:   tag of the hash in 16 bits, address of the entry in 48; 0 free, 1 taken back
+ *   entry: bucket 8 | hash 8 | key size 4 | dirty 4 | owned 4 | block 3 | flags 1 | value | key
+ *          and up to a multiple of 16 bytes
+ *   slot:  tag of the hash in 16 bits, address of the entry in 48; 0 free, 1 taken back
  *
- * A slot's place is the hash with its lowest six bits (the shard) turned to the top, so that the entries of a shard
- * stand side by side in the table and a snapshot of one shard need not look at the others. */
+ * A slot's place is the hash with its lowest six bits (the shard) turned to the top, so that the
+ * entries of a shard stand side by side in the table and a snapshot of one shard need not look at
+ * the others. */
 #pragma once
 #include "state/state.h"
 
@@ -53,7 +55,8 @@ struct Bucket {
     size_t bytes; /* all of its memory, with what values own */
     Entry **dirty;
     size_t dirty_count, dirty_capacity, dirty_live; /* live: not NULL */
-    Entry **free_entries; /* [ENTRY_CLASSES] lists of dead entries by size; made by the first that dies */
+    Entry **free_entries; /* [ENTRY_CLASSES] lists of dead entries by size; made by the first that
+                             dies */
     Buffer gone;          /* keys forgotten in this epoch that the home knows, as sized bytes */
     bool written;         /* the home knows of it */
     bool dying;           /* ages: dropped, its entries are being taken out of the table */
@@ -68,7 +71,7 @@ struct State {
     Bucket *last; /* that state_bucket found last */
     Bucket **dying;
     size_t dying_count, dying_capacity;
-    int puts; /* since entries of dying buckets were last taken out */
+    int puts;         /* since entries of dying buckets were last taken out */
     int64_t *dropped; /* times of buckets dropped in this epoch that the home knows */
     size_t dropped_count, dropped_capacity;
     size_t entries, bytes, touched;
@@ -87,7 +90,8 @@ static inline Str entry_key(const State *state, const Entry *e) {
 Entry *table_find(const Table *, const State *, uint64_t hash, Str key);
 void table_prefetch(const Table *, uint64_t hash);
 bool table_full(const Table *); /* one more would be too many */
-void table_resize(Table *);     /* an empty table of the right size for its live entries; they are to be added */
+void table_resize(
+    Table *); /* an empty table of the right size for its live entries; they are to be added */
 void table_add(Table *, Entry *); /* there is room and the key is not there */
 void table_replace(Table *, Entry *old, Entry *by);
 void table_remove(Table *, Entry *);

@@ -1,8 +1,10 @@
-/* What operators remember. Entries lie one behind the other in a bucket's own blocks, value and key together, so that a
- * window that is over is given back in a few calls and a walk over a bucket is a walk through memory. Blocks begin small
- * and double: thousands of open windows with a group each stay cheap. The place of a forgotten entry is used again by one of
- * the same size. State that ages has one table for all of its buckets, since its reader asks for a key without knowing
- * the bucket; a dropped bucket's entries leave that table a few at a time, so that no row waits for millions. */
+/* What operators remember. Entries lie one behind the other in a bucket's own blocks, value and key
+ * together, so that a window that is over is given back in a few calls and a walk over a bucket is
+ * a walk through memory. Blocks begin small and double: thousands of open windows with a group each
+ * stay cheap. The place of a forgotten entry is used again by one of the same size. State that ages
+ * has one table for all of its buckets, since its reader asks for a key without knowing the bucket;
+ * a dropped bucket's entries leave that table a few at a time, so that no row waits for millions.
+ */
 #include "state/entries.h"
 #include <stdlib.h>
 
@@ -29,7 +31,8 @@ State *state_new(const StateSpec *spec) {
 static void release_values(Bucket *b) {
     if (!b->state->spec.release) return;
     size_t cursor = 0;
-    for (void *value; (value = bucket_next(b, &cursor));) b->state->spec.release(b->state->spec.context, value);
+    for (void *value; (value = bucket_next(b, &cursor));)
+        b->state->spec.release(b->state->spec.context, value);
 }
 
 static void bucket_free(Bucket **bucket) {
@@ -83,13 +86,15 @@ Bucket *state_bucket(State *s, int64_t time) {
     Bucket *b = state_bucket_find(s, time);
     if (b) return b;
     size_t place = bucket_place(s, time);
-    if (s->first + s->count == s->capacity && s->first > s->count) { /* move down rather than grow */
+    if (s->first + s->count == s->capacity &&
+        s->first > s->count) { /* move down rather than grow */
         memmove(s->buckets, s->buckets + s->first, s->count * sizeof *s->buckets);
         place -= s->first;
         s->first = 0;
     }
     s->buckets = grown(s->buckets, s->first + s->count, &s->capacity, sizeof *s->buckets);
-    memmove(s->buckets + place + 1, s->buckets + place, (s->first + s->count - place) * sizeof *s->buckets);
+    memmove(s->buckets + place + 1, s->buckets + place,
+            (s->first + s->count - place) * sizeof *s->buckets);
     b = xcalloc(1, sizeof *b);
     b->state = s;
     b->time = time;
@@ -102,7 +107,9 @@ Bucket *state_bucket(State *s, int64_t time) {
 
 Bucket *state_oldest(State *s) { return s->count ? s->buckets[s->first] : NULL; }
 
-Bucket *state_bucket_at(State *s, size_t index) { return index < s->count ? s->buckets[s->first + index] : NULL; }
+Bucket *state_bucket_at(State *s, size_t index) {
+    return index < s->count ? s->buckets[s->first + index] : NULL;
+}
 
 int64_t bucket_time(const Bucket *b) { return b->time; }
 
@@ -113,7 +120,9 @@ void drop_bucket(State *s, Bucket **bucket, bool tell) {
     *bucket = NULL;
     size_t place = bucket_place(s, b->time);
     if (place == s->first) s->first++;
-    else memmove(s->buckets + place, s->buckets + place + 1, (s->first + s->count - place - 1) * sizeof *s->buckets);
+    else
+        memmove(s->buckets + place, s->buckets + place + 1,
+                (s->first + s->count - place - 1) * sizeof *s->buckets);
     s->count--;
     if (s->count == 0) s->first = 0;
     if (s->last == b) s->last = NULL;
@@ -134,8 +143,8 @@ void drop_bucket(State *s, Bucket **bucket, bool tell) {
 
 void state_drop(State *s, Bucket **bucket) { drop_bucket(s, bucket, true); }
 
-/* Takes about so many entries of dropped buckets out of the table; a bucket that has none left is given back. The table's
- * slots are fetched ahead: each is a cache line of its own. */
+/* Takes about so many entries of dropped buckets out of the table; a bucket that has none left is
+ * given back. The table's slots are fetched ahead: each is a cache line of its own. */
 void take_out_dying(State *s, size_t entries) {
     enum { AHEAD = 32 };
     while (s->dying_count && entries) {
@@ -299,9 +308,12 @@ void *put_entry(State *s, Bucket *b, uint64_t hash, Str key, bool *made) {
     return e->value;
 }
 
-void *state_put(State *s, Bucket *b, uint64_t hash, Str key, bool *made) { return put_entry(s, b, hash, key, made); }
+void *state_put(State *s, Bucket *b, uint64_t hash, Str key, bool *made) {
+    return put_entry(s, b, hash, key, made);
+}
 
-/* Places of entries that were forgotten are closed up before the list grows: without epochs it would do so for ever. */
+/* Places of entries that were forgotten are closed up before the list grows: without epochs it
+ * would do so for ever. */
 static void dirty_make_room(Bucket *b) {
     if (b->dirty_live * 2 <= b->dirty_count && b->dirty_count) {
         size_t kept = 0;
@@ -397,6 +409,8 @@ void *state_touched_next(State *s, size_t *cursor, Bucket **bucket) {
 
 size_t state_touched(const State *s) { return s->touched; }
 
-size_t state_bytes(const State *s) { return sizeof *s + s->bytes + s->capacity * sizeof *s->buckets; }
+size_t state_bytes(const State *s) {
+    return sizeof *s + s->bytes + s->capacity * sizeof *s->buckets;
+}
 
 size_t state_entries(const State *s) { return s->entries; }

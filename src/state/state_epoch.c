@@ -8,8 +8,8 @@
  *   snapshot: version 1 | 'b' and 'p' records of one shard
  *   segment:  version 1 | 'p' records; a key that comes again counts as it came last
  *
- * Integers are little-endian, sizes varints. The bytes come from a file that anyone may have touched: nothing is read past
- * its end, and what does not fit is an error, never a guess. */
+ * Integers are little-endian, sizes varints. The bytes come from a file that anyone may have
+ * touched: nothing is read past its end, and what does not fit is an error, never a guess. */
 #include "base/hash.h"
 #include "state/entries.h"
 #include <stdlib.h>
@@ -118,19 +118,25 @@ void state_write(State *s, int snapshot_shard, StateWriter *writer) {
 /* ---- reading ---- */
 
 static Status damaged(Error *error, const char *what) {
-    return fail(error, "a record of the state is damaged: %s; restore the home from a copy, or start over with --fresh", what);
+    return fail(error,
+                "a record of the state is damaged: %s; restore the home from a copy, or start over "
+                "with --fresh",
+                what);
 }
 
 static CHECKED Status begin_reading(Reader *r, Error *error) {
     uint8_t version = read_u8(r);
     if (r->bad) return damaged(error, "it is empty");
     if (version != VERSION)
-        return fail(error, "a record of the state has version %d, this program reads %d; use the program that wrote it",
+        return fail(error,
+                    "a record of the state has version %d, this program reads %d; use the program "
+                    "that wrote it",
                     version, VERSION);
     return OK;
 }
 
-static CHECKED Status read_entry(State *s, Bucket *b, Str key, uint64_t hash, Str bytes, Error *error) {
+static CHECKED Status read_entry(State *s, Bucket *b, Str key, uint64_t hash, Str bytes,
+                                 Error *error) {
     bool made;
     void *value = put_entry(s, b, hash, key, &made);
     if (!made) {
@@ -138,7 +144,8 @@ static CHECKED Status read_entry(State *s, Bucket *b, Str key, uint64_t hash, St
         memset(value, 0, s->spec.value_size);
     }
     Reader r = reader_of(bytes);
-    if (s->spec.decode(s->spec.context, value, &r) != OK || r.bad) return damaged(error, "a value does not fit its operator");
+    if (s->spec.decode(s->spec.context, value, &r) != OK || r.bad)
+        return damaged(error, "a value does not fit its operator");
     if (r.at != r.end) return damaged(error, "a value is longer than its operator expects");
     Entry *e = entry_of(value);
     e->flags |= ENTRY_WRITTEN;
@@ -160,7 +167,8 @@ static void read_drop(State *s, int64_t time, int64_t epoch, const int64_t *snap
     if (whole || b->entries == 0) drop_bucket(s, &b, false);
 }
 
-/* Which records count: of one shard (a snapshot), or of all that are newer than their shard's snapshot. */
+/* Which records count: of one shard (a snapshot), or of all that are newer than their shard's
+ * snapshot. */
 typedef struct Counting {
     int shard; /* -1: any */
     int64_t epoch;
@@ -175,7 +183,8 @@ static CHECKED Status read_records(State *s, Reader *r, Counting counting, Error
         uint8_t kind = read_u8(r);
         if (kind == 'b' || kind == 'd') {
             time = read_i64(r);
-            if (r->bad || (kind == 'd' && counting.shard >= 0)) return damaged(error, "it breaks off");
+            if (r->bad || (kind == 'd' && counting.shard >= 0))
+                return damaged(error, "it breaks off");
             if (kind == 'd') {
                 read_drop(s, time, counting.epoch, counting.snapshot_epochs);
                 begun = false;
@@ -185,13 +194,15 @@ static CHECKED Status read_records(State *s, Reader *r, Counting counting, Error
             b = NULL;
             continue;
         }
-        if ((kind != 'p' && kind != 'g') || !begun) return damaged(error, "it holds an unknown record");
+        if ((kind != 'p' && kind != 'g') || !begun)
+            return damaged(error, "it holds an unknown record");
         Str key = read_sized(r), value = {0};
         if (kind == 'p') value = read_sized(r);
         if (r->bad) return damaged(error, "it breaks off");
         uint64_t hash = hash_bytes(key);
         int shard = (int)(hash % STATE_SHARDS);
-        if (counting.shard >= 0 && shard != counting.shard) return damaged(error, "a key is in the wrong shard");
+        if (counting.shard >= 0 && shard != counting.shard)
+            return damaged(error, "a key is in the wrong shard");
         if (counting.snapshot_epochs && counting.snapshot_epochs[shard] >= counting.epoch) continue;
         if (kind == 'g') {
             Bucket *from = state_bucket_find(s, time);
@@ -208,11 +219,13 @@ static CHECKED Status read_records(State *s, Reader *r, Counting counting, Error
 Status state_read_snapshot(State *s, int shard, Str blob, Error *error) {
     Reader r = reader_of(blob);
     if (begin_reading(&r, error) != OK) return FAIL;
-    if (s->spec.ages || shard < 0 || shard >= STATE_SHARDS) return damaged(error, "it is no snapshot of this operator");
+    if (s->spec.ages || shard < 0 || shard >= STATE_SHARDS)
+        return damaged(error, "it is no snapshot of this operator");
     return read_records(s, &r, (Counting){.shard = shard}, error);
 }
 
-Status state_read_delta(State *s, int64_t epoch, const int64_t *snapshot_epochs, Str blob, Error *error) {
+Status state_read_delta(State *s, int64_t epoch, const int64_t *snapshot_epochs, Str blob,
+                        Error *error) {
     Reader r = reader_of(blob);
     if (begin_reading(&r, error) != OK) return FAIL;
     if (s->spec.ages) return damaged(error, "it is no delta of this operator");

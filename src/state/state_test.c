@@ -1,5 +1,5 @@
-/* State against a plain model: random puts, forgets and drops, epochs written and read back at every step; and records
- * that were cut or changed. */
+/* State against a plain model: random puts, forgets and drops, epochs written and read back at
+ * every step; and records that were cut or changed. */
 #include "base/hash.h"
 #include "base/random.h"
 #include "state/state.h"
@@ -34,7 +34,8 @@ static size_t number_bytes(void *context, const void *value) {
     return 32;
 }
 
-static const StateSpec numbers = {sizeof(Number), number_encode, number_decode, number_release, number_bytes, NULL, false};
+static const StateSpec numbers = {sizeof(Number), number_encode, number_decode, number_release,
+                                  number_bytes,   NULL,          false};
 
 static Number *put(State *s, int64_t bucket, Str key, int64_t value) {
     bool made;
@@ -86,9 +87,13 @@ static void keep_snapshot(StateWriter *w, int shard, Str blob) {
     keep(home, 's', shard, blob);
 }
 
-static void keep_segment(StateWriter *w, int64_t bucket, Str blob) { keep((MemoryHome *)w, 'g', bucket, blob); }
+static void keep_segment(StateWriter *w, int64_t bucket, Str blob) {
+    keep((MemoryHome *)w, 'g', bucket, blob);
+}
 
-static void drop_segment(StateWriter *w, int64_t bucket) { void_records((MemoryHome *)w, 'g', bucket); }
+static void drop_segment(StateWriter *w, int64_t bucket) {
+    void_records((MemoryHome *)w, 'g', bucket);
+}
 
 static MemoryHome *home_new(void) {
     MemoryHome *home = xcalloc(1, sizeof *home);
@@ -110,11 +115,14 @@ static State *recovered(const MemoryHome *home, const StateSpec *spec) {
         if (home->snapshot_epochs[i] < oldest) oldest = home->snapshot_epochs[i];
     for (int i = 0; i < home->count; i++)
         if (home->records[i].kind == 's')
-            assert_int_equal(state_read_snapshot(s, (int)home->records[i].id, home->records[i].blob, &error), OK);
+            assert_int_equal(
+                state_read_snapshot(s, (int)home->records[i].id, home->records[i].blob, &error),
+                OK);
     for (int i = 0; i < home->count; i++) {
         const Record *r = &home->records[i];
         if (r->kind == 'd' && r->epoch > oldest)
-            assert_int_equal(state_read_delta(s, r->epoch, home->snapshot_epochs, r->blob, &error), OK);
+            assert_int_equal(state_read_delta(s, r->epoch, home->snapshot_epochs, r->blob, &error),
+                             OK);
         if (r->kind == 'g') assert_int_equal(state_read_segment(s, r->id, r->blob, &error), OK);
     }
     state_read_done(s);
@@ -157,7 +165,8 @@ static void addresses_stay(void **context) {
         char key[32];
         snprintf(key, sizeof key, "key %d", i);
         assert_ptr_equal(find(s, 0, str_from(key)), all[i]);
-        assert_ptr_equal(bucket_next(state_oldest(s), &cursor), all[i]); /* in the order of their making */
+        assert_ptr_equal(bucket_next(state_oldest(s), &cursor),
+                         all[i]); /* in the order of their making */
     }
     assert_null(bucket_next(state_oldest(s), &cursor));
     free(all);
@@ -267,7 +276,8 @@ static void nothing_new_writes_nothing(void **context) {
     state_write(s, -1, &home->writer);
     state_write(s, -1, &home->writer);
     assert_int_equal(home->count, 1);
-    put(s, 5, STR("brief"), 1); /* made and dropped between two epochs: the home never hears of it */
+    put(s, 5, STR("brief"),
+        1); /* made and dropped between two epochs: the home never hears of it */
     Bucket *b = state_bucket(s, 5);
     state_drop(s, &b);
     state_write(s, -1, &home->writer);
@@ -366,7 +376,8 @@ static void an_id_costs_under_eighty_bytes_beside_its_text(void **context) {
     enum { IDS = 100000 };
     for (int i = 0; i < IDS; i++) {
         char key[64];
-        int size = snprintf(key, sizeof key, "\1$%08x-0000-4000-8000-%012x", (unsigned)i, (unsigned)i * 7);
+        int size =
+            snprintf(key, sizeof key, "\1$%08x-0000-4000-8000-%012x", (unsigned)i, (unsigned)i * 7);
         bool made;
         Str name = {key, (size_t)size};
         *(int64_t *)state_put(s, state_bucket(s, i / 12500), hash_bytes(name), name, &made) = i;
@@ -401,11 +412,13 @@ static void damaged_records_are_refused_or_harmless(void **context) {
             char *copy = xmalloc(blob.size);
             memcpy(copy, blob.data, blob.size);
             Str bad = {copy, cut < blob.size ? cut : blob.size};
-            if (cut >= blob.size) copy[cut % blob.size] = (char)(copy[cut % blob.size] ^ 1 << cut / blob.size % 8);
+            if (cut >= blob.size)
+                copy[cut % blob.size] = (char)(copy[cut % blob.size] ^ 1 << cut / blob.size % 8);
             Error error;
             State *to = state_new(&numbers);
-            Status status = home->records[i].kind == 's' ? state_read_snapshot(to, 5, bad, &error)
-                                                         : state_read_delta(to, 1, none, bad, &error);
+            Status status = home->records[i].kind == 's'
+                                ? state_read_snapshot(to, 5, bad, &error)
+                                : state_read_delta(to, 1, none, bad, &error);
             assert_true(status == OK || status == FAIL);
             if (cut == 0) assert_int_equal(status, FAIL);
             state_free(&to);

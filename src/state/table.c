@@ -1,7 +1,7 @@
-/* Open addressing with linear probing over slots of one word: a tag and an address, so that a search that fails
- * touches the table alone. What is taken out leaves a mark, unless the next slot is free; marks go when the table is
- * made anew. The table does not hold hashes: whoever makes it larger adds the entries again, in the order in which they
- * lie in memory. */
+/* Open addressing with linear probing over slots of one word: a tag and an address, so that a
+ * search that fails touches the table alone. What is taken out leaves a mark, unless the next slot
+ * is free; marks go when the table is made anew. The table does not hold hashes: whoever makes it
+ * larger adds the entries again, in the order in which they lie in memory. */
 #include "state/entries.h"
 #include <stdlib.h>
 
@@ -10,7 +10,9 @@
 
 static uint64_t rotated(uint64_t hash) { return hash >> 6 | hash << 58; }
 
-static size_t home_of(const Table *t, uint64_t hash) { return (size_t)(rotated(hash) >> (64 - t->bits)); }
+static size_t home_of(const Table *t, uint64_t hash) {
+    return (size_t)(rotated(hash) >> (64 - t->bits));
+}
 
 static uint64_t slot_of(const Entry *e) { return e->hash << ADDRESS_BITS | (uint64_t)(uintptr_t)e; }
 
@@ -70,7 +72,8 @@ void table_remove(Table *t, Entry *e) {
     t->slots[i] = TAKEN_BACK;
     t->live--;
     if (t->slots[(i + 1) & mask] != 0) return;
-    for (; t->slots[i] == TAKEN_BACK; i = (i - 1) & mask) { /* a free slot ends every search: no mark is needed */
+    for (; t->slots[i] == TAKEN_BACK;
+         i = (i - 1) & mask) { /* a free slot ends every search: no mark is needed */
         t->slots[i] = 0;
         t->used--;
     }
@@ -90,9 +93,11 @@ Entry *table_next_of_shard(const Table *t, int shard, size_t *cursor) {
     size_t start = whole ? 0 : region * (size_t)shard;
     while (*cursor < capacity) {
         uint64_t slot = t->slots[(start + *cursor) & mask];
-        if (slot == 0 && *cursor >= region) return NULL; /* behind its region an entry is found by probing only */
+        if (slot == 0 && *cursor >= region)
+            return NULL; /* behind its region an entry is found by probing only */
         ++*cursor;
-        if (slot > TAKEN_BACK && (int)(slot >> ADDRESS_BITS & (STATE_SHARDS - 1)) == shard) return slot_entry(slot);
+        if (slot > TAKEN_BACK && (int)(slot >> ADDRESS_BITS & (STATE_SHARDS - 1)) == shard)
+            return slot_entry(slot);
     }
     return NULL;
 }
