@@ -95,6 +95,15 @@ static void all_is_forgotten_at_the_end(void **state) {
     stage_end(&stage);
 }
 
+/* Ad hoc queries remember for ever. */
+static void an_endless_horizon_forgets_nothing(void **state) {
+    (void)state;
+    static const DedupSpec endless = {by_id, 1, END_OF_TIME, -1};
+    PLAY(scene_of(&endless), "a|1 @-9\nb|3 @100000",
+         ROWS("-9 - : a, 1\n 100000 - : a, 2\n 100000 100000 : b, 3\n -50 100000 : b, 4"), TIME(100000),
+         ROWS("100000 - : a, 5"), THE_END);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_of_a_key_passes),
@@ -105,6 +114,7 @@ int main(void) {
         cmocka_unit_test(order_does_not_matter_to_what_is_dropped),
         cmocka_unit_test(with_a_window_keys_last_until_it_closes),
         cmocka_unit_test(all_is_forgotten_at_the_end),
+        cmocka_unit_test(an_endless_horizon_forgets_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
