@@ -317,10 +317,14 @@ typedef struct Date {
     int64_t year, month, day; /* year 0 is 1 BC */
 } Date;
 
-static void date_of_days(int64_t days, Date *d) {
+enum { DAYS_MOST = 106741034 }; /* 294246 AD, the end of timestamps */
+
+static bool date_of_days(int64_t days, Date *d) { /* false: no timestamp has that day */
+    if (days < -DAYS_MOST || days > DAYS_MOST) return false;
     Calendar c;
     calendar_from_us(days * US_PER_DAY, &c);
     *d = (Date){c.year, c.month, c.day};
+    return true;
 }
 
 static int64_t iso_week_start(int64_t year, int64_t week) { /* the Monday, as days */
@@ -348,11 +352,17 @@ static void put_year(Parts *p, Date *d) {
     } else if (p->century) d->year = century >= 0 ? (century - 1) * 100 + 1 : century * 100 + 1;
 }
 
+static Status out_of_range(Scan *s) {
+    return reject(s->error, "date/time field value out of range: \"%.*s\"",
+                  (int)(s->end - s->begin), s->begin);
+}
+
 static Status put_day_of_year(Scan *s, int64_t days, Date *d) {
     if (!d->year && !s->parts.bc)
         return reject(s->error, "cannot calculate day of year without year information");
-    if (s->parts.iso) date_of_days(iso_week_start(d->year, 1) + days - 1, d);
-    else {
+    if (s->parts.iso) {
+        if (!date_of_days(iso_week_start(d->year, 1) + days - 1, d)) return out_of_range(s);
+    } else {
         int month = 1;
         for (; month <= 12 && days > month_days(d->year, month); month++)
             days -= month_days(d->year, month);
@@ -360,11 +370,6 @@ static Status put_day_of_year(Scan *s, int64_t days, Date *d) {
         if (d->day <= 1) d->day = days;
     }
     return OK;
-}
-
-static Status out_of_range(Scan *s) {
-    return reject(s->error, "date/time field value out of range: \"%.*s\"",
-                  (int)(s->end - s->begin), s->begin);
 }
 
 static Status put_date(Scan *s, int64_t *days) {
@@ -375,10 +380,10 @@ static Status put_date(Scan *s, int64_t *days) {
     if (d.year > 5874897 || d.year < -5000 || p->julian < 0 || p->week < -1000 ||
         p->week > 100000 || p->julian > 2147483494)
         return out_of_range(s);
-    if (p->julian) date_of_days(p->julian - INT64_C(2440588), &d);
+    if (p->julian && !date_of_days(p->julian - INT64_C(2440588), &d)) return out_of_range(s);
     if (p->week && p->iso) {
         int weekday = p->weekday ? (p->weekday > 1 ? p->weekday - 2 : 6) : 0; /* 0: Monday */
-        date_of_days(iso_week_start(d.year, p->week) + weekday, &d);
+        if (!date_of_days(iso_week_start(d.year, p->week) + weekday, &d)) return out_of_range(s);
     } else if (p->week) day_of_year = (p->week - 1) * INT64_C(7) + 1;
     if (p->week_of_month) day = (p->week_of_month - 1) * INT64_C(7) + 1;
     if (day) d.day = day;
@@ -434,7 +439,7 @@ static Status read_time(Scan *s, bool date_only, int64_t *result) {
         (p->zone_hour < 0 || p->zone_hour > 15 || p->zone_minute < 0 || p->zone_minute > 59))
         return reject(s->error, "time zone displacement out of range: \"%.*s\"",
                       (int)(s->end - s->begin), s->begin);
-    if (days < -2440588 || (!date_only && days > 106741034)) /* 4714 BC to 294246 AD */
+    if (days < -2440588 || (!date_only && days > DAYS_MOST)) /* 4714 BC */
         return reject(s->error, "%s out of range: \"%.*s\"", date_only ? "date" : "timestamp",
                       (int)(s->end - s->begin), s->begin);
     if (date_only) {

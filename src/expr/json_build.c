@@ -68,12 +68,15 @@ static void build_object_kernel(Call *call, int rows, const Column *const *args,
             column_fail(call, out, row, "argument list must have even number of elements");
             continue;
         }
+        const char *bad_key = NULL;
         int i = call->arg_count - 2;
         for (; i >= 0 && made.size <= TEXT_MOST;
              i -= 2) { /* backwards: the last of equal keys wins */
             if (!column_ok(args[i], row)) break;
             key.size = 0;
             TypeKind kind = args[i]->type.kind;
+            if (kind == TYPE_JSONB || kind == TYPE_TEXT_ARRAY)
+                bad_key = "key value must be scalar, not array, composite, or json";
             if (made.size > 1) buffer_add_char(&made, ',');
             if (kind == TYPE_TIMESTAMP || kind == TYPE_TIMESTAMPTZ) add_json(args[i], row, &made);
             else {
@@ -86,6 +89,7 @@ static void build_object_kernel(Call *call, int rows, const Column *const *args,
         buffer_add_char(&made, '}');
         if (i >= 0 && made.size <= TEXT_MOST)
             column_fail(call, out, row, "argument %d: key must not be null", i + 1);
+        else if (bad_key) column_fail(call, out, row, "%s", bad_key);
         else set_json(call, out, row, &made, &normal);
     }
     buffer_free(&made);

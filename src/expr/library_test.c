@@ -25,6 +25,25 @@ static char *unescape(char *text) {
     return text;
 }
 
+/* PostgreSQL's array literal without escapes: {a,NULL,"b c"}. */
+static Value text_array(char *literal, Arena *arena) {
+    Buffer items = {0}, array = {0};
+    int count = 0;
+    literal[strlen(literal) - 1] = 0;
+    for (char *rest = literal + 1, *item; (item = strsep(&rest, ",")); count++) {
+        size_t size = strlen(item);
+        bool quoted = *item == '"';
+        text_array_add(&items, strcmp(item, "NULL") == 0,
+                       quoted ? (Str){item + 1, size - 2} : (Str){item, size});
+    }
+    text_array_begin(&array, count);
+    buffer_add_str(&array, buffer_str(&items));
+    Value value = {.type = type_of(TYPE_TEXT_ARRAY), .str = arena_str(arena, buffer_str(&array))};
+    buffer_free(&items);
+    buffer_free(&array);
+    return value;
+}
+
 static const char *shown(Value value, Arena *arena) {
     if (value.null) return "\\N";
     if (value.type.kind == TYPE_BOOL) return value.boolean ? "true" : "false";
@@ -68,7 +87,9 @@ static int check_case(const char *name, char **fields, int count, const char *wa
     for (int i = 0; i < count; i++) {
         char *colon = strchr(fields[i], ':');
         *colon = 0;
-        values[i] = test_value((Argument){fields[i], unescape(colon + 1)}, arena);
+        values[i] = strcmp(fields[i], "text[]") == 0
+                        ? text_array(unescape(colon + 1), arena)
+                        : test_value((Argument){fields[i], unescape(colon + 1)}, arena);
         constants[i] = expr_constant(arena, values[i]);
         columns[i] = expr_column(arena, i, values[i].type);
     }

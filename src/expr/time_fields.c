@@ -7,7 +7,8 @@
 #include "data/time.h"
 #include <stdlib.h>
 
-enum { NAME_MOST = 10 }; /* PostgreSQL looks at this many characters of a field's name */
+enum { DAYS_MOST = 106751990 }; /* of a date that is also a timestamp: 294247 AD */
+enum { NAME_MOST = 10 };        /* PostgreSQL looks at this many characters of a field's name */
 
 static const struct {
     const char *names;
@@ -230,6 +231,10 @@ static void part_kernel(Call *call, int rows, const Column *const *args, Column 
         TimeField field = call_field(call, args[0], row);
         int64_t value = type == TYPE_INTERVAL ? 0 : args[1]->ints[row];
         bool infinite = value == INT64_MIN || value == INT64_MAX, found;
+        if (type == TYPE_DATE && (value < -DAYS_MOST || value > DAYS_MOST) && !infinite) {
+            column_fail(call, out, row, "date out of range for timestamp");
+            continue;
+        }
         if (type == TYPE_DATE && real && !infinite)
             value *= US_PER_DAY; /* date_part takes a date as its midnight */
         bool day = type == TYPE_DATE && !real;
