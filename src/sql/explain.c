@@ -45,9 +45,28 @@ static const char *text_of(Explain *x, Buffer *text) {
     return copy;
 }
 
-static const char *expr_words(Explain *x, const Expr *e, const Schema *schema) {
+void expr_words(const Expr *e, const Schema *schema, Buffer *out) {
     Buffer text = {0};
     expr_text(e, schema, &text);
+    bool literal = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.data[i];
+        if (c == '\'') literal = !literal;
+        if (c != '"' || literal) {
+            buffer_add_char(out, c);
+            continue;
+        }
+        for (i++; i < text.size && !(text.data[i] == '"' && (i + 1 == text.size || text.data[i + 1] != '"')); i++) {
+            if (text.data[i] == '"') i++; /* a doubled one */
+            buffer_add_char(out, text.data[i]);
+        }
+    }
+    buffer_free(&text);
+}
+
+static const char *words_of(Explain *x, const Expr *e, const Schema *schema) {
+    Buffer text = {0};
+    expr_words(e, schema, &text);
     return text_of(x, &text);
 }
 
@@ -300,7 +319,7 @@ static void reference_join_lines(Explain *x, int depth, const PlanNode *node) {
     const Schema *input = input_schema(x, node, 0);
     line(x, depth, "%sJOIN reference table %s ON (%s) = (%s)%s%s", spec->left ? "LEFT " : "", r->table->name,
          names_of(x, &r->schema, r->keys, r->key_count), names_of(x, input, spec->keys, spec->key_count),
-         spec->residual ? " AND " : "", spec->residual ? expr_words(x, spec->residual, &node->schema) : "");
+         spec->residual ? " AND " : "", spec->residual ? words_of(x, spec->residual, &node->schema) : "");
     line(x, depth + 1, "state: none; the table is held in memory, %" PRId64 " columns wide", (int64_t)r->schema.count);
 }
 
@@ -309,7 +328,7 @@ static void window_join_lines(Explain *x, int depth, const PlanNode *node) {
     line(x, depth, "%sJOIN of windows, equal %s%s%s%s%s", spec->left ? "LEFT " : "",
          spec->sides[0].fields[spec->bucket[0]].name, spec->key_count ? ", " : "",
          names_of(x, &spec->sides[0], spec->keys[0], spec->key_count), spec->residual ? " AND " : "",
-         spec->residual ? expr_words(x, spec->residual, &node->schema) : "");
+         spec->residual ? words_of(x, spec->residual, &node->schema) : "");
     line(x, depth + 1, "each pair comes once, when its window is closed on both sides");
     line(x, depth + 1, "state: results of windows that are open on either side; bounded by the windows and the watermark delays");
 }
@@ -321,7 +340,7 @@ static void project_lines(Explain *x, int depth, const PlanNode *node) {
     for (int i = 0; i < spec->count; i++) {
         buffer_add_text(&text, i ? ", " : "");
         Buffer expr = {0};
-        expr_text(spec->exprs[i], input, &expr);
+        expr_words(spec->exprs[i], input, &expr);
         const char *name = node->schema.fields[i].name;
         buffer_add_str(&text, buffer_str(&expr));
         if (!str_equal(buffer_str(&expr), str_from(name))) buffer_add_format(&text, " AS %s", name);
@@ -335,7 +354,7 @@ static void project_lines(Explain *x, int depth, const PlanNode *node) {
 static void operator_lines(Explain *x, int depth, const PlanNode *node) {
     if (node->type == &filter_operator) {
         const FilterSpec *spec = node->spec;
-        line(x, depth, "keep rows where %s", expr_words(x, spec->condition, input_schema(x, node, 0)));
+        line(x, depth, "keep rows where %s", words_of(x, spec->condition, input_schema(x, node, 0)));
     } else if (node->type == &project_operator) project_lines(x, depth, node);
     else if (node->type == &window_operator) window_lines(x, depth, node);
     else if (node->type == &dedup_operator) dedup_lines(x, depth, node);

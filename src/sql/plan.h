@@ -104,5 +104,7 @@ typedef struct Plan {
 /* Plans all queries of the catalog. Errors as catalog's. */
 CHECKED Status plan_new(Catalog *, Plan **out, Error *);
 void plan_free(Plan **); /* not the catalog */
+/* expr_text for people: names stand without quotes. */
+void expr_words(const Expr *, const Schema *, Buffer *out);
 /* `leat explain`: the plan, defaults used, what bounds each operator's state, how each sink is delivered. */
 void plan_explain(const Plan *, Buffer *out);

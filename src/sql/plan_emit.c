@@ -50,7 +50,7 @@ static int add_node(Planner *p, const Query *query, const OperatorType *type, co
 /* A name for a computed column that has none. */
 static const char *expr_name(Planner *p, const Expr *e, const Schema *input) {
     Buffer text = {0};
-    expr_text(e, input, &text);
+    expr_words(e, input, &text);
     const char *name = arena_text(p->arena, buffer_str(&text));
     buffer_free(&text);
     return name;
@@ -180,14 +180,17 @@ static int emit_extra(Planner *p, const Query *query, int input, Extra *extra, b
         spec->exprs[spec->count++] = expr_column(p->arena, i, below->fields[i].type);
         schema.fields[schema.count++] = below->fields[i];
     }
+    int *places = arena_new_array(p->arena, int, extra->count);
     for (int i = 0; i < extra->count; i++) {
         Expr *e = extra->exprs[i];
         bool column = e->kind == EXPR_COLUMN;
+        places[i] = keep && column ? e->column : spec->count;
+        if (keep && column) continue;
         spec->exprs[spec->count++] = e;
         schema.fields[schema.count++] = (Field){column ? below->fields[e->column].name : expr_name(p, e, below), e->type, false};
     }
     for (int i = 0; i < count; i++)
-        if (columns[i] >= 0) columns[i] += kept;
+        if (columns[i] >= 0) columns[i] = places[columns[i]];
     return add_node(p, query, &project_operator, spec, schema, &input, 1);
 }
 
@@ -196,12 +199,12 @@ static int emit_extra(Planner *p, const Query *query, int input, Extra *extra, b
 static const char *call_name(Planner *p, const AggregateUse *use, const Schema *input, const ColumnSet *set) {
     Buffer text = {0};
     buffer_add_format(&text, "%s(%s", use->aggregate->name, use->distinct ? "DISTINCT " : "");
-    if (use->arg) expr_text(placed(p, use->arg, set), input, &text);
+    if (use->arg) expr_words(placed(p, use->arg, set), input, &text);
     else buffer_add_char(&text, '*');
     buffer_add_char(&text, ')');
     if (use->filter) {
         buffer_add_text(&text, " FILTER (WHERE ");
-        expr_text(placed(p, use->filter, set), input, &text);
+        expr_words(placed(p, use->filter, set), input, &text);
         buffer_add_char(&text, ')');
     }
     const char *name = arena_text(p->arena, buffer_str(&text));

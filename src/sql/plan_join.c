@@ -171,7 +171,8 @@ static const char *key_names(Planner *p, const Table *t) {
     return names;
 }
 
-static Status missing_key(Planner *p, const Relation *join, const ReferenceKeys *keys, int location, Error *error) {
+static Status missing_key(Planner *p, const Relation *join, const ReferenceKeys *keys, const char *alias, int location,
+                          Error *error) {
     const Table *t = join->inputs[1]->table;
     if (keys->cast_key)
         return error_at(p->catalog, keys->cast_location, error,
@@ -180,7 +181,7 @@ static Status missing_key(Planner *p, const Relation *join, const ReferenceKeys 
     return error_at(p->catalog, location, error,
                     "a join with reference table %s must equal every column of its PRIMARY KEY (%s); write ON %s.%s = … for "
                     "each",
-                    t->name, key_names(p, t), t->name, t->columns[t->keys[0]].name);
+                    t->name, key_names(p, t), alias, t->columns[t->keys[0]].name);
 }
 
 static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *left, Table *table, bool outer, int location,
@@ -217,7 +218,7 @@ static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *le
         if (using_pair(p, left, &right, using[i], left_declared, location, pair, error) != OK) return FAIL;
         int k = 0;
         while (k < table->key_count && table->keys[k] != right.columns[using[i].right].column) k++;
-        if (k == table->key_count) return missing_key(p, r, &keys, location, error);
+        if (k == table->key_count) return missing_key(p, r, &keys, right.columns[0].relation, location, error);
         keys.exprs[k] = pair[0];
     }
     if (join->quals) {
@@ -232,7 +233,7 @@ static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *le
     r->key_count = table->key_count;
     r->key_exprs[0] = arena_new_array(p->arena, Expr *, table->key_count);
     for (int k = 0; k < table->key_count; k++) {
-        if (!keys.exprs[k]) return missing_key(p, r, &keys, location, error);
+        if (!keys.exprs[k]) return missing_key(p, r, &keys, right.columns[0].relation, location, error);
         r->key_exprs[0][k] = expr_to_input(p, keys.exprs[k], set);
     }
     r->condition = all_of(p, rest, rest_count);

@@ -130,6 +130,10 @@ static const Good good[] = {
     {"CREATE VIEW a AS SELECT k, window_start, sum(v) AS s FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start; CREATE VIEW b AS SELECT k, window_start, count(*) AS n FROM tumble(u, at, INTERVAL '10 seconds') GROUP BY k, window_start;"
      "CREATE MATERIALIZED VIEW m AS SELECT a.k, a.window_start, a.s, b.n FROM a LEFT JOIN b ON a.window_start = b.window_start AND a.k = b.k;",
      "a: aggregate(window(t)) bounded windowed\nb: aggregate(window(u)) windowed\nm: view(project(window join(project(a), project(b)))) windowed\n", "LEFT JOIN of windows, equal window_start, k"},
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, window_start, window_end, count(*) AS n FROM session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY 1, 2, 3; CREATE MATERIALIZED VIEW m AS SELECT window_start, sum(n) AS n FROM a GROUP BY window_start;",
+     "a: view(session(t)) bounded windowed\nm: view(aggregate(a)) bounded windowed\n", "no window of its window_start can come"},
+    {"CREATE VIEW e AS SELECT * FROM t WHERE d.kind = 'x'; CREATE VIEW f AS SELECT k, d, at FROM e; CREATE MATERIALIZED VIEW m AS SELECT window_start, avg(f.d.n.m) AS a FROM tumble(f, at, INTERVAL '1 minute') AS f GROUP BY 1;",
+     NULL, "reads: at timestamp with time zone not null, d.kind text, d.n.m double precision\n"},
     {"CREATE MATERIALIZED VIEW m AS WITH q AS (SELECT k, v FROM t), r AS (SELECT k FROM q WHERE v > 1) SELECT * FROM r;", "m: view(project(filter(t))) bounded replayable\n", NULL},
     {"CREATE MATERIALIZED VIEW m AS SELECT d ->> 'a' AS a, d.b.c = 'x' AS b FROM t;", NULL, "d.a text, d.b.c text"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k, now() AS seen FROM t;", "m: view(project(t)) bounded\n", NULL},

@@ -25,7 +25,7 @@ Relation *relation_over(Planner *p, RelationKind kind, Relation *input) {
     r->changes = input->changes;
     r->ungrouped = input->ungrouped;
     r->one_record = input->one_record;
-    r->session = input->session;
+    r->session = input->kind == REL_AGGREGATE ? NULL : input->session;
     if (p->query && input->query && input->query != p->query) p->query->reads_queries = true;
     return r;
 }
