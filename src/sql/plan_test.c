@@ -64,17 +64,108 @@ static Plan *planned(const char *sql, Catalog **catalog) {
     return plan;
 }
 
-/* Inputs come before readers, and every number is in range. */
+/* ---- every column number of every spec is one of the input's, of the right type ---- */
+
+static void check_column(const Schema *input, int column, int least) { assert_in_range(column - least, 0, input->count - 1 - least); }
+
+static void check_expr(const Schema *input, const Expr *e) {
+    if (e->kind == EXPR_COLUMN) {
+        check_column(input, e->column, 0);
+        assert_int_equal(e->type.kind, input->fields[e->column].type.kind);
+    }
+    for (int i = 0; i < e->arg_count; i++) check_expr(input, e->args[i]);
+}
+
+static void check_calls(const Schema *input, const Schema *output, int keys, const AggregateCall *calls, int count) {
+    assert_int_equal(output->count, keys + count);
+    for (int i = 0; i < count; i++) {
+        check_column(input, calls[i].arg, -1);
+        check_column(input, calls[i].filter, -1);
+        if (calls[i].arg >= 0) assert_int_equal(calls[i].arg_type.kind, input->fields[calls[i].arg].type.kind);
+        if (calls[i].filter >= 0) assert_int_equal(input->fields[calls[i].filter].type.kind, TYPE_BOOL);
+        assert_int_equal(calls[i].result.kind, output->fields[keys + i].type.kind);
+    }
+}
+
+static void check_aggregate(const AggregateSpec *spec, const Schema *input) {
+    for (int i = 0; i < spec->key_count; i++) {
+        check_column(input, spec->keys[i], 0);
+        assert_int_equal(input->fields[spec->keys[i]].type.kind, spec->output.fields[i].type.kind);
+    }
+    if (spec->close == CLOSE_NEVER) assert_int_equal(spec->bucket, -1);
+    else assert_in_range(spec->bucket, 0, spec->key_count - 1);
+    check_calls(input, &spec->output, spec->key_count, spec->calls, spec->call_count);
+}
+
+static void check_session(const SessionSpec *spec, const Schema *input) {
+    for (int i = 0; i < spec->partition_count; i++) check_column(input, spec->partition[i], 0);
+    for (int i = 0; i < spec->key_count; i++) check_column(input, spec->keys[i], SESSION_END);
+    check_column(input, spec->filter, -1);
+    if (spec->time_kind != TIME_EVENT) check_column(input, spec->time, 0);
+    check_calls(input, &spec->output, spec->key_count, spec->calls, spec->call_count);
+}
+
+static void check_window_join(const WindowJoinSpec *spec, const PlanNode *n, const Schema *left, const Schema *right) {
+    const Schema *sides[2] = {left, right};
+    assert_int_equal(n->schema.count, left->count + right->count);
+    for (int side = 0; side < 2; side++) {
+        assert_int_equal(spec->sides[side].count, sides[side]->count);
+        check_column(sides[side], spec->bucket[side], 0);
+        for (int i = 0; i < spec->key_count; i++) check_column(sides[side], spec->keys[side][i], 0);
+    }
+    if (spec->residual) check_expr(&n->schema, spec->residual);
+}
+
+static void check_spec(const Plan *plan, const PlanNode *n) {
+    const Schema *input = &plan->nodes[n->inputs[0]].schema;
+    if (n->type == &filter_operator) check_expr(input, ((const FilterSpec *)n->spec)->condition);
+    if (n->type == &project_operator) {
+        const ProjectSpec *spec = n->spec;
+        assert_int_equal(spec->count, n->schema.count);
+        for (int i = 0; i < spec->count; i++) {
+            check_expr(input, spec->exprs[i]);
+            assert_int_equal(spec->exprs[i]->type.kind, n->schema.fields[i].type.kind);
+        }
+    }
+    if (n->type == &window_operator) {
+        const WindowSpec *spec = n->spec;
+        assert_int_equal(n->schema.count, input->count + 2);
+        if (spec->time_kind != TIME_EVENT) check_column(input, spec->time, 0);
+    }
+    if (n->type == &dedup_operator) {
+        const DedupSpec *spec = n->spec;
+        for (int i = 0; i < spec->key_count; i++) check_column(input, spec->keys[i], 0);
+        check_column(input, spec->window_end, -1);
+    }
+    if (n->type == &aggregate_operator) check_aggregate(n->spec, input);
+    if (n->type == &session_operator) check_session(n->spec, input);
+    if (n->type == &reference_join_operator) {
+        const ReferenceJoinSpec *spec = n->spec;
+        assert_int_equal(n->schema.count, input->count + plan->references[spec->reference].schema.count);
+        for (int i = 0; i < spec->key_count; i++) check_column(input, spec->keys[i], 0);
+        if (spec->residual) check_expr(&n->schema, spec->residual);
+    }
+    if (n->type == &window_join_operator) check_window_join(n->spec, n, input, &plan->nodes[n->inputs[1]].schema);
+}
+
+static void check_types(const Schema *a, const Schema *b) {
+    assert_int_equal(a->count, b->count);
+    for (int i = 0; i < a->count; i++) assert_int_equal(a->fields[i].type.kind, b->fields[i].type.kind);
+}
+
+/* Inputs come before readers, and rows for views, sinks and unions are exactly so. */
 static void check_nodes(const Plan *plan) {
     for (int i = 0; i < plan->node_count; i++) {
         const PlanNode *n = &plan->nodes[i];
         for (int k = 0; k < n->input_count; k++) assert_in_range(n->inputs[k], 0, i - 1);
-        if (n->kind == NODE_VIEW || n->kind == NODE_SINK) {
-            const Schema *input = &plan->nodes[n->inputs[0]].schema;
-            assert_int_equal(input->count, n->schema.count);
-            for (int c = 0; c < input->count; c++) assert_int_equal(input->fields[c].type.kind, n->schema.fields[c].type.kind);
-        }
+        bool exact = n->kind == NODE_VIEW || n->kind == NODE_SINK || n->type == &union_operator;
+        for (int k = 0; exact && k < n->input_count; k++) check_types(&plan->nodes[n->inputs[k]].schema, &n->schema);
+        if (n->kind == NODE_OPERATOR) check_spec(plan, n);
     }
+    for (int i = 0; i < plan->source_count; i++)
+        for (int c = 0; c < plan->sources[i].decode.column_count; c++)
+            if (plan->sources[i].decode.columns[c].expr)
+                check_expr(&(Schema){c, plan->nodes[plan->sources[i].node].schema.fields}, plan->sources[i].decode.columns[c].expr);
 }
 
 typedef struct Good {
