@@ -58,7 +58,8 @@ void counts_update(Engine *e, HomeBatch *batch) {
                 total[COUNT_DEDUPLICATED] += atomic_load_explicit(&c->deduplicated, memory_order_relaxed);
                 total[COUNT_LATE] += atomic_load_explicit(&c->late, memory_order_relaxed);
                 total[COUNT_LATE_IDLE] += atomic_load_explicit(&c->late_idle, memory_order_relaxed);
-                total[COUNT_DEAD] += atomic_load_explicit(&c->dead, memory_order_relaxed);
+                /* A result that failed is a dead letter of the query, but no row of the source. */
+                if (row_source(plan, n) == s) total[COUNT_DEAD] += atomic_load_explicit(&c->dead, memory_order_relaxed);
             }
             for (int k = 0; reads && k < COUNTS; k++) {
                 int64_t now = total[k] + earlier(e, query, source, NAMES[k]);

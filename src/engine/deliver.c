@@ -42,7 +42,6 @@ static Status view_push(Operator *op, int input, const Batch *batch, Error *erro
         home_put_row(e->batch, index, buffer_str(&view->key), time, buffer_str(&view->values));
     }
     e->dirty = true;
-    atomic_fetch_add_explicit(&op->counters.rows_in, batch->rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&view->report->rows_written, batch->rows, memory_order_relaxed);
     if (!batch->growth) atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows, memory_order_relaxed);
     return op->out_count ? emit(op, batch, error) : OK;
@@ -77,7 +76,6 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     (void)input, (void)error;
     SinkOperator *sink = (SinkOperator *)(void *)op;
     Engine *e = sink->engine;
-    atomic_fetch_add_explicit(&op->counters.rows_in, batch->rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows, memory_order_relaxed);
     e->dirty = true;
     if (!sink->run) {
@@ -119,6 +117,7 @@ void sinks_flush(Engine *e, bool all) {
         SinkRun *run = &e->sinks[i];
         if (run->plan->way == SINK_BY_OUTBOX || !run->pending.size) continue;
         if (!all && run->pending.size < SINK_ITEM_BYTES) continue;
+        if (queue_items(run->queue) >= SINK_QUEUE_ITEMS) continue;
         if (!queue_item(run, 0, buffer_str(&run->pending), false)) continue;
         run->pending.size = 0;
         run->wrote = true;
@@ -381,7 +380,7 @@ Status sinks_open(Engine *e, Error *error) {
             run->delivered_epoch = run->recorded_epoch = known.delivered;
             run->owed_until = run->owed_bytes ? e->epoch : 0;
         } else {
-            run->queue = queue_new(SIZE_MAX / 2, SINK_QUEUE_BYTES);
+            run->queue = queue_new(SINK_QUEUE_ITEMS + 16, SINK_QUEUE_BYTES);
         }
     }
     return OK;

@@ -66,8 +66,9 @@ static void report_open(Engine *e) {
     }
     static const char *const ways[] = {[SINK_BY_LENGTH] = "by length", [SINK_BY_OUTBOX] = "by outbox", [SINK_AT_ONCE] = "at once"};
     for (int i = 0; i < plan->sink_count; i++) {
-        r->sinks[i].name = plan->sinks[i].table->name;
-        r->sinks[i].connector = plan->sinks[i].table->connector->name;
+        const Table *table = plan->sinks[i].table; /* NULL: ad hoc */
+        r->sinks[i].name = table ? table->name : "output";
+        r->sinks[i].connector = table ? table->connector->name : "";
         r->sinks[i].way = ways[plan->sinks[i].way];
     }
     for (int i = 0; i < plan->view_count; i++) {
@@ -162,6 +163,9 @@ Status engine_run(Engine *e, Error *error) {
     if (status == OK) status = references_start(e, error);
     if (status == OK) status = intake_start(e, error);
     atomic_store(&e->report.ready, status == OK);
+    /* Time goes on where it stood, before any row: windows that are closed stay closed. */
+    if (status == OK) status = pipeline_advance(e, error);
+    if (status == AGAIN) status = OK;
     int64_t told_us = 0;
     while (status == OK && !e->stop && !pipeline_ended(e)) {
         bool worked = false;

@@ -160,6 +160,12 @@ static Status gather_changes(Engine *e, Error *error) {
         while (op->type->changes && (status = op->type->changes(op, error)) == AGAIN) {}
         if (status == FAIL) return FAIL;
     }
+    for (int v = 0; v < e->plan->view_count; v++) {
+        bool held = e->plan->views[v].emit_final;
+        for (int n = 0; n < e->plan->node_count; n++)
+            if (e->plan->nodes[n].query == e->plan->views[v].query && e->ops[n]->growth_held) held = true;
+        atomic_store_explicit(&e->report.views[v].growing, !held, memory_order_relaxed);
+    }
     return OK;
 }
 
@@ -171,9 +177,8 @@ static Status gather_state(Engine *e, int64_t epoch, Error *error) {
         if (!op->state) continue;
         EpochWriter writer = {.writer = {write_delta, write_snapshot, write_segment, drop_segment}, .batch = e->batch, .name = op->name};
         state_write(op->state, (int)(epoch % STATE_SHARDS), &writer.writer);
-        int64_t held = (int64_t)state_bytes(op->state);
-        atomic_store_explicit(&op->counters.state_bytes, held, memory_order_relaxed);
-        atomic_store_explicit(&op->counters.state_entries, (int64_t)state_entries(op->state), memory_order_relaxed);
+        count_state(op);
+        int64_t held = atomic_load_explicit(&op->counters.state_bytes, memory_order_relaxed);
         bytes += held;
         if (held > most) most = held, greatest = op;
     }

@@ -250,7 +250,7 @@ static Status fact_set(void *context, const char *name, const char *value, Error
 }
 
 Status intake_open(Engine *e, Error *error) {
-    e->decode = queue_new(100000, SIZE_MAX);
+    e->decode = queue_new(1024, SIZE_MAX);
     for (int i = 0; i < e->plan->source_count; i++) {
         SourceRun *run = &e->sources[i];
         Table *table = run->plan->table;

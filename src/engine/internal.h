@@ -162,6 +162,7 @@ enum {
     SLOTS_MOST = 8,               /* of one partition */
     PARTITIONS_MOST = 65536,      /* of one source; the array of pointers costs memory only as it fills */
     SINK_QUEUE_BYTES = 16 << 20,
+    SINK_QUEUE_ITEMS = 1024,      /* and a few that an epoch's close may force in */
     SINK_ITEM_BYTES = 256 << 10,
     EPOCH_OWED_BYTES = 16 << 20,  /* closes an epoch before its time */
     EPOCH_MOST_BYTES = 64 << 20,  /* waits for the one being committed */

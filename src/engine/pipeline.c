@@ -7,7 +7,8 @@
 
 static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const Batch *batch, int row, const char *reason) {
     Engine *e = (Engine *)(void *)((char *)host - offsetof(Engine, host));
-    atomic_fetch_add_explicit(kind == REJECT_LATE ? &op->counters.late : &op->counters.dead, 1, memory_order_relaxed);
+    _Atomic int64_t *count = kind == REJECT_LATE ? &op->counters.late : kind == REJECT_LATE_IDLE ? &op->counters.late_idle : &op->counters.dead;
+    atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     e->dirty = true;
     if (kind == REJECT_DEAD && batch->source >= 0 && e->plan->sources[batch->source].table->on_error == ON_ERROR_FAIL) {
         Error error = {0};
@@ -18,7 +19,7 @@ static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const 
         if (e->options.rejected) e->options.rejected(e->options.context, reason);
         return;
     }
-    HomeReject r = {.late = kind == REJECT_LATE, .query = e->plan->queries[op->query].name, .partition = -1, .position = NO_TIME, .reason = reason};
+    HomeReject r = {.late = kind != REJECT_DEAD, .query = e->plan->queries[op->query].name, .partition = -1, .position = NO_TIME, .reason = reason};
     r.time_us = batch->taken_us ? batch->taken_us : e->env->now_us(e->env);
     Buffer json = {0};
     if (batch->source >= 0) {
@@ -76,10 +77,8 @@ static void source_close(Operator *op) { (void)op; }
 static const OperatorType source_operator = {.name = "source", .size = sizeof(Operator), .open = source_open, .push = source_push, .close = source_close};
 
 static void add_edge(Engine *e, int from, int to, int input) {
-    Operator *op = e->ops[from];
-    int from_query = e->plan->nodes[from].query, to_query = e->plan->nodes[to].query;
-    op->outs = xrealloc(op->outs, sizeof *op->outs * (size_t)(op->out_count + 1));
-    op->outs[op->out_count++] = (Edge){e->ops[to], input, from_query < 0 || from_query == to_query};
+    int from_query = e->plan->nodes[from].query;
+    operator_connect(e->ops[from], e->ops[to], input, from_query < 0 || from_query == e->plan->nodes[to].query);
 }
 
 Status pipeline_open(Engine *e, Error *error) {
@@ -276,7 +275,7 @@ static Status take_batch(Engine *e, Partition *p, Slot *slot, Error *error) {
     p->records += batch->rows;
     e->epoch_records += batch->rows;
     atomic_fetch_add_explicit(&run->report->rows, batch->rows, memory_order_relaxed);
-    return run->op->type->push(run->op, 0, batch, error);
+    return operator_push(run->op, 0, batch, error);
 }
 
 /* One batch of the partition's first slot, and the bad records before it. */
