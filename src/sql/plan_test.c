@@ -392,7 +392,8 @@ static void test_adhoc(void **state) {
     (void)state;
     Field fields[] = {{"type", {TYPE_TEXT, -1}, false}, {"value", {TYPE_FLOAT8, -1}, false}, {"at", {TYPE_TEXT, -1}, false}};
     Schema schema = {3, fields};
-    Options options = {0};
+    OptionValue path = {.name = "path", .text = "x.ndjson", .given = true};
+    Options options = {1, &path};
     Catalog *catalog = NULL;
     Plan *plan = NULL;
     Error error;
