@@ -71,3 +71,4 @@ typedef struct Report {
 /* JSON of /v1/pipeline; Prometheus text of /metrics. */
 void report_json(Report *, Buffer *out);
 void report_metrics(Report *, Buffer *out);
+void report_view_json(const ViewReport *, Buffer *out); /* one of /v1/views */
