@@ -71,6 +71,9 @@ static Status settle_path(Scope *scope, const char *name, Operand *path, const O
     } else if (!other->path && other->expr->type.kind != TYPE_UNKNOWN) {
         bool constant_number = other->expr->kind == EXPR_CONSTANT && type_is_number(other->expr->type.kind);
         to = is_arithmetic(name) && constant_number ? type_of(TYPE_FLOAT8) : type_of(other->expr->type.kind);
+        if (constant_number && type_is_integer(to.kind))
+            warn_at(scope->catalog, path->location, "a path beside an integer is read as %s, and a value with a fraction then fails its "
+                    "row; write the number with a fraction (5.0) if there may be such", kind_name(scope, to.kind));
     }
     Expr *e;
     Status status = operand_as(scope, path, to, CAST_EXPLICIT, &e, error);

@@ -70,21 +70,22 @@ static Status interval_with_field(Scope *scope, const PgQuery__TypeCast *cast, O
     const PgQuery__TypeName *type = cast->type_name;
     const PgQuery__Node *mask = type->typmods[0], *arg = cast->arg;
     const char *unit = NULL, *text = NULL;
+    int location = cast->location >= 0 ? cast->location : node_location(arg);
     if (type->n_typmods == 1 && mask->node_case == PG_QUERY__NODE__NODE_A_CONST &&
         mask->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL)
         unit = unit_of_mask(mask->a_const->ival->ival);
     if (arg->node_case == PG_QUERY__NODE__NODE_A_CONST && arg->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL)
         text = arg->a_const->sval->sval;
     if (!unit || !text || !is_whole(text))
-        return refuse(scope->catalog, cast->location, error, "an interval of fields",
+        return refuse(scope->catalog, location, error, "an interval of fields",
                       "write the units inside the quotes: INTERVAL '1 hour 30 minutes'");
     Value value = {.type = type_of(TYPE_INTERVAL)};
     Error inner = {0};
     const char *whole = arena_format(scope->arena, "%s %s", text, unit);
     if (value_parse(value.type, str_from(whole), &value, scope->arena, &inner) != OK)
-        return error_at(scope->catalog, cast->location, error, "%s", inner.text);
+        return error_at(scope->catalog, location, error, "%s", inner.text);
     value.type = type_of(TYPE_INTERVAL);
-    *out = operand_of(scope, value, cast->location);
+    *out = operand_of(scope, value, location);
     return OK;
 }
 
