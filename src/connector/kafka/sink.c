@@ -115,6 +115,13 @@ static void encode(Sink *sink, const Batch *batch, Buffer *out) {
     }
 }
 
+static void encode_record(Sink *sink, Str record, Buffer *out) {
+    (void)sink;
+    buffer_add_varint(out, 0);
+    buffer_add_varint(out, record.size + 1);
+    buffer_add_str(out, record);
+}
+
 static Str read_part(Reader *r) {
     uint64_t size = read_varint(r);
     if (!size || r->bad || size - 1 > (uint64_t)(r->end - r->at)) return (Str){0};
@@ -309,5 +316,5 @@ static void close_sink(Sink *sink) {
 }
 
 const SinkType kafka_sink = {
-    .open = open_sink, .encode = encode, .write = write_rows, .sync = sync_rows, .marker = marker, .deliver = deliver, .stop = stop_sink, .close = close_sink,
+    .open = open_sink, .encode = encode, .encode_record = encode_record, .write = write_rows, .sync = sync_rows, .marker = marker, .deliver = deliver, .stop = stop_sink, .close = close_sink,
 };
