@@ -112,8 +112,9 @@ static void option_line(Explain *x, const Table *t, const Option *option, int us
     const char *text = is_given ? value->raw ? value->raw : value->text : option->default_text;
     if (!text) return;
     bool hidden = option->flags & OPTION_SECRET;
-    line(x, 2, "%s = %s%s%s", option->name, hidden ? "(hidden)" : text, is_given ? "" : " (default)",
-         is_given || !option->unit ? "" : arena_format(x->arena, " %s", option->unit));
+    bool unit = !is_given && option->unit;
+    line(x, 2, "%s = %s%s%s%s", option->name, hidden ? "(hidden)" : text, unit ? " " : "", unit ? option->unit : "",
+         is_given ? "" : " (default)");
 }
 
 static void option_lines(Explain *x, const Table *t) {

@@ -202,6 +202,9 @@ static Status sink_project(Planner *p, const Insert *insert, const Table *sink, 
             e = expr_constant(p->arena, (Value){.type = to->type, .null = true});
         }
         if (given && cast_for_sink(p, insert, sink, to, e, &e, error) != OK) return FAIL;
+        if (required && e->kind == EXPR_CONSTANT && e->value.null)
+            return fail_at(error, insert->line, insert->place, "column \"%s\" of %s is NOT NULL but gets NULL; select a value for it",
+                           to->name, sink->name);
         bool maybe_null = !(e->kind == EXPR_COLUMN && r->inputs[0]->set->columns[e->column].not_null) &&
                           !(e->kind == EXPR_CONSTANT && !e->value.null);
         if (required && maybe_null) {

@@ -150,9 +150,11 @@ static int emit_dedup(Planner *p, Relation *r, int input) {
 /* ---- computed columns in front of operators that take columns alone ---- */
 
 typedef struct Extra {
-    Expr *exprs[4 * SELECT_MOST_COLUMNS]; /* over the input's places */
+    Expr **exprs; /* over the input's places */
     int count;
 } Extra;
+
+static Extra extra_new(Planner *p, int most) { return (Extra){arena_new_array(p->arena, Expr *, most + 1), 0}; }
 
 static int extra_column(Extra *extra, Expr *e) {
     for (int i = 0; i < extra->count; i++)
@@ -288,24 +290,24 @@ static int emit_session(Planner *p, Relation *r) {
         PlannedColumn *c = &session->set->columns[i];
         if (c->input >= 0) c->place = below->columns[c->from].place;
     }
-    Extra *extra = arena_zero(p->arena, sizeof *extra);
+    Extra extra = extra_new(p, session->key_count + 1 + r->key_count + 2 * r->use_count + 1);
     int *partition = arena_new_array(p->arena, int, session->key_count + 1);
     for (int i = 0; i < session->key_count; i++) {
         const PlannedColumn *c = &below->columns[session->keys[i]];
-        partition[i] = extra_column(extra, expr_column(p->arena, c->place, c->type));
+        partition[i] = extra_column(&extra, expr_column(p->arena, c->place, c->type));
     }
     if (session->window.time_kind != TIME_EVENT) {
         const PlannedColumn *c = &below->columns[session->window.time];
-        partition[session->key_count] = extra_column(extra, expr_column(p->arena, c->place, c->type));
+        partition[session->key_count] = extra_column(&extra, expr_column(p->arena, c->place, c->type));
     } else {
         partition[session->key_count] = -1;
     }
-    GroupColumns g = group_columns(p, r, extra, filter);
+    GroupColumns g = group_columns(p, r, &extra, filter);
     Schema output = group_schema(p, r, &p->plan->nodes[input].schema);
     int *columns = arena_new_array(p->arena, int, g.count + session->key_count + 1);
     memcpy(columns, g.all, sizeof *columns * (size_t)g.count);
     memcpy(columns + g.count, partition, sizeof *columns * (size_t)(session->key_count + 1));
-    input = emit_extra(p, r->query, input, extra, false, columns, g.count + session->key_count + 1);
+    input = emit_extra(p, r->query, input, &extra, false, columns, g.count + session->key_count + 1);
     memcpy(g.all, columns, sizeof *columns * (size_t)g.count);
     SessionSpec *spec = arena_zero(p->arena, sizeof *spec);
     *spec = (SessionSpec){.time_kind = session->window.time_kind,
@@ -326,10 +328,10 @@ static int emit_session(Planner *p, Relation *r) {
 static int emit_aggregate(Planner *p, Relation *r) {
     if (r->session) return emit_session(p, r);
     int input = emit_relation(p, r->inputs[0]);
-    Extra *extra = arena_zero(p->arena, sizeof *extra);
-    GroupColumns g = group_columns(p, r, extra, NULL);
+    Extra extra = extra_new(p, r->key_count + 2 * r->use_count);
+    GroupColumns g = group_columns(p, r, &extra, NULL);
     Schema output = group_schema(p, r, &p->plan->nodes[input].schema);
-    input = emit_extra(p, r->query, input, extra, false, g.all, g.count);
+    input = emit_extra(p, r->query, input, &extra, false, g.all, g.count);
     AggregateSpec *spec = arena_zero(p->arena, sizeof *spec);
     *spec = (AggregateSpec){.keys = g.keys,
                             .key_count = r->key_count,
@@ -358,11 +360,11 @@ static int emit_reference_join(Planner *p, Relation *r, int input) {
     if (table->node < 0) emit_reference(p, table);
     const PlanReference *reference = &p->plan->references[table->node];
     const ColumnSet *below = r->inputs[0]->set;
-    Extra *extra = arena_zero(p->arena, sizeof *extra);
+    Extra extra = extra_new(p, r->key_count);
     ReferenceJoinSpec *spec = arena_zero(p->arena, sizeof *spec);
     spec->keys = arena_new_array(p->arena, int, r->key_count + 1);
-    for (int i = 0; i < r->key_count; i++) spec->keys[i] = extra_column(extra, placed(p, r->key_exprs[0][i], below));
-    input = emit_extra(p, r->query, input, extra, true, spec->keys, r->key_count);
+    for (int i = 0; i < r->key_count; i++) spec->keys[i] = extra_column(&extra, placed(p, r->key_exprs[0][i], below));
+    input = emit_extra(p, r->query, input, &extra, true, spec->keys, r->key_count);
     Schema schema = schema_copy(p, &p->plan->nodes[input].schema, reference->schema.count);
     int first = schema.count;
     for (int i = 0; i < reference->schema.count; i++) {

@@ -55,15 +55,34 @@ static const char *table_column_text(Planner *p, const Relation *table, int colu
     return name;
 }
 
+/* As it was understood, so that '60 seconds' and '1 minute' are one, and a default is the same as saying it. */
+static void option_text_of(const Table *t, const Option *option, int use, Buffer *out) {
+    enum { uses = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
+    if (!(option->flags & OPTION_ANSWER) || (option->flags & uses && !(option->flags & use))) return;
+    const OptionValue *value = option_find(&t->options, option->name);
+    OptionValue fallback = {0};
+    if (!value || !value->given) {
+        Error ignored;
+        if (!option->default_text || option_parse(option, option->default_text, &fallback, &ignored) != OK) return;
+        fallback.text = option->default_text;
+        value = &fallback;
+    }
+    if (option->type == OPTION_TEXT) buffer_add_format(out, ",%s=%s", option->name, value->text ? value->text : "");
+    else if (option->type == OPTION_NUMBER) buffer_add_format(out, ",%s=%.17g", option->name, value->number);
+    else buffer_add_format(out, ",%s=%lld", option->name, (long long)value->integer);
+}
+
+static void options_text(const Table *t, int use, Buffer *out) {
+    buffer_add_format(out, "%s(connector=%s", t->name, t->connector->name);
+    for (const Option *o = t->connector->options; o && o->name; o++) option_text_of(t, o, use, out);
+    for (const Option *o = common_options; o->name; o++)
+        if (strcmp(o->name, "connector") != 0) option_text_of(t, o, use, out);
+}
+
 static void table_text(Planner *p, const Relation *r, Buffer *out) {
     const Table *t = r->table;
-    buffer_add_format(out, "%s %s(connector=%s", r->kind == REL_SOURCE ? "source" : "reference", t->name, t->connector->name);
-    for (int i = 0; i < t->options.count; i++) {
-        const OptionValue *value = &t->options.values[i];
-        if (!value->option || !(value->option->flags & OPTION_ANSWER) || strcmp(value->name, "connector") == 0) continue;
-        const char *text = value->text ? value->text : value->option->default_text;
-        if (text) buffer_add_format(out, ",%s=%s", value->name, text);
-    }
+    buffer_add_text(out, r->kind == REL_SOURCE ? "source " : "reference ");
+    options_text(t, r->kind == REL_SOURCE ? OPTION_SOURCE : OPTION_REFERENCE, out);
     buffer_add_char(out, ')');
     if (r->kind == REL_SOURCE && t->event_time >= 0)
         buffer_add_format(out, "[%s]", table_column_text(p, r, t->event_time));
@@ -181,13 +200,8 @@ static void relation_text(Planner *p, const Query *query, const Relation *r, Buf
 void hash_query(Planner *p, Query *query, PlanQuery *to) {
     Buffer text = {0};
     if (query->sink) {
-        buffer_add_format(&text, "into %s(connector=%s", query->sink->name, query->sink->connector->name);
-        for (int i = 0; i < query->sink->options.count; i++) {
-            const OptionValue *value = &query->sink->options.values[i];
-            if (value->option && value->option->flags & OPTION_ANSWER && value->given &&
-                strcmp(value->name, "connector") != 0)
-                buffer_add_format(&text, ",%s=%s", value->name, value->text ? value->text : "");
-        }
+        buffer_add_text(&text, "into ");
+        options_text(query->sink, OPTION_SINK, &text);
         for (int i = 0; i < query->sink_key_count; i++) buffer_add_format(&text, ",key=%d", query->sink_keys[i]);
         buffer_add_text(&text, ")\n");
     } else if (query->view) {

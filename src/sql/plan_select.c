@@ -447,6 +447,11 @@ Status plan_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions option
     if (p->depth == PLAN_MOST_DEPTH)
         return error_at(p->catalog, tree_begin(&select->base), error, "views and sub-selects are nested more than %d deep",
                         PLAN_MOST_DEPTH);
+    if (p->relation_count > PLAN_MOST_RELATIONS)
+        return error_at(p->catalog, tree_begin(&select->base), error,
+                        "with all views in their place the queries have more than %d steps; make a materialized view of what is "
+                        "used often",
+                        PLAN_MOST_RELATIONS);
     p->depth++;
     Cte *outer = p->ctes;
     Status status = select->with_clause ? add_ctes(p, select->with_clause, error) : OK;

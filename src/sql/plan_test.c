@@ -13,8 +13,9 @@
     "CREATE TABLE plain (k text, v bigint) WITH (connector = 'file', path = 'p.ndjson');\n"                             \
     "CREATE TABLE ref (k text PRIMARY KEY, site text, n int) WITH (connector = 'file', path = 'r.csv', format = "       \
     "'csv');\n"                                                                                                        \
-    "CREATE TABLE o (k text, n bigint) WITH (connector = 'file', path = 'o.ndjson');\n"
-enum { TABLE_LINES = 5 };
+    "CREATE TABLE o (k text, n bigint) WITH (connector = 'file', path = 'o.ndjson');\n"                                 \
+    "CREATE TABLE nn (k text NOT NULL, n bigint) WITH (connector = 'file', path = 'nn.ndjson');\n"
+enum { TABLE_LINES = 6 };
 
 static void dump_node(const Plan *plan, int number, int query, Buffer *out) {
     const PlanNode *n = &plan->nodes[number];
@@ -178,6 +179,7 @@ static const Good good[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT * FROM t;", "m: view(t) bounded replayable\n", NULL},
     {"CREATE MATERIALIZED VIEW m AS SELECT v + 1 AS w FROM u WHERE k = 'a';", "m: view(project(filter(u))) replayable\n", "keep rows where (k = 'a')"},
     {"INSERT INTO o SELECT k, v FROM t WHERE x > 1;", "o: sink(project(filter(t))) bounded replayable\n", "delivered by length"},
+    {"INSERT INTO nn SELECT k, v FROM t;", "nn: sink(project(t)) bounded replayable\n", "NULL in k makes a dead letter"},
     {"INSERT INTO o (n) SELECT v FROM t;", "o: sink(project(t)) bounded replayable\n", "compute NULL::text AS k, "},
     {"INSERT INTO o SELECT k, v FROM t; INSERT INTO o SELECT 'x', 1 FROM t;", "o: sink(project(t)) bounded replayable\no 2: sink(project(t)) bounded replayable\n", NULL},
     {"CREATE VIEW w AS SELECT k, v * 2 AS w, at FROM t WHERE v > 0; CREATE MATERIALIZED VIEW m AS SELECT k FROM w;", "m: view(project(filter(t))) bounded replayable\n", NULL},
@@ -283,7 +285,7 @@ static const Bad bad[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY ROLLUP (k);", "GROUPING SETS"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k, k FROM t;", "is there more than once"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, v, INTERVAL '1 minute') GROUP BY 1;", "column at, passed on unchanged"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble((SELECT at + INTERVAL '1 second' AS at FROM t), at, INTERVAL '1 minute') GROUP BY 1;", "select the table's event_time column unchanged"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble((SELECT at + INTERVAL '1 second' AS at FROM t), at, INTERVAL '1 minute') GROUP BY 1;", "which is column at of t; select it inside, unchanged"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(plain, k, INTERVAL '1 minute') GROUP BY 1;", "say event_time = 'column'"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at) GROUP BY 1;", "argument 'size' of tumble is missing"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 minute') GROUP BY 1;", "did you mean 'size'?"},
@@ -302,6 +304,7 @@ static const Bad bad[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t NATURAL JOIN ref;", "NATURAL JOIN"},
     {"CREATE MATERIALIZED VIEW m AS SELECT ref.k FROM ref JOIN plain ON plain.k = ref.k;", "the reference table stands right"},
     {"INSERT INTO o SELECT k, v, x FROM t;", "INSERT has more expressions than target columns"},
+    {"INSERT INTO nn SELECT NULL, v FROM t;", "column \"k\" of nn is NOT NULL but gets NULL"},
     {"INSERT INTO o SELECT k FROM t;", "INSERT has more target columns than expressions"},
     {"CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM t GROUP BY k; INSERT INTO o SELECT k, n FROM a;", "with a later version"},
     {"INSERT INTO o (k, n) SELECT k FROM t;", "INSERT has more target columns than expressions"},
@@ -366,6 +369,14 @@ static void test_hash(void **state) {
     assert_true(plain == hash_of("CREATE MATERIALIZED VIEW m AS SELECT k\nFROM t  WHERE v>1;", "m"));
     assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 2;", "m"));
     assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v >= 1;", "m"));
+    const char *delays[] = {"", ", watermark_delay = '0'", ", watermark_delay = '60 seconds'", ", watermark_delay = '1 minute'"};
+    uint64_t hashes[4];
+    for (int i = 0; i < 4; i++) {
+        snprintf(more, sizeof more, "CREATE TABLE s (a int, b text, at timestamptz) WITH (connector = 'file', path = 's.ndjson', event_time = 'at'%s);"
+                 "CREATE MATERIALIZED VIEW m AS SELECT a FROM s;", delays[i]);
+        hashes[i] = hash_of(more, "m");
+    }
+    assert_true(hashes[0] == hashes[1] && hashes[1] != hashes[2] && hashes[2] == hashes[3]);
     assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k AS kk FROM t WHERE v > 1;", "m"));
 }
 

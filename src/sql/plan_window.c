@@ -97,6 +97,16 @@ static Status plan_argument(Planner *p, const WindowFunction *f, NodeTree *arg, 
 
 /* ---- time ---- */
 
+/* The event time that got lost on the way. */
+static const Relation *timed_source(const Relation *r) {
+    if (r->kind == REL_SOURCE) return r->table->event_time >= 0 ? r : NULL;
+    for (int i = 0; i < r->input_count; i++) {
+        const Relation *found = timed_source(r->inputs[i]);
+        if (found) return found;
+    }
+    return NULL;
+}
+
 static Status wrong_time(Planner *p, const WindowFunction *f, const From *from, int location, Error *error) {
     const ColumnSet *set = from->relation->set;
     int time = set_find_role(set, ROLE_EVENT_TIME, NULL);
@@ -110,11 +120,11 @@ static Status wrong_time(Planner *p, const WindowFunction *f, const From *from, 
         return error_at(p->catalog, location, error,
                         "%s over results of a GROUP BY needs their window_start or window_end; select one of them inside",
                         f->name);
-    if (from->relation->timed)
+    const Relation *source = timed_source(from->relation);
+    if (source)
         return error_at(p->catalog, location, error,
-                        "%s goes by the event time alone, and it is not among the columns here; select the table's event_time "
-                        "column unchanged",
-                        f->name);
+                        "%s goes by the event time alone, which is column %s of %s; select it inside, unchanged", f->name,
+                        source->table->columns[source->table->event_time].name, source->table->name);
     return error_at(p->catalog, location, error,
                     "%s needs an event time; say event_time = 'column' among the table's options", f->name);
 }

@@ -143,7 +143,7 @@ typedef struct From {
     Planner *planner; /* set by from_scope */
 } From;
 
-enum { SELECT_MOST_COLUMNS = 1600, PLAN_MOST_DEPTH = 64, UNION_MOST_BRANCHES = 256 };
+enum { SELECT_MOST_COLUMNS = 1600, PLAN_MOST_DEPTH = 200, PLAN_MOST_RELATIONS = 10000, UNION_MOST_BRANCHES = 256 };
 
 /* ---- relation.c ---- */
 Relation *relation_new(Planner *, RelationKind, int inputs);
