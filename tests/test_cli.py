@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from support.process import BINARY
-from support.rows import Home, assert_same, parse
+from support.rows import Home, assert_same, parse, read_ndjson
 
 VERBS = ["run", "check", "explain", "sql", "generate", "verify", "version"]
 
@@ -28,7 +28,8 @@ INSERT INTO out SELECT k, v * 10 FROM events;
 
 
 def event(k, v, second):
-    return {"k": k, "v": v, "t": f"2026-01-01T00:{second // 60:02d}:{second % 60:02d}Z"}
+    return {"k": k, "v": v, "t": f"2026-01-01T{second // 3600:02d}:{second // 60 % 60:02d}:"
+                                 f"{second % 60:02d}Z"}
 
 
 def simple(leat, count=30, sql=SIMPLE):
@@ -70,7 +71,7 @@ def test_version(leat):
 ])
 def test_wrong_usage(leat, arguments, words):
     ended = leat.run(*arguments)
-    assert ended.status == (1 if "input" in " ".join(arguments) else 2), ended
+    assert ended.status == 2, ended
     assert words in ended.err and ended.out == "", ended
 
 
@@ -110,7 +111,7 @@ MISTAKES = {
     "literal": (VIEW + "SELECT id FROM e WHERE id = 'x';", 2, None, ["x"]),
     "where no boolean": (VIEW + "SELECT id FROM e WHERE id;", 2, None, ["boolean"]),
     "not grouped": (VIEW + "SELECT id, s, count(*) FROM e GROUP BY id;", 2, 42, ["s"]),
-    "aggregate in where": (VIEW + "SELECT id FROM e WHERE count(*) > 1;", 2, None, ["count"]),
+    "aggregate in where": (VIEW + "SELECT id FROM e WHERE count(*) > 1;", 2, None, ["aggregate", "HAVING"]),
     "connector": ("CREATE TABLE x (a int) WITH (connector = 'kafak');", 1, None, ["kafak", "kafka"]),
     "no connector": ("CREATE TABLE x (a int);", 1, None, ["connector"]),
     "option": ("CREATE TABLE x (a int) WITH (connector = 'kafka', toppic = 'y');", 1, None,
@@ -196,7 +197,7 @@ MISTAKES = {
     "default": ("CREATE TABLE x (a int DEFAULT 5) WITH (connector = 'file', path = 'x');", 1, None,
                 ["DEFAULT"]),
     "metadata": (VIEW.replace("d jsonb", "m text GENERATED ALWAYS AS (metadata('nothing')) STORED") +
-                 "SELECT m FROM e;", None, None, ["nothing"]),
+                 "SELECT m FROM e;", None, None, ["metadata", "partition"]),
     # for the next release: refused by name
     "follow": (TABLE.replace("path = 'e'", "path = 'e', follow = true"), None, None, ["follow"]),
     "sink to a folder": (TABLE + "CREATE TABLE o (a int) WITH (connector = 'file', path = 'o/');\n"
@@ -215,7 +216,7 @@ MISTAKES = {
     "create function": ("CREATE FUNCTION f(a int) RETURNS int LANGUAGE http AS 'x';", 1, None,
                         ["FUNCTION"]),
     "percentile": (VIEW + "SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY id) FROM e;", 2, None,
-                   ["percentile_cont"]),
+                   ["WITHIN GROUP"]),
     "array_agg": (VIEW + "SELECT array_agg(id) FROM e;", 2, None, ["array_agg"]),
 }
 
@@ -285,10 +286,10 @@ def test_filter_order_and_limit(leat):
 
 
 def test_filter_bad_records(leat):
-    ended = leat.run("sql", "SELECT v FROM input", stdin=TYPES + "broken\n" + '{"v":"x"}\n')
+    ended = leat.run("sql", "SELECT v FROM input", stdin="broken\n" + TYPES + '{"v":3\n')
     assert ended.status == 1
     assert [row["v"] for row in ended.rows()] == [1, 2.5, 4]
-    assert "2" in ended.err, ended
+    assert "2 bad records" in ended.err, ended
 
 
 def test_filter_types(leat):
@@ -297,9 +298,9 @@ def test_filter_types(leat):
                '{"i":9223372036854775807,"d":1.5,"s":null,"b":false,"o":null,"t":null,"late":7}\n')
     rows = leat.ok("sql", "SELECT i + 0 AS i, d / 2 AS d, s || '!' AS s, b, o -> 'x' AS o, "
                    "t::timestamptz AS t, late FROM input", "in.ndjson").rows()
-    assert rows == [{"i": 1, "d": 0.5, "s": "1!", "b": rows[0]["b"], "o": [1],
+    assert rows == [{"i": 1, "d": 0.5, "s": "1!", "b": "true", "o": [1],
                      "t": "2026-01-01T00:00:00Z", "late": None},
-                    {"i": 9223372036854775807, "d": 0.75, "s": None, "b": rows[1]["b"], "o": None,
+                    {"i": 9223372036854775807, "d": 0.75, "s": None, "b": "false", "o": None,
                      "t": None, "late": 7}]
 
 
@@ -546,7 +547,7 @@ def test_home_is_gone(leat):
             path.unlink()
     (leat.folder / "out.ndjson").unlink()
     ended = leat.ok("run", "p.sql")
-    assert "new home" in ended.err, ended
+    assert "p.leat: made anew" in ended.err, ended
     assert Home(leat.folder / "p.leat").count("plain") == 29
 
 
@@ -881,10 +882,8 @@ INSERT INTO out SELECT * FROM telemetry;""")
     leat.ok("run", "p.sql")
     sent = leat.ok("generate", "--events", "300", "--seed", "7", "--start", "2026-01-01T00:00:00Z",
                    "--rate", "100000", "--duplicates", "0", "--to", "-").out
-    columns = [(row["eventId"], row["value"], row["complexData"]) for row in map(parse, sent.splitlines())]
-    came = [parse(line) for line in (leat.folder / "out.ndjson").read_text().splitlines()]
-    assert sorted(str(c) for c in columns) == \
-        sorted(str((r["eventId"], r["value"], r["complexData"])) for r in came)
+    assert_same([{**parse(line), "createdAt": None} for line in sent.splitlines()],
+                [{**row, "createdAt": None} for row in read_ndjson(leat.folder / "out.ndjson")], "events")
 
 
 def test_house_rules():
