@@ -64,12 +64,13 @@ static const char *scan_plain(const char *p, const char *end, char delimiter, Cs
     return p;
 }
 
-/* The first record of the bytes, which are not empty. */
+/* The first record of the bytes, which are not empty. A byte order mark in front of it is no part of its first cell. */
 static void scan_record(Str bytes, char delimiter, bool want_cells, CsvRecord *r) {
     const char *p = bytes.data, *end = p + bytes.size;
     r->count = 0;
     r->problem = NULL;
     r->ended = false;
+    if (bytes.size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) p += 3;
     for (;;) {
         Cell cell = {0};
         if (p < end && *p == '"') {
@@ -214,16 +215,11 @@ static void places_by_header(Decoder *d, Str header) {
     arena_free(&arena);
 }
 
-static Str without_mark(const Chunk *chunk, Str bytes) {
-    bool mark = chunk->begin == chunk->offset_base && bytes.size >= 3 && memcmp(bytes.data, "\xEF\xBB\xBF", 3) == 0;
-    return mark ? (Str){bytes.data + 3, bytes.size - 3} : bytes;
-}
-
 static void take_bytes(Decoder *d, const Chunk *chunk, Decoded *out) {
     int64_t newlines = 1;
     for (size_t i = 0; i < chunk->bytes.size; i++) newlines += chunk->bytes.data[i] == '\n';
     rows_begin_chunk(&d->rows, chunk, out, newlines);
-    Str rest = without_mark(chunk, chunk->bytes);
+    Str rest = chunk->bytes;
     for (bool go_on = true; go_on && rest.size;) {
         scan_record(rest, d->delimiter, true, &d->record);
         size_t size = d->record.size;

@@ -194,7 +194,6 @@ static void drop_carry(Part *part, size_t size) {
 
 /* The header line, kept for as long as the source lives, since chunks point to it. */
 static void keep_header(FileSource *f, Part *part, Str line) {
-    if (line.size >= 3 && memcmp(line.data, "\xEF\xBB\xBF", 3) == 0) line = (Str){line.data + 3, line.size - 3};
     part->header = arena_str(f->arena, line);
     part->header_read = true;
 }
