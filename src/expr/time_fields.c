@@ -266,6 +266,12 @@ static void part_kernel(Call *call, int rows, const Column *const *args, Column 
 
 /* ---- date_trunc ---- */
 
+/* Before the first of all timestamps there is only -infinity. */
+static int64_t midnight(int64_t days) {
+    int64_t us;
+    return __builtin_mul_overflow(days, US_PER_DAY, &us) ? INT64_MIN : us;
+}
+
 static bool truncate_time(TimeField field, int64_t us, int64_t *to) {
     static const int64_t units[] = {[FIELD_MICROSECONDS] = 1,
                                     [FIELD_MILLISECONDS] = 1000,
@@ -280,12 +286,12 @@ static bool truncate_time(TimeField field, int64_t us, int64_t *to) {
     }
     if (field <= FIELD_DAY) {
         int64_t rest = us % units[field];
-        *to = us - rest - (rest < 0 ? units[field] : 0);
+        if (__builtin_sub_overflow(us, rest < 0 ? rest + units[field] : rest, to)) *to = INT64_MIN;
         return true;
     }
     int64_t days = us / US_PER_DAY - (us % US_PER_DAY < 0);
     if (field == FIELD_WEEK) {
-        *to = (days - ((days + 3) % 7 + 7) % 7) * US_PER_DAY;
+        *to = midnight(days - ((days + 3) % 7 + 7) % 7);
         return true;
     }
     Calendar c;
@@ -304,7 +310,7 @@ static bool truncate_time(TimeField field, int64_t us, int64_t *to) {
         break;
     default: break;
     }
-    *to = days_from_civil(year, month, 1) * US_PER_DAY;
+    *to = midnight(days_from_civil(year, month, 1));
     return true;
 }
 
@@ -322,20 +328,26 @@ static void truncate_kernel(Call *call, int rows, const Column *const *args, Col
 static void truncate_in_zone_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     EACH_OK_ROW (row) {
         TimeField field = call_field(call, args[0], row);
-        int64_t us = args[1]->ints[row], local;
+        int64_t us = args[1]->ints[row], local = us;
         int offset = 0;
         Error error;
         Status status = zone_offset(args[2]->strs[row], us, false, &offset, &error);
-        if (status == OK && !truncate_time(field, us + offset * US_PER_SECOND, &local)) {
+        bool fits = !__builtin_add_overflow(us, offset * US_PER_SECOND, &local);
+        if (status == OK && !truncate_time(field, local, &local)) {
             field_fail(call, out, row, args[0], TYPE_TIMESTAMPTZ, true);
             continue;
         }
         if (status == OK && field >= FIELD_DAY)
             status = zone_offset(args[2]->strs[row], local, true, &offset, &error);
-        if (status == OK) column_ints(out)[row] = local - offset * US_PER_SECOND;
-        else column_fail(call, out, row, "%s", error.text);
+        if (status != OK) column_fail(call, out, row, "%s", error.text);
+        else if (us == INT64_MIN || us == INT64_MAX) column_ints(out)[row] = us;
+        else if (!fits ||
+                 __builtin_sub_overflow(local, offset * US_PER_SECOND, &column_ints(out)[row]))
+            column_fail(call, out, row, "timestamp out of range");
     }
 }
+
+/* ---- of intervals; bins ---- */
 
 static bool truncate_interval(TimeField field, Interval *i) {
     static const int months[] = {
