@@ -366,6 +366,10 @@ static Status check_unread_views(Planner *p, Error *error) {
 }
 
 static Status plan_all(Planner *p, Error *error) {
+    const Catalog *c = p->catalog;
+    if (!c->adhoc && c->table_count + c->view_count + c->insert_count == 0)
+        return fail(error, "there is nothing in it to run; write CREATE TABLE for a source, and CREATE MATERIALIZED VIEW or INSERT "
+                           "INTO for what is wanted of it");
     if (plan_queries(p, error) != OK || check_unread_views(p, error) != OK || check_tables(p, error) != OK) return FAIL;
     Query **roots = p->queries;
     int root_count = p->query_count;

@@ -157,6 +157,7 @@ static const char *table_uses(const Table *t) {
 static Status check_option(const Table *t, const OptionValue *value, Error *error) {
     enum { uses = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
     if (!value->option || !value->given || !(value->option->flags & uses)) return OK;
+    if (!t->is_source && !t->is_sink && !t->is_reference) return OK;
     int used = (t->is_source ? OPTION_SOURCE : 0) | (t->is_sink ? OPTION_SINK : 0) |
                (t->is_reference ? OPTION_REFERENCE : 0);
     if (value->option->flags & used) return OK;
@@ -192,10 +193,8 @@ static Status check_table(const Catalog *c, Table *t, Error *error) {
 }
 
 Status check_tables(Planner *p, Error *error) {
-    for (int i = 0; i < p->catalog->table_count; i++) {
-        Table *t = &p->catalog->tables[i];
-        if ((t->is_source || t->is_sink || t->is_reference) && check_table(p->catalog, t, error) != OK) return FAIL;
-    }
+    for (int i = 0; i < p->catalog->table_count; i++)
+        if (check_table(p->catalog, &p->catalog->tables[i], error) != OK) return FAIL;
     return OK;
 }
 
@@ -233,6 +232,7 @@ static DecodeSpec decode_spec(Planner *p, Relation *r) {
     DecodeSpec spec = {.table = t->name,
                        .event_time = -1,
                        .on_error = t->on_error,
+                       .any_text = p->adhoc,
                        .max_future_us = t->max_future_us,
                        .columns = arena_new_array(p->arena, DecodeColumn, r->set->count)};
     for (int computed = 0; computed <= 1; computed++)
