@@ -9,7 +9,10 @@ typedef struct Verb {
 } Verb;
 
 static int version_main(int argc, char **argv) {
-    (void)argv;
+    if (argc == 2 && (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0)) {
+        puts("usage: leat version\n\nPrints the program's version.");
+        return EXIT_DONE;
+    }
     if (argc > 1) return usage_error("version", "takes no arguments");
     printf("leat %s\n", LEAT_VERSION);
     return EXIT_DONE;

@@ -186,11 +186,11 @@ int run_main(int argc, char **argv) {
     Catalog *catalog = NULL;
     Plan *plan = NULL;
     Error error = {0};
-    status = catalog_read(a.file, &catalog, &error);
-    if (status == OK) status = plan_new(catalog, &plan, &error);
-    for (int i = 0; catalog && i < catalog->warning_count; i++) fprintf(stderr, "%s\n", catalog->warnings[i]);
-    if (status != OK) {
-        tell(a.file, catalog, &error);
+    if (pipeline_plan(a.file, &catalog, &plan) != OK) return EXIT_USAGE;
+    if (plan->query_count == 0) {
+        status = fail(&error, "there is nothing to run: the file has no INSERT and no materialized view");
+        pipeline_error(a.file, catalog, &error);
+        plan_free(&plan);
         catalog_free(&catalog);
         return EXIT_USAGE;
     }

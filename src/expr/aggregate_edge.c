@@ -1,10 +1,11 @@
-/* first_value and last_value: the value of the row with the least or greatest event time. Of rows
- * with the same time the one that arrived first, or last, counts. */
+/* first_value and last_value: the value of the row with the least or greatest event time, NULL
+ * included, as in PostgreSQL's window functions of these names. Of rows with the same time the one
+ * that arrived first, or last, counts. */
 #include "expr/aggregate_internal.h"
 
 typedef struct Edge {
     int64_t time;
-    bool has;
+    bool has, null; /* null: the row's value is */
     union {
         bool boolean;
         int64_t integer;
@@ -24,6 +25,8 @@ static inline bool takes(const Edge *s, int64_t time, bool last) {
 static void take(Edge *s, const Column *arg, int row, int64_t time) {
     s->time = time;
     s->has = true;
+    s->null = !column_ok(arg, row);
+    if (s->null) return;
     switch (type_physical(arg->type.kind)) {
     case PHYSICAL_BOOL: s->boolean = arg->bools[row] != 0; break;
     case PHYSICAL_INT: s->integer = arg->ints[row]; break;
@@ -39,7 +42,7 @@ static void edge_add(const Column *arg, const int64_t *times, const int32_t *row
         int row = rows[i];
         int64_t time = times ? times[row] : 0;
         TO(s, states[i] + offset);
-        if (column_ok(arg, row) && takes(s, time, last)) take(s, arg, row, time);
+        if (column_state(arg, row) != VALUE_ERROR && takes(s, time, last)) take(s, arg, row, time);
     }
 }
 
@@ -64,7 +67,8 @@ static void edge_merge(char *into, const char *from, Type arg, bool last) {
     }
     to->time = other->time;
     to->has = true;
-    owned_set(&to->str, owned_str(&other->str));
+    to->null = other->null;
+    if (!to->null) owned_set(&to->str, owned_str(&other->str));
 }
 
 static void first_merge(char *into, const char *from, Type arg) {
@@ -75,8 +79,8 @@ static void last_merge(char *into, const char *from, Type arg) {
 }
 
 static Value edge_value(const Edge *s, Type type) {
-    Value value = {.type = type, .null = !s->has};
-    if (!s->has) return value;
+    Value value = {.type = type, .null = !s->has || s->null};
+    if (value.null) return value;
     switch (type_physical(type.kind)) {
     case PHYSICAL_BOOL: value.boolean = s->boolean; break;
     case PHYSICAL_INT: value.integer = s->integer; break;
@@ -96,17 +100,19 @@ static Status edge_result(const char *state, Type arg, Type result, Value *out, 
 
 static void edge_encode(const char *state, Type arg, Buffer *out) {
     FROM(s, state);
+    buffer_add_u8(out, s->has);
     buffer_add_i64(out, s->time);
     value_encode(edge_value(s, arg), out);
 }
 
 static void edge_decode(char *state, Type arg, Reader *in) {
     TO(s, state);
+    s->has = read_u8(in);
     s->time = read_i64(in);
     Arena *scratch = arena_new();
     Value value = value_decode(arg, in, scratch);
-    s->has = !value.null && !in->bad;
-    if (s->has) {
+    s->null = value.null || in->bad;
+    if (!s->null) {
         switch (type_physical(arg.kind)) {
         case PHYSICAL_BOOL: s->boolean = value.boolean; break;
         case PHYSICAL_INT: s->integer = value.integer; break;
@@ -147,9 +153,9 @@ static size_t edge_bytes(const char *state) {
 const Aggregate edge_aggregates[] = {
     ROWS(
         "first_value", first,
-        "the value with the least event time, NULL left out; in PostgreSQL a window function only"),
+        "the value with the least event time, NULL included; in PostgreSQL a window function only"),
     ROWS("last_value", last,
-         "the value with the greatest event time, NULL left out; in PostgreSQL a window function "
+         "the value with the greatest event time, NULL included; in PostgreSQL a window function "
          "only"),
     {0},
 };

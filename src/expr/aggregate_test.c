@@ -209,8 +209,8 @@ static void first_and_last_go_by_event_time(void **state) {
     for (int t = 0; t < 7; t++) {
         Arena *arena = arena_new();
         Type type = test_type(types[t]);
-        /* the least time is that of the rows 1 and 2, the greatest that of 3 and 4; row 5 is NULL
-         */
+        /* the least time is that of the rows 1 and 2, the greatest that of row 5, which is
+         * NULL, and NULL is a value like any other here */
         int64_t times[6] = {5, 1, 1, 9, 9, 100};
         Column column = column_new(type, 6, true, arena);
         Value wanted[5];
@@ -231,7 +231,7 @@ static void first_and_last_go_by_event_time(void **state) {
                 reload(&call, size, &first);
                 aggregates_merge(&call, 1, first, second);
                 assert_string_equal(result_text(&call, first, arena),
-                                    test_text(wanted[last ? 4 : 1], arena));
+                                    last ? "NULL" : test_text(wanted[1], arena));
                 aggregates_release(&call, 1, first);
                 aggregates_release(&call, 1, second);
                 free(first);

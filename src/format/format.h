@@ -60,6 +60,7 @@ typedef struct DecodeSpec {
     int column_count;
     int event_time;        /* index into columns, -1: none. Rows whose event time is NULL are dead letters */
     OnError on_error;
+    bool any_text;         /* text columns take any JSON value as its text (ad hoc queries) */
     int64_t max_future_us; /* INT64_MAX: off */
     bool csv_header;
     char csv_delimiter;

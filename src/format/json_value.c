@@ -317,6 +317,19 @@ static bool set_number(Rows *rows, Slot *slot, Str value) {
     return true;
 }
 
+static bool path_text(Rows *rows, Str value, Str *out);
+
+/* Ad hoc queries: whatever stands in a text column, as its text. */
+static bool set_any_text(Rows *rows, Slot *slot, Str value) {
+    bool container = value.data[0] == '{' || value.data[0] == '[';
+    const char *problem = container ? jsonb_valid(value) ? NULL : "not JSON" : json_scalar_problem(value);
+    if (problem) return rows_bad_field(rows, slot, "%s: %.*s", problem, STR_ARG(reason_part(value)));
+    Str text = value;
+    if (!container && !path_text(rows, value, &text)) return rows_null(rows, slot);
+    slot->strs[slot_set(rows, slot)] = text;
+    return true;
+}
+
 bool json_set_field(Rows *rows, Slot *slot, Str value) {
     if (is_null(value)) return rows_null(rows, slot);
     switch (slot->kind) {
@@ -339,6 +352,7 @@ bool json_set_field(Rows *rows, Slot *slot, Str value) {
     }
     default: break;
     }
+    if (!is_string(value) && slot->kind == TYPE_TEXT && rows->spec->any_text) return set_any_text(rows, slot, value);
     if (!is_string(value)) return expected(rows, slot, "string", value);
     Str text;
     const char *problem = json_string_decode(inside_of(value), &text, rows->arena);

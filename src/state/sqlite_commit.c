@@ -2,6 +2,7 @@
  * one transaction. Collecting is cheap and never blocks; playing can be repeated when it failed. */
 #include "state/sqlite_home.h"
 #include "data/time.h"
+#include "data/utf8.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -223,6 +224,15 @@ static Status play_row(Home *home, Reader *r, Arena *arena, Buffer *scratch, Err
     return step(home, v->put, error);
 }
 
+static bool is_text(Str s) {
+    for (size_t at = 0; at < s.size;) {
+        size_t length = s.data[at] ? utf8_length(s.data + at, s.size - at) : 0;
+        if (!length) return false;
+        at += length;
+    }
+    return true;
+}
+
 static Status play_reject(Home *home, Put kind, Reader *r, Error *error) {
     sqlite3_stmt *s;
     Status status = statement(home, kind, &s, error);
@@ -242,7 +252,9 @@ static Status play_reject(Home *home, Put kind, Reader *r, Error *error) {
     sqlite3_bind_text64(s, 5, text.data, text.size, SQLITE_TRANSIENT, SQLITE_UTF8);
     buffer_free(&text);
     bind_str(s, 6, reason);
-    bind_str(s, 7, record);
+    /* The bytes as they came: text where they are text, so that every tool shows them. */
+    if (is_text(record)) bind_str(s, 7, record);
+    else bind_blob(s, 7, record);
     return step(home, s, error);
 }
 

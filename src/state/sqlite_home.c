@@ -277,6 +277,14 @@ static Status raise_generation(Home *home, Error *error) {
     return status;
 }
 
+/* Told apart before anything is written: no SQLite file at all, or one that cannot be read or written. */
+static Status check_file(Home *home, Error *error) {
+    if (sqlite3_exec(home->db, "PRAGMA schema_version", NULL, NULL, NULL) == SQLITE_OK) return OK;
+    if ((sqlite3_errcode(home->db) & 0xff) == SQLITE_NOTADB)
+        return fail(error, "%s is no home of Leat (not a SQLite file); SET home to another file", home->path);
+    return home_sqlite_error(home->db, FAIL, home->path, error);
+}
+
 Status home_open(const char *path, const char *pipeline, bool fresh, Env *env, Home **out, char **aside, Error *error) {
     Home *home = xcalloc(1, sizeof *home);
     home->env = env;
@@ -296,6 +304,9 @@ Status home_open(const char *path, const char *pipeline, bool fresh, Env *env, H
         status = home_sqlite_error(home->db, FAIL, path, error);
     if (status == OK) {
         sqlite3_busy_timeout(home->db, 5000);
+        if (exists) status = check_file(home, error);
+    }
+    if (status == OK) {
         status = home_exec(home->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=2000;", error);
     }
     if (status == OK) {

@@ -30,10 +30,11 @@ static bool given(const Options *all, const char *name) {
 }
 
 static Status check(const Options *all, bool as_source, bool as_sink, bool has_key, Error *error) {
+    (void)as_source;
     const char *path = option_text(all, "path", ""), *delimiter = option_text(all, "delimiter", ",");
     bool csv = strcmp(option_text(all, "format", "json"), "csv") == 0;
     if (!*path) return fail(error, "connector 'file' needs path = 'a file, a folder or a pattern'");
-    if (as_source && option_bool(all, "follow", false))
+    if (option_bool(all, "follow", false))
         return fail(error, "follow = true comes with a later version; leave it out to read to the end");
     if (!csv && (given(all, "header") || given(all, "delimiter")))
         return fail(error, "option '%s' belongs to csv; add format = 'csv' or leave it out",
@@ -108,20 +109,30 @@ static Status list_pattern(Names *names, const char *path, const char *table, Er
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
+static Status list_one(Names *names, const char *path, const char *table, Error *error) {
+    struct stat st;
+    if (is_standard_stream(path)) {
+        names->items = arena_new_array(names->arena, char *, 1);
+        names->items[names->count++] = arena_text(names->arena, str_from(path));
+        return OK;
+    }
+    if (stat(path, &st) == 0) {
+        if (S_ISDIR(st.st_mode)) return list_folder(names, path, table, error);
+        add_file(names, path);
+        return OK;
+    }
+    if (strpbrk(path, "*?[")) return list_pattern(names, path, table, error);
+    return fail(error, "source %s: cannot read '%s': %s", table, path, strerror(errno));
+}
+
+/* Several paths, one a line, are what `leat sql` makes of its arguments. */
 Status file_list(const char *path, const char *table, Arena *arena, char ***paths, int *count, Error *error) {
     Names names = {.arena = arena};
-    struct stat st;
     Status status = OK;
-    if (is_standard_stream(path)) {
-        names.items = arena_new_array(arena, char *, 1);
-        names.items[names.count++] = arena_text(arena, str_from(path));
-    } else if (stat(path, &st) == 0) {
-        if (S_ISDIR(st.st_mode)) status = list_folder(&names, path, table, error);
-        else add_file(&names, path);
-    } else if (strpbrk(path, "*?[")) {
-        status = list_pattern(&names, path, table, error);
-    } else {
-        status = fail(error, "source %s: cannot read '%s': %s", table, path, strerror(errno));
+    while (status == OK && *path) {
+        size_t size = strcspn(path, "\n");
+        status = list_one(&names, arena_text(arena, (Str){path, size}), table, error);
+        path += size + (path[size] == '\n');
     }
     if (names.count) qsort(names.items, (size_t)names.count, sizeof *names.items, by_name);
     *paths = names.items;
