@@ -26,16 +26,31 @@ static inline const char *utf8_back(const char *at, const char *begin) { /* at >
     return at;
 }
 
+static inline uint64_t eight_bytes(const char *at) {
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+/* All bytes but those of the form 10xxxxxx, eight at a time. */
 static inline int64_t character_count(Str s) {
-    int64_t count = 0;
-    for (size_t i = 0; i < s.size; i++) count += ((uint8_t)s.data[i] & 0xc0) != 0x80;
-    return count;
+    int64_t inner = 0;
+    size_t i = 0;
+    for (; i + 8 <= s.size; i += 8) {
+        uint64_t word = eight_bytes(s.data + i);
+        uint64_t ones = word >> 7 & ~word >> 6 & UINT64_C(0x0101010101010101);
+        inner += (int64_t)(ones * UINT64_C(0x0101010101010101) >> 56);
+    }
+    for (; i < s.size; i++) inner += ((uint8_t)s.data[i] & 0xc0) == 0x80;
+    return (int64_t)s.size - inner;
 }
 
 static inline bool is_ascii(Str s) {
-    uint8_t high = 0;
-    for (size_t i = 0; i < s.size; i++) high |= (uint8_t)s.data[i];
-    return high < 0x80;
+    uint64_t high = 0;
+    size_t i = 0;
+    for (; i + 8 <= s.size; i += 8) high |= eight_bytes(s.data + i);
+    for (; i < s.size; i++) high |= (uint8_t)s.data[i];
+    return (high & UINT64_C(0x8080808080808080)) == 0;
 }
 
 /* The place behind `count` characters from `at`, at most `end`. */

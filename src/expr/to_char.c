@@ -47,13 +47,22 @@ static Moment moment_of_interval(Interval i) {
     return m;
 }
 
-/* With `width` digits and zeros in front, one more for a sign; with FM as short as it gets. */
+/* As "%0*d": zeros in front up to `width` characters, the sign among them. */
+static void add_padded(int64_t value, int width, Buffer *out) {
+    char digits[24];
+    int at = (int)sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do digits[--at] = (char)('0' + rest % 10);
+    while (rest /= 10);
+    int size = (int)sizeof digits - at;
+    if (value < 0) buffer_add_char(out, '-');
+    for (int i = size + (value < 0); i < width; i++) buffer_add_char(out, '0');
+    buffer_add(out, digits + at, (size_t)size);
+}
+
+/* With `width` digits, one character more for a sign; with FM as short as it gets. */
 static void add_number(const PictureNode *node, int64_t value, int width, Buffer *out) {
-    buffer_add_format(out, "%0*lld",
-                      node->fill  ? 0
-                      : value < 0 ? width + 1
-                                  : width,
-                      (long long)value);
+    add_padded(value, node->fill ? 0 : value < 0 ? width + 1 : width, out);
 }
 
 static void add_word(const PictureNode *node, const char *name, int letters, int width,
@@ -92,7 +101,7 @@ static void add_year(const PictureNode *node, int64_t year, Buffer *out) {
     static const int64_t cut[] = {0, 10, 100, 1000, INT64_MAX};
     int64_t value = year % cut[node->digits];
     int width = node->digits == 1 ? 1 : node->digits + (year < 0);
-    buffer_add_format(out, "%0*lld", node->fill && node->digits > 1 ? 0 : width, (long long)value);
+    add_padded(value, node->fill && node->digits > 1 ? 0 : width, out);
 }
 
 static void add_century(const PictureNode *node, const Moment *m, Buffer *out) {
@@ -119,19 +128,18 @@ static void add_time_field(const PictureNode *node, const Moment *m, Buffer *out
     }
     case PICTURE_HOUR12: {
         int width = m->hour >= 0 ? 2 : 3;
-        buffer_add_format(out, "%0*lld", node->fill ? 0 : width,
-                          (long long)(hour == 0 ? 12 : hour));
+        add_padded(hour == 0 ? 12 : hour, node->fill ? 0 : width, out);
         break;
     }
     case PICTURE_HOUR24: add_number(node, m->hour, 2, out); break;
     case PICTURE_MINUTE: add_number(node, m->minute, 2, out); break;
     case PICTURE_SECOND: add_number(node, m->second, 2, out); break;
     case PICTURE_FRACTION:
-        buffer_add_format(out, "%0*d", node->digits, m->us / fraction_unit[node->digits]);
+        add_padded(m->us / fraction_unit[node->digits], node->digits, out);
         break;
     case PICTURE_MILLISECOND:
     case PICTURE_MICROSECOND:
-        buffer_add_format(out, "%0*d", node->digits, node->digits == 3 ? m->us / 1000 : m->us);
+        add_padded(node->digits == 3 ? m->us / 1000 : m->us, node->digits, out);
         break;
     case PICTURE_SECOND_OF_DAY:
         add_number(node, (m->hour * 60 + m->minute) * 60 + m->second, 0, out);
@@ -161,20 +169,15 @@ static void add_date_field(const PictureNode *node, const Moment *m, Buffer *out
     case PICTURE_MONTH: add_number(node, m->month, 2, out); break;
     case PICTURE_DAY_NAME: add_word(node, day_names[m->weekday], 0, 9, out); break;
     case PICTURE_DAY_SHORT: add_word(node, day_names[m->weekday], 3, 0, out); break;
-    case PICTURE_DAY_OF_YEAR:
-        buffer_add_format(out, "%0*lld", node->fill ? 0 : 3, (long long)m->day_of_year);
-        break;
+    case PICTURE_DAY_OF_YEAR: add_padded(m->day_of_year, node->fill ? 0 : 3, out); break;
     case PICTURE_ISO_DAY_OF_YEAR:
         add_number(node, (m->iso_week - 1) * 7 + (m->weekday ? m->weekday : 7), 3, out);
         break;
-    case PICTURE_DAY:
-        buffer_add_format(out, "%0*lld", node->fill ? 0 : 2, (long long)m->day);
-        break;
+    case PICTURE_DAY: add_padded(m->day, node->fill ? 0 : 2, out); break;
     case PICTURE_WEEKDAY: add_number(node, m->weekday + 1, 0, out); break;
     case PICTURE_ISO_WEEKDAY: add_number(node, m->weekday ? m->weekday : 7, 0, out); break;
     case PICTURE_WEEK_OF_YEAR:
-        buffer_add_format(out, "%0*lld", node->fill ? 0 : 2,
-                          (long long)((m->day_of_year - 1) / 7 + 1));
+        add_padded((m->day_of_year - 1) / 7 + 1, node->fill ? 0 : 2, out);
         break;
     case PICTURE_ISO_WEEK: add_number(node, m->iso_week, 2, out); break;
     case PICTURE_QUARTER:
