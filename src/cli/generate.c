@@ -1,5 +1,6 @@
-/* leat generate: the simulator's events to a file, to standard output, or into a table of a pipeline file. What is sent
- * depends on seed and start alone; the ledger remembers them and how far it came. */
+/* leat generate: the simulator's events to a file, to standard output, or into a table of a
+ * pipeline file. What is sent depends on seed and start alone; the ledger remembers them and how
+ * far it came. */
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/ledger.h"
@@ -17,16 +18,19 @@ static const char HELP[] =
     "usage: leat generate [options]\n\n"
     "Makes the events of a fleet of devices, about 850 bytes of JSON each, one a line.\n\n"
     "  --events N        how many; default: until Ctrl-C\n"
-    "  --rate N          events a second; default 0: as fast as possible (event time: 1000 a second)\n"
+    "  --rate N          events a second; default 0: as fast as possible (event time: 1000 a "
+    "second)\n"
     "  --devices N       devices that take turns; default 1000\n"
     "  --fields N        members of complexData; default 23\n"
     "  --duplicates P    probability that an event is sent again, same bytes; default 0.001\n"
     "  --disorder T      how far events are out of order, like '2 seconds'; default 0\n"
     "  --bad P           probability of a broken record beside the event; default 0\n"
     "  --late P          probability that an event is sent 30 s after its time; default 0\n"
-    "  --start TIME      event time of the first; default: now, or 2026-01-01T00:00:00Z when a seed is given\n"
+    "  --start TIME      event time of the first; default: now, or 2026-01-01T00:00:00Z when a "
+    "seed is given\n"
     "  --seed N          same seed, same bytes; default: by chance\n"
-    "  --to WHERE        a file (written anew), - for standard output (default), or FILE.sql:TABLE, a table of\n"
+    "  --to WHERE        a file (written anew), - for standard output (default), or "
+    "FILE.sql:TABLE, a table of\n"
     "                    a pipeline file: its records then have no key\n"
     "  --ledger FILE     remember what was sent, for leat verify\n"
     "  -h                this help\n";
@@ -67,8 +71,10 @@ static int unknown_option(const char *word) {
     for (const Option *o = generator_options; o->name; o++) names[count++] = o->name;
     names[count++] = "to";
     names[count++] = "ledger";
-    const char *closest = word[0] == '-' && word[1] == '-' ? closest_name(word + 2, names, count) : NULL;
-    if (closest) return usage_error("generate", "unknown option '%s'; did you mean '--%s'?", word, closest);
+    const char *closest =
+        word[0] == '-' && word[1] == '-' ? closest_name(word + 2, names, count) : NULL;
+    if (closest)
+        return usage_error("generate", "unknown option '%s'; did you mean '--%s'?", word, closest);
     return usage_error("generate", "unknown argument '%s'", word);
 }
 
@@ -83,7 +89,8 @@ static Status read_arguments(int argc, char **argv, Generate *g) {
         }
         size_t size = equals ? (size_t)(equals - word) : strlen(word);
         char name[32] = "";
-        if (size > 2 && size < sizeof name + 2 && strncmp(word, "--", 2) == 0) memcpy(name, word + 2, size - 2);
+        if (size > 2 && size < sizeof name + 2 && strncmp(word, "--", 2) == 0)
+            memcpy(name, word + 2, size - 2);
         const Option *option = find_option(name);
         bool to = strcmp(name, "to") == 0, ledger = strcmp(name, "ledger") == 0;
         if (!option && !to && !ledger) return unknown_option(word), FAIL;
@@ -94,7 +101,8 @@ static Status read_arguments(int argc, char **argv, Generate *g) {
         if (!option) continue;
         Error error;
         OptionValue parsed;
-        if (option_parse(option, value, &parsed, &error) != OK) return usage_error("generate", "%s", error.text), FAIL;
+        if (option_parse(option, value, &parsed, &error) != OK)
+            return usage_error("generate", "%s", error.text), FAIL;
         OptionValue *slot = (OptionValue *)(uintptr_t)option_find(&g->options, name);
         if (!slot) slot = &g->options.values[g->options.count++];
         *slot = parsed;
@@ -106,11 +114,14 @@ static Status settle(Generate *g) {
     Error error;
     Env *env = env_system();
     EventSpec *spec = &g->ledger.spec;
-    if (generator_spec(&g->options, spec, &error) != OK) return usage_error("generate", "%s", error.text), FAIL;
-    const OptionValue *seed = option_find(&g->options, "seed"), *start = option_find(&g->options, "start");
+    if (generator_spec(&g->options, spec, &error) != OK)
+        return usage_error("generate", "%s", error.text), FAIL;
+    const OptionValue *seed = option_find(&g->options, "seed"),
+                      *start = option_find(&g->options, "start");
     if (seed) spec->seed = (uint64_t)seed->integer;
     else env->random_bytes(env, &spec->seed, sizeof spec->seed);
-    const int64_t fixed_us = INT64_C(1767225600000000); /* 2026-01-01: so that a seed alone gives the same bytes */
+    const int64_t fixed_us =
+        INT64_C(1767225600000000); /* 2026-01-01: so that a seed alone gives the same bytes */
     g->ledger.segment.time_us = start ? start->integer : seed ? fixed_us : env->now_us(env);
     g->events = option_int(&g->options, "events", -1);
     return OK;
@@ -122,14 +133,22 @@ static int open_sink(Generate *g, const char *file, const char *name) {
     Table *table = open_table(file, name, true, &g->catalog);
     if (!table) return EXIT_USAGE;
     Field *fields = arena_new_array(g->catalog->arena, Field, table->column_count);
-    for (int i = 0; i < table->column_count; i++) fields[i] = (Field){table->columns[i].name, table->columns[i].type, false};
+    for (int i = 0; i < table->column_count; i++)
+        fields[i] = (Field){table->columns[i].name, table->columns[i].type, false};
     Schema *schema = arena_new_array(g->catalog->arena, Schema, 1);
     *schema = (Schema){table->column_count, fields};
-    SinkContext context = {.env = env_system(), .table = table->name, .pipeline = g->catalog->settings.pipeline, .home_id = "",
-                           .schema = schema, .options = &table->options};
+    SinkContext context = {.env = env_system(),
+                           .table = table->name,
+                           .pipeline = g->catalog->settings.pipeline,
+                           .home_id = "",
+                           .schema = schema,
+                           .options = &table->options};
     const SinkType *type = table->connector->sink;
     Error error = {0};
-    Status status = type->encode_record ? OK : fail(&error, "connector '%s' takes no records as they are", table->connector->name);
+    Status status =
+        type->encode_record
+            ? OK
+            : fail(&error, "connector '%s' takes no records as they are", table->connector->name);
     if (status == OK) status = type->open(&context, &g->sink, &error);
     if (status == OK && g->sink->way == SINK_BY_LENGTH) {
         status = type->check(g->sink, &error);
@@ -194,13 +213,15 @@ static Status flush(Generate *g, bool sync, Error *error) {
     g->pending.size = 0;
     if (status != OK || !sync) return status;
     if (g->sink) status = to_sink(g, true, error);
-    if (status == OK && g->ledger_file) status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent, false, error);
+    if (status == OK && g->ledger_file)
+        status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent, false, error);
     return status;
 }
 
 /* ---- events ---- */
 
-static void add_record(Generate *g, EventWriter *writer, const Event *event, EventKind kind, char *scratch) {
+static void add_record(Generate *g, EventWriter *writer, const Event *event, EventKind kind,
+                       char *scratch) {
     Str record = {scratch, event_write(writer, event, kind, scratch)};
     g->records++;
     if (g->sink) {
@@ -214,8 +235,8 @@ static void add_record(Generate *g, EventWriter *writer, const Event *event, Eve
 static void progress(const Generate *g, int64_t now, bool last) {
     double seconds = (double)(now - g->started_us) / 1e6;
     if (!isatty(STDERR_FILENO)) return;
-    fprintf(stderr, "\r%" PRId64 " events, %" PRId64 " records, %.0f events/s%s", g->ledger.sent, g->records,
-            seconds > 0 ? (double)g->ledger.sent / seconds : 0.0, last ? "\n" : "");
+    fprintf(stderr, "\r%" PRId64 " events, %" PRId64 " records, %.0f events/s%s", g->ledger.sent,
+            g->records, seconds > 0 ? (double)g->ledger.sent / seconds : 0.0, last ? "\n" : "");
 }
 
 static Status send_events(Generate *g, Error *error) {
@@ -267,7 +288,8 @@ static int generate(Generate *g) {
     if (status == OK) status = send_events(g, &error);
     if (status == OK && g->fd > STDERR_FILENO && close(g->fd) != 0)
         status = fail(&error, "cannot write '%s': %s", g->to, strerror(errno));
-    if (status == OK && g->ledger_file) status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent, true, &error);
+    if (status == OK && g->ledger_file)
+        status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent, true, &error);
     if (g->ledger_file && fclose(g->ledger_file) != 0 && status == OK)
         status = fail(&error, "cannot write the ledger '%s': %s", g->ledger_path, strerror(errno));
     if (status == OK) return EXIT_DONE;

@@ -13,16 +13,18 @@ bool is_table_name(const char *word, char **file, const char **table) {
     return true;
 }
 
-static Status find(Catalog *catalog, const char *file, const char *name, bool as_sink, Table **out, Error *error) {
+static Status find(Catalog *catalog, const char *file, const char *name, bool as_sink, Table **out,
+                   Error *error) {
     Status status = catalog_find_table(catalog, name, false, out, error);
     if (status != OK) return FAIL;
     if (!*out) return fail(error, "%s has no table '%s'", file, name);
     const Table *table = *out;
     if (as_sink ? !table->connector->sink : !table->connector->source)
-        return fail(error, "table \"%s\" of %s has connector '%s', which cannot be %s", table->name, file, table->connector->name,
-                    as_sink ? "written to" : "read");
+        return fail(error, "table \"%s\" of %s has connector '%s', which cannot be %s", table->name,
+                    file, table->connector->name, as_sink ? "written to" : "read");
     if (!table->connector->check) return OK;
-    status = table->connector->check(&table->options, !as_sink, as_sink, table->key_count > 0, error);
+    status =
+        table->connector->check(&table->options, !as_sink, as_sink, table->key_count > 0, error);
     if (status != OK && error->line == 0) {
         error->line = table->line;
         error->column = table->place;

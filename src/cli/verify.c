@@ -1,5 +1,6 @@
-/* leat verify: what arrived, read from files or from a table of a pipeline file, against what leat generate's ledgers say was
- * sent; a table for people or JSON for machines, and exit status 1 when a limit is broken. */
+/* leat verify: what arrived, read from files or from a table of a pipeline file, against what leat
+ * generate's ledgers say was sent; a table for people or JSON for machines, and exit status 1 when
+ * a limit is broken. */
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/table_name.h"
@@ -12,11 +13,14 @@
 
 static const char HELP[] =
     "usage: leat verify --ledger FILE --in WHERE [options]\n\n"
-    "Compares what arrived with what leat generate sent, event by event, as JSON values: the order of keys, blanks and\n"
-    "the spelling of numbers do not matter, times are compared as instants. Rows may have more columns than the event, or\n"
+    "Compares what arrived with what leat generate sent, event by event, as JSON values: the order "
+    "of keys, blanks and\n"
+    "the spelling of numbers do not matter, times are compared as instants. Rows may have more "
+    "columns than the event, or\n"
     "fewer: then those are compared that a row has. Every row needs eventId.\n\n"
     "  --ledger FILE        what was sent; may be given several times\n"
-    "  --in WHERE           a file, folder or pattern of JSON lines, - for standard input, or FILE.sql:TABLE\n"
+    "  --in WHERE           a file, folder or pattern of JSON lines, - for standard input, or "
+    "FILE.sql:TABLE\n"
     "  --deduplicated       a copy that was sent may not arrive\n"
     "  --max-missing N      events of which nothing arrived; default 0\n"
     "  --max-unexpected N   rows of events that were never sent; default 0\n"
@@ -54,8 +58,9 @@ static int limit_of(const char *name) {
 }
 
 static Status unknown_argument(const char *word) {
-    static const char *const names[] = {"ledger", "in", "deduplicated", "max-missing", "max-unexpected", "max-duplicated",
-                                        "max-changed", "json"};
+    static const char *const names[] = {
+        "ledger",         "in",          "deduplicated", "max-missing", "max-unexpected",
+        "max-duplicated", "max-changed", "json"};
     const char *closest = strncmp(word, "--", 2) == 0 ? closest_name(word + 2, names, 8) : NULL;
     if (closest) usage_error("verify", "unknown option '%s'; did you mean '--%s'?", word, closest);
     else usage_error("verify", "unknown argument '%s'", word);
@@ -84,10 +89,13 @@ static Status read_arguments(int argc, char **argv, Verify *v) {
         if (limit >= 0 && read_limit(word, value, &v->limits[limit]) != OK) return FAIL;
         if (in) v->in = value;
         if (!ledger) continue;
-        if (verdict->sent_count == LEDGERS_MOST) return usage_error("verify", "at most %d ledgers are possible", LEDGERS_MOST), FAIL;
+        if (verdict->sent_count == LEDGERS_MOST)
+            return usage_error("verify", "at most %d ledgers are possible", LEDGERS_MOST), FAIL;
         v->ledgers[verdict->sent_count++] = value;
     }
-    if (!verdict->sent_count) return usage_error("verify", "--ledger FILE is missing: what leat generate --ledger wrote"), FAIL;
+    if (!verdict->sent_count)
+        return usage_error("verify", "--ledger FILE is missing: what leat generate --ledger wrote"),
+               FAIL;
     if (!v->in) return usage_error("verify", "--in is missing: a file, - or FILE.sql:TABLE"), FAIL;
     return OK;
 }
@@ -136,7 +144,8 @@ static Status read_partitions(Verify *v, Source *source, int count, Error *error
     return status;
 }
 
-static Status read_source(Verify *v, const Connector *connector, const SourceContext *context, Error *error) {
+static Status read_source(Verify *v, const Connector *connector, const SourceContext *context,
+                          Error *error) {
     Source *source = NULL;
     if (connector->source->open(context, &source, error) != OK) return FAIL;
     int count = 0;
@@ -158,10 +167,15 @@ static int read_table(Verify *v, const char *file, const char *name, Error *erro
     Catalog *catalog;
     const Table *table = open_table(file, name, false, &catalog);
     if (!table) return EXIT_USAGE;
-    SourceContext context = {.env = env_system(), .table = table->name, .pipeline = catalog->settings.pipeline,
-                             .format = table->format, .options = &table->options, .chunk_bytes = CHUNK_BYTES};
+    SourceContext context = {.env = env_system(),
+                             .table = table->name,
+                             .pipeline = catalog->settings.pipeline,
+                             .format = table->format,
+                             .options = &table->options,
+                             .chunk_bytes = CHUNK_BYTES};
     Status status = OK;
-    if (table->format != &json_format) status = fail(error, "table \"%s\" is not json; the simulator's events are", table->name);
+    if (table->format != &json_format)
+        status = fail(error, "table \"%s\" is not json; the simulator's events are", table->name);
     if (status == OK) status = read_source(v, table->connector, &context, error);
     catalog_free(&catalog);
     return status == OK ? EXIT_DONE : EXIT_FAILED;
@@ -177,8 +191,12 @@ static int read_rows(Verify *v, Error *error) {
     }
     OptionValue path = {.name = "path", .text = v->in, .given = true};
     Options options = {1, &path};
-    SourceContext context = {.env = env_system(), .table = "--in", .pipeline = "verify", .format = &json_format,
-                             .options = &options, .chunk_bytes = CHUNK_BYTES};
+    SourceContext context = {.env = env_system(),
+                             .table = "--in",
+                             .pipeline = "verify",
+                             .format = &json_format,
+                             .options = &options,
+                             .chunk_bytes = CHUNK_BYTES};
     return read_source(v, connector_find("file"), &context, error) == OK ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -203,23 +221,29 @@ static bool within_limits(const Verify *v) {
 
 static void tell_people(const Verify *v) {
     const Verdict *r = &v->verdict;
-    static const char *const meanings[WRONGS] = {"events of which nothing arrived", "rows of events that were never sent",
-                                                 "rows beyond what was sent", "rows that differ from their event"};
+    static const char *const meanings[WRONGS] = {
+        "events of which nothing arrived", "rows of events that were never sent",
+        "rows beyond what was sent", "rows that differ from their event"};
     char a[32], b[32], c[32], d[32];
-    printf("sent        %12s events, %s of them late; beside them %s copies, %s broken records\n", thousands(r->events, a),
-           thousands(r->late, b), thousands(r->copies, c), thousands(r->broken, d));
-    printf("arrived     %12s rows, %s of them broken records; %s copies did not arrive\n\n", thousands(r->rows, a),
-           thousands(r->broken_rows, b), thousands(r->missing_copies, c));
+    printf("sent        %12s events, %s of them late; beside them %s copies, %s broken records\n",
+           thousands(r->events, a), thousands(r->late, b), thousands(r->copies, c),
+           thousands(r->broken, d));
+    printf("arrived     %12s rows, %s of them broken records; %s copies did not arrive\n\n",
+           thousands(r->rows, a), thousands(r->broken_rows, b), thousands(r->missing_copies, c));
     for (int i = 0; i < WRONGS; i++) {
-        printf("%-11s %12s  %-36s limit %-8s %s\n", wrong_names[i], thousands(r->wrong[i], a), meanings[i],
-               thousands(v->limits[i], b), r->wrong[i] > v->limits[i] ? "BROKEN" : "ok");
-        for (int k = 0; k < EXAMPLES && k < r->wrong[i] && r->examples[i][k][0]; k++) printf("              %s\n", r->examples[i][k]);
+        printf("%-11s %12s  %-36s limit %-8s %s\n", wrong_names[i], thousands(r->wrong[i], a),
+               meanings[i], thousands(v->limits[i], b),
+               r->wrong[i] > v->limits[i] ? "BROKEN" : "ok");
+        for (int k = 0; k < EXAMPLES && k < r->wrong[i] && r->examples[i][k][0]; k++)
+            printf("              %s\n", r->examples[i][k]);
     }
-    if (r->missing_late) printf("\n%s of the missing events were sent late.\n", thousands(r->missing_late, a));
+    if (r->missing_late)
+        printf("\n%s of the missing events were sent late.\n", thousands(r->missing_late, a));
     for (int i = 0; i < r->sent_count; i++)
         if (!r->sents[i].ledger.ended)
-            printf("\nThe run of '%s' was killed: what it sent behind its last entry is not judged (%s rows).\n", v->ledgers[i],
-                   thousands(r->sents[i].beyond, a));
+            printf("\nThe run of '%s' was killed: what it sent behind its last entry is not judged "
+                   "(%s rows).\n",
+                   v->ledgers[i], thousands(r->sents[i].beyond, a));
     printf("\ncompared:");
     for (int i = 0; i < MEMBER_OTHER; i++)
         if (r->row_compared[i]) printf(" %s", member_names[i]);
@@ -230,16 +254,24 @@ static void tell_people(const Verify *v) {
 static void tell_machines(const Verify *v) {
     const Verdict *r = &v->verdict;
     Buffer out = {0};
-    buffer_add_format(&out, "{\"ok\":%s,\"sent\":%" PRId64 ",\"late\":%" PRId64 ",\"copies\":%" PRId64 ",\"broken\":%" PRId64,
-                      within_limits(v) ? "true" : "false", r->events, r->late, r->copies, r->broken);
-    buffer_add_format(&out, ",\"arrived\":%" PRId64 ",\"arrived_broken\":%" PRId64 ",\"missing_copies\":%" PRId64
-                      ",\"missing_late\":%" PRId64, r->rows, r->broken_rows, r->missing_copies, r->missing_late);
-    for (int i = 0; i < WRONGS; i++) buffer_add_format(&out, ",\"%s\":%" PRId64, wrong_names[i], r->wrong[i]);
+    buffer_add_format(&out,
+                      "{\"ok\":%s,\"sent\":%" PRId64 ",\"late\":%" PRId64 ",\"copies\":%" PRId64
+                      ",\"broken\":%" PRId64,
+                      within_limits(v) ? "true" : "false", r->events, r->late, r->copies,
+                      r->broken);
+    buffer_add_format(&out,
+                      ",\"arrived\":%" PRId64 ",\"arrived_broken\":%" PRId64
+                      ",\"missing_copies\":%" PRId64 ",\"missing_late\":%" PRId64,
+                      r->rows, r->broken_rows, r->missing_copies, r->missing_late);
     for (int i = 0; i < WRONGS; i++)
-        buffer_add_format(&out, "%s\"%s\":%" PRId64, i ? "," : ",\"limits\":{", wrong_names[i], v->limits[i]);
+        buffer_add_format(&out, ",\"%s\":%" PRId64, wrong_names[i], r->wrong[i]);
+    for (int i = 0; i < WRONGS; i++)
+        buffer_add_format(&out, "%s\"%s\":%" PRId64, i ? "," : ",\"limits\":{", wrong_names[i],
+                          v->limits[i]);
     buffer_add_text(&out, "},\"compared\":[");
     for (int i = 0, n = 0; i < MEMBER_OTHER; i++)
-        if (r->row_compared[i]) buffer_add_format(&out, "%s\"%s\"", n++ ? "," : "", member_names[i]);
+        if (r->row_compared[i])
+            buffer_add_format(&out, "%s\"%s\"", n++ ? "," : "", member_names[i]);
     buffer_add_text(&out, "],\"examples\":{");
     for (int i = 0; i < WRONGS; i++) {
         buffer_add_format(&out, "%s\"%s\":[", i ? "," : "", wrong_names[i]);

@@ -1,30 +1,38 @@
-/* Connectors: what is outside. A folder exports one Connector; registry.c lists them; an option row drives parsing, errors,
- * explain's defaults and docs/options.md. */
+/* Connectors: what is outside. A folder exports one Connector; registry.c lists them; an option row
+ * drives parsing, errors, explain's defaults and docs/options.md. */
 #pragma once
 #include "base/env.h"
 #include "data/schema.h"
 #include "format/format.h"
 
 typedef enum OptionType {
-    OPTION_TEXT, OPTION_INT, OPTION_NUMBER, OPTION_BOOL, OPTION_INTERVAL, /* microseconds */
-    OPTION_SIZE, /* bytes: '64 MB', '1 GB', plain number */
+    OPTION_TEXT,
+    OPTION_INT,
+    OPTION_NUMBER,
+    OPTION_BOOL,
+    OPTION_INTERVAL, /* microseconds */
+    OPTION_SIZE,     /* bytes: '64 MB', '1 GB', plain number */
     OPTION_ENUM,
     OPTION_TIME, /* microseconds since 1970 */
 } OptionType;
 
-enum { /* Option.flags */
+/* Option.flags */
+enum {
     OPTION_REQUIRED = 1,
-    OPTION_ANSWER = 2,  /* changes answers: part of a query's hash */
-    OPTION_SECRET = 4,  /* never shown */
-    OPTION_SOURCE = 8, OPTION_SINK = 16, OPTION_REFERENCE = 32, /* where it makes sense; elsewhere refused */
-    OPTION_LATER = 64,  /* known, refused by name: comes with a later version */
+    OPTION_ANSWER = 2, /* changes answers: part of a query's hash */
+    OPTION_SECRET = 4, /* never shown */
+    OPTION_SOURCE = 8,
+    OPTION_SINK = 16,
+    OPTION_REFERENCE = 32, /* where it makes sense; elsewhere refused */
+    OPTION_LATER = 64,     /* known, refused by name: comes with a later version */
 };
 
 typedef struct Option {
     const char *name;
     OptionType type;
-    const char *default_text; /* NULL: none */
-    const char *const *choices; /* OPTION_ENUM, NULL-ended; one behind a '-' is known and refused: it comes with a later version */
+    const char *default_text;   /* NULL: none */
+    const char *const *choices; /* OPTION_ENUM, NULL-ended; one behind a '-' is known and refused:
+                                   it comes with a later version */
     const char *unit, *help;
     int flags;
 } Option;
@@ -32,8 +40,8 @@ typedef struct Option {
 typedef struct OptionValue {
     const Option *option; /* NULL: a property handed through under its own name (Kafka) */
     const char *name;
-    const char *text;   /* after ${} */
-    const char *raw;    /* as written, for showing */
+    const char *text; /* after ${} */
+    const char *raw;  /* as written, for showing */
     bool given;
     union {
         int64_t integer; /* INT, BOOL, INTERVAL, SIZE, TIME, ENUM (index into choices) */
@@ -47,7 +55,8 @@ typedef struct Options {
     OptionValue *values;
 } Options;
 
-const OptionValue *option_find(const Options *, const char *name); /* NULL: neither given nor default */
+const OptionValue *option_find(const Options *,
+                               const char *name); /* NULL: neither given nor default */
 int64_t option_int(const Options *, const char *name, int64_t otherwise);
 bool option_bool(const Options *, const char *name, bool otherwise);
 const char *option_text(const Options *, const char *name, const char *otherwise);
@@ -65,10 +74,11 @@ typedef struct SourceContext {
     const char *pipeline; /* default group.id */
     const Format *format;
     const Options *options;
-    size_t chunk_bytes;   /* about how large chunks should be */
-    int chunk_rows;       /* most records a chunk (tests), 0: no limit */
-    /* Small facts that a source keeps in the home (generator: start, seed, segments). get: NULL when not there. set is
-     * committed before the events that depend on it. May be NULL (ad hoc runs). */
+    size_t chunk_bytes; /* about how large chunks should be */
+    int chunk_rows;     /* most records a chunk (tests), 0: no limit */
+    /* Small facts that a source keeps in the home (generator: start, seed, segments). get: NULL
+     * when not there. set is committed before the events that depend on it. May be NULL (ad hoc
+     * runs). */
     const char *(*get)(void *home, const char *name);
     Status (*set)(void *home, const char *name, const char *value, Error *);
     void *home;
@@ -78,23 +88,28 @@ typedef struct Source Source; /* each connector's own struct begins with this */
 typedef struct SourceType {
     bool bounded_possible; /* its partitions can end */
     CHECKED Status (*open)(const SourceContext *, Source **out, Error *);
-    /* How many partitions are known now (may grow; looked at again by the reading thread about once a second). Contacts the
-     * outside: AGAIN with *error filled when it is away (will be tried again), FAIL when it is wrong (no such topic). */
+    /* How many partitions are known now (may grow; looked at again by the reading thread about once
+     * a second). Contacts the outside: AGAIN with *error filled when it is away (will be tried
+     * again), FAIL when it is wrong (no such topic). */
     CHECKED Status (*partitions)(Source *, int *count, Error *);
     /* A stable name of a partition for the home: "3" for Kafka, the file's path for files. */
     const char *(*partition_name)(Source *, int partition);
-    /* Begin partition at `position` (what `end` of the last committed chunk was), or at its start when NO_POSITION. */
+    /* Begin partition at `position` (what `end` of the last committed chunk was), or at its start
+     * when NO_POSITION. */
     CHECKED Status (*seek)(Source *, int partition, int64_t position, Error *);
-    /* The next chunk of that partition, without waiting. OK and *out; AGAIN: nothing now, *at_end says whether it stood at its
-     * end (false: broker away or not asked yet); END: it is over; FAIL. */
+    /* The next chunk of that partition, without waiting. OK and *out; AGAIN: nothing now, *at_end
+     * says whether it stood at its end (false: broker away or not asked yet); END: it is over;
+     * FAIL. */
     CHECKED Status (*next)(Source *, int partition, Chunk **out, bool *at_end, Error *);
-    /* Waits until something may have come, at most timeout_us. NULL: the source never waits (files). */
+    /* Waits until something may have come, at most timeout_us. NULL: the source never waits
+     * (files). */
     void (*wait)(Source *, int64_t timeout_us);
     /* The csv header line of a partition's file, or empty. NULL: formats have no headers here. */
     Str (*header)(Source *, int partition);
     /* For monitoring only: positions up to which the home has committed. May be NULL. */
     void (*committed)(Source *, int partition, int64_t position);
-    /* Records (Kafka) or bytes (file) between `position` and the partition's end; -1: unknown. May be NULL. */
+    /* Records (Kafka) or bytes (file) between `position` and the partition's end; -1: unknown. May
+     * be NULL. */
     int64_t (*lag)(Source *, int partition, int64_t position);
     void (*close)(Source *);
 } SourceType;
@@ -110,16 +125,18 @@ struct Source {
 typedef struct SinkContext {
     Env *env;
     const char *table, *pipeline;
-    const char *home_id;   /* of the home; "" for ad hoc runs */
+    const char *home_id; /* of the home; "" for ad hoc runs */
     int64_t generation;
-    const Schema *schema;  /* the rows' names and types */
-    const int *keys; int key_count; /* columns of the PRIMARY KEY or `key` option; none: 0 */
+    const Schema *schema; /* the rows' names and types */
+    const int *keys;
+    int key_count; /* columns of the PRIMARY KEY or `key` option; none: 0 */
     bool exactly_once;
     const Options *options;
 } SinkContext;
 
 typedef struct Sink Sink;
-/* All calls come from the sink's own thread and may block, but for stop(). Bytes are what `encode` made. */
+/* All calls come from the sink's own thread and may block, but for stop(). Bytes are what `encode`
+ * made. */
 typedef enum SinkWay {
     SINK_BY_LENGTH, /* a file: written at once, synced at the epoch's close, cut back at recovery */
     SINK_BY_OUTBOX, /* blobs kept in the home, delivered after the commit with a marker */
@@ -130,21 +147,26 @@ typedef struct SinkType {
     CHECKED Status (*open)(const SinkContext *, Sink **out, Error *);
     /* Appends a batch's rows to an epoch's blob (called by the engine thread; no I/O). */
     void (*encode)(Sink *, const Batch *, Buffer *out);
-    /* Appends one record as it is, whatever it holds (`leat generate`: a broken record must arrive broken). NULL: not possible. */
+    /* Appends one record as it is, whatever it holds (`leat generate`: a broken record must arrive
+     * broken). NULL: not possible. */
     void (*encode_record)(Sink *, Str record, Buffer *out);
-    /* BY_LENGTH, first start only, before the home claims the thing outside: FAIL when it exists already and is not to be
-     * overwritten. Changes nothing. */
+    /* BY_LENGTH, first start only, before the home claims the thing outside: FAIL when it exists
+     * already and is not to be overwritten. Changes nothing. */
     CHECKED Status (*check)(Sink *, Error *);
-    /* BY_LENGTH: make the thing outside be exactly `length` long; `known`: this home has written it before (else it is made
-     * anew, check has passed). Missing with length 0 is made. FAIL: shorter than that; names the remedy. */
+    /* BY_LENGTH: make the thing outside be exactly `length` long; `known`: this home has written it
+     * before (else it is made anew, check has passed). Missing with length 0 is made. FAIL: shorter
+     * than that; names the remedy. */
     CHECKED Status (*recover)(Sink *, bool known, int64_t length, Error *);
     /* BY_LENGTH, AT_ONCE: write these bytes now. AGAIN: away, try again later. FAIL. */
     CHECKED Status (*write)(Sink *, Str bytes, Error *);
-    /* BY_LENGTH: everything written is on disk; *length is its size. AT_ONCE: everything is acknowledged. */
+    /* BY_LENGTH: everything written is on disk; *length is its size. AT_ONCE: everything is
+     * acknowledged. */
     CHECKED Status (*sync)(Sink *, int64_t *length, Error *);
-    /* BY_OUTBOX: the last epoch whose marker stands outside for our home (0: none), and its generation. */
+    /* BY_OUTBOX: the last epoch whose marker stands outside for our home (0: none), and its
+     * generation. */
     CHECKED Status (*marker)(Sink *, int64_t *epoch, int64_t *generation, Error *);
-    /* BY_OUTBOX: deliver one epoch's blob together with its marker. OK; AGAIN: away, try again; FAIL: stop (fenced by another). */
+    /* BY_OUTBOX: deliver one epoch's blob together with its marker. OK; AGAIN: away, try again;
+     * FAIL: stop (fenced by another). */
     CHECKED Status (*deliver)(Sink *, int64_t epoch, Str blob, Error *);
     void (*stop)(Sink *); /* from another thread: make a blocking call return soon with AGAIN */
     void (*close)(Sink *);
@@ -157,18 +179,20 @@ struct Sink {
 
 typedef struct Connector {
     const char *name, *help;
-    const Option *options; /* its own, beside common_options; empty-row ended */
-    bool properties;       /* other names in double quotes are handed through (Kafka) */
+    const Option *options;    /* its own, beside common_options; empty-row ended */
+    bool properties;          /* other names in double quotes are handed through (Kafka) */
     const SourceType *source; /* NULL: not possible */
     const SinkType *sink;
     bool reference; /* may be joined as a reference table: read whole through `source` */
     /* Which way a sink with these options would be served; for explain. */
     SinkWay (*sink_way)(const Options *);
-    /* Checks options against one another without contacting anything. May be NULL. Error line/column may stay 0. */
+    /* Checks options against one another without contacting anything. May be NULL. Error
+     * line/column may stay 0. */
     CHECKED Status (*check)(const Options *, bool as_source, bool as_sink, bool has_key, Error *);
 } Connector;
 
 const Connector *connector_find(const char *name);
 const Connector *connector_at(int index); /* NULL past the end */
-/* Names that exist in the plan for later versions, for "comes later" errors: postgres, cassandra, redis, http, mqtt, amqp, blob. */
+/* Names that exist in the plan for later versions, for "comes later" errors: postgres, cassandra,
+ * redis, http, mqtt, amqp, blob. */
 bool connector_is_later(const char *name);

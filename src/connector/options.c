@@ -1,6 +1,6 @@
-/* Options of tables: one row each says name, type, default and where it makes sense; everything that reads, checks, explains or
- * documents options goes by these rows. Values are read once, here, so that every connector says the same of a wrong
- * one: what was expected, what was got. */
+/* Options of tables: one row each says name, type, default and where it makes sense; everything
+ * that reads, checks, explains or documents options goes by these rows. Values are read once, here,
+ * so that every connector says the same of a wrong one: what was expected, what was got. */
 #include "base/memory.h"
 #include "connector/connector.h"
 #include "data/time.h"
@@ -16,20 +16,32 @@ static const char *const modes[] = {"-lookup", NULL};
 enum { EVERYWHERE = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
 
 const Option common_options[] = {
-    {"connector", OPTION_TEXT, NULL, NULL, NULL, "what is outside: file, kafka, generator", OPTION_REQUIRED | OPTION_ANSWER | EVERYWHERE},
-    {"format", OPTION_ENUM, "json", formats, NULL, "how records look; json: one object a record", OPTION_ANSWER | EVERYWHERE},
-    {"event_time", OPTION_TEXT, NULL, NULL, NULL, "the column that says when a row happened", OPTION_ANSWER | OPTION_SOURCE},
-    {"watermark_delay", OPTION_INTERVAL, "0 seconds", NULL, NULL, "how far out of order events may be", OPTION_ANSWER | OPTION_SOURCE},
-    {"idle_timeout", OPTION_INTERVAL, "10 seconds", NULL, NULL, "after so long without rows a partition no longer holds the others back",
+    {"connector", OPTION_TEXT, NULL, NULL, NULL, "what is outside: file, kafka, generator",
+     OPTION_REQUIRED | OPTION_ANSWER | EVERYWHERE},
+    {"format", OPTION_ENUM, "json", formats, NULL, "how records look; json: one object a record",
+     OPTION_ANSWER | EVERYWHERE},
+    {"event_time", OPTION_TEXT, NULL, NULL, NULL, "the column that says when a row happened",
+     OPTION_ANSWER | OPTION_SOURCE},
+    {"watermark_delay", OPTION_INTERVAL, "0 seconds", NULL, NULL,
+     "how far out of order events may be", OPTION_ANSWER | OPTION_SOURCE},
+    {"idle_timeout", OPTION_INTERVAL, "10 seconds", NULL, NULL,
+     "after so long without rows a partition no longer holds the others back",
      OPTION_ANSWER | OPTION_SOURCE},
     {"max_future", OPTION_INTERVAL, "5 minutes", NULL, NULL,
-     "an event stamped further ahead of the clock is a dead letter; off for file and generator unless given", OPTION_ANSWER | OPTION_SOURCE},
-    {"on_error", OPTION_ENUM, "dead_letter", on_errors, NULL, "what a bad record becomes; null: its bad field becomes NULL",
+     "an event stamped further ahead of the clock is a dead letter; off for file and generator "
+     "unless given",
+     OPTION_ANSWER | OPTION_SOURCE},
+    {"on_error", OPTION_ENUM, "dead_letter", on_errors, NULL,
+     "what a bad record becomes; null: its bad field becomes NULL",
      OPTION_ANSWER | OPTION_SOURCE | OPTION_REFERENCE},
-    {"delivery", OPTION_ENUM, "exactly_once", deliveries, NULL, "at_least_once: sent at once, may repeat after a crash", OPTION_SINK},
-    {"version", OPTION_TEXT, NULL, NULL, NULL, "the store keeps the row with the greater value of this column", OPTION_SINK | OPTION_LATER},
-    {"refresh", OPTION_INTERVAL, NULL, NULL, NULL, "reference data is read again so often; default: never", OPTION_REFERENCE},
-    {"mode", OPTION_ENUM, NULL, modes, NULL, "lookup: ask row by row instead of loading the table", OPTION_REFERENCE | OPTION_LATER},
+    {"delivery", OPTION_ENUM, "exactly_once", deliveries, NULL,
+     "at_least_once: sent at once, may repeat after a crash", OPTION_SINK},
+    {"version", OPTION_TEXT, NULL, NULL, NULL,
+     "the store keeps the row with the greater value of this column", OPTION_SINK | OPTION_LATER},
+    {"refresh", OPTION_INTERVAL, NULL, NULL, NULL,
+     "reference data is read again so often; default: never", OPTION_REFERENCE},
+    {"mode", OPTION_ENUM, NULL, modes, NULL, "lookup: ask row by row instead of loading the table",
+     OPTION_REFERENCE | OPTION_LATER},
     {0},
 };
 
@@ -91,7 +103,8 @@ static Status parse_interval(const Option *option, const char *text, int64_t *ou
     if (interval_parse(str_from(text), &interval, &ignored) != OK)
         return expected(option, "an interval like '10 seconds'", text, error);
     if (interval_to_us(interval, out, &ignored) != OK)
-        return expected(option, "an interval of a fixed length, without months or years", text, error);
+        return expected(option, "an interval of a fixed length, without months or years", text,
+                        error);
     return OK;
 }
 
@@ -99,7 +112,8 @@ static Status parse_size(const Option *option, const char *text, int64_t *out, E
     static const struct {
         const char *unit;
         int64_t bytes;
-    } units[] = {{"", 1}, {"B", 1}, {"kB", 1 << 10}, {"MB", 1 << 20}, {"GB", 1 << 30}, {"TB", INT64_C(1) << 40}};
+    } units[] = {{"", 1},         {"B", 1},        {"kB", 1 << 10},
+                 {"MB", 1 << 20}, {"GB", 1 << 30}, {"TB", INT64_C(1) << 40}};
     char *end;
     long long count = strtoll(text, &end, 10);
     bool digits = end != text && *text >= '0' && *text <= '9';
@@ -135,11 +149,16 @@ static Status parse_choice(const Option *option, const char *text, int64_t *out,
     }
     buffer_add_char(&list, 0);
     if (status == REJECT) {
-        status = reject(error, "%s '%s' comes with a later version; now it is one of %s", option->name, text, list.data);
+        status = reject(error, "%s '%s' comes with a later version; now it is one of %s",
+                        option->name, text, list.data);
     } else if (status == FAIL) {
         const char *closest = closest_name(text, words, count);
-        if (closest) status = reject(error, "option '%s' has no value '%s'; did you mean '%s'?", option->name, text, closest);
-        else status = reject(error, "option '%s' expects one of %s, got '%s'", option->name, list.data, text);
+        if (closest)
+            status = reject(error, "option '%s' has no value '%s'; did you mean '%s'?",
+                            option->name, text, closest);
+        else
+            status = reject(error, "option '%s' expects one of %s, got '%s'", option->name,
+                            list.data, text);
     }
     buffer_free(&list);
     return status;
@@ -151,7 +170,8 @@ Status option_parse(const Option *option, const char *text, OptionValue *out, Er
     case OPTION_TEXT: return *text ? OK : expected(option, "a text that is not empty", text, error);
     case OPTION_INT: return parse_int(option, text, &out->integer, error);
     case OPTION_NUMBER:
-        if (double_parse(str_from(text), &out->number) == OK && out->number - out->number == 0) return OK;
+        if (double_parse(str_from(text), &out->number) == OK && out->number - out->number == 0)
+            return OK;
         return expected(option, "a number", text, error);
     case OPTION_BOOL: return parse_bool(option, text, &out->integer, error);
     case OPTION_INTERVAL: return parse_interval(option, text, &out->integer, error);

@@ -45,19 +45,27 @@ static void test_messages(void **state) {
     (void)state;
     assert_bad(OPTION_INT, "many", "option 'o' expects a whole number, got 'many'");
     assert_bad(OPTION_INT, "1.5", "option 'o' expects a whole number, got '1.5'");
-    assert_bad(OPTION_INT, "99999999999999999999", "option 'o' expects a whole number, got '99999999999999999999'");
+    assert_bad(OPTION_INT, "99999999999999999999",
+               "option 'o' expects a whole number, got '99999999999999999999'");
     assert_bad(OPTION_NUMBER, "NaN", "option 'o' expects a number, got 'NaN'");
     assert_bad(OPTION_BOOL, "maybe", "option 'o' expects true or false, got 'maybe'");
-    assert_bad(OPTION_INTERVAL, "soon", "option 'o' expects an interval like '10 seconds', got 'soon'");
-    assert_bad(OPTION_INTERVAL, "1 month",
-               "option 'o' expects an interval of a fixed length, without months or years, got '1 month'");
-    assert_bad(OPTION_SIZE, "64 MX", "option 'o' expects a size like '64 MB' (B, kB, MB, GB, TB), got '64 MX'");
-    assert_bad(OPTION_SIZE, "-1", "option 'o' expects a size like '64 MB' (B, kB, MB, GB, TB), got '-1'");
-    assert_bad(OPTION_SIZE, "9999999999 TB", "option 'o' expects a size like '64 MB' (B, kB, MB, GB, TB), got '9999999999 TB'");
-    assert_bad(OPTION_TIME, "noon", "option 'o' expects a time like '2026-01-01T00:00:00Z', got 'noon'");
+    assert_bad(OPTION_INTERVAL, "soon",
+               "option 'o' expects an interval like '10 seconds', got 'soon'");
+    assert_bad(
+        OPTION_INTERVAL, "1 month",
+        "option 'o' expects an interval of a fixed length, without months or years, got '1 month'");
+    assert_bad(OPTION_SIZE, "64 MX",
+               "option 'o' expects a size like '64 MB' (B, kB, MB, GB, TB), got '64 MX'");
+    assert_bad(OPTION_SIZE, "-1",
+               "option 'o' expects a size like '64 MB' (B, kB, MB, GB, TB), got '-1'");
+    assert_bad(OPTION_SIZE, "9999999999 TB",
+               "option 'o' expects a size like '64 MB' (B, kB, MB, GB, TB), got '9999999999 TB'");
+    assert_bad(OPTION_TIME, "noon",
+               "option 'o' expects a time like '2026-01-01T00:00:00Z', got 'noon'");
     assert_bad(OPTION_ENUM, "gren", "option 'o' has no value 'gren'; did you mean 'green'?");
     assert_bad(OPTION_ENUM, "yellow", "option 'o' expects one of 'red', 'green', got 'yellow'");
-    assert_bad(OPTION_ENUM, "blue", "o 'blue' comes with a later version; now it is one of 'red', 'green'");
+    assert_bad(OPTION_ENUM, "blue",
+               "o 'blue' comes with a later version; now it is one of 'red', 'green'");
     assert_bad(OPTION_TEXT, "", "option 'o' expects a text that is not empty, got ''");
 }
 
@@ -68,7 +76,8 @@ static void check_table(const Option *options) {
         Error error = {0};
         assert_non_null(o->help);
         assert_int_not_equal(o->flags & (OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE), 0);
-        if (o->default_text && option_parse(o, o->default_text, &value, &error) != OK) fail_msg("%s: %s", o->name, error.text);
+        if (o->default_text && option_parse(o, o->default_text, &value, &error) != OK)
+            fail_msg("%s: %s", o->name, error.text);
     }
 }
 
@@ -85,8 +94,10 @@ static void test_tables(void **state) {
     assert_false(connector_is_later("flie"));
 }
 
-static Status check(const char *connector, const char *path, const char *name, const char *value, bool sink, Error *error) {
-    OptionValue values[] = {{.name = "path", .text = path, .given = true}, {.name = name, .text = value, .given = true, .integer = 1}};
+static Status check(const char *connector, const char *path, const char *name, const char *value,
+                    bool sink, Error *error) {
+    OptionValue values[] = {{.name = "path", .text = path, .given = true},
+                            {.name = name, .text = value, .given = true, .integer = 1}};
     Options options = {name ? 2 : 1, values};
     if (name && strcmp(name, "duplicates") == 0) values[1].number = 2;
     const Connector *c = connector_find(connector);
@@ -98,20 +109,26 @@ static void test_checks(void **state) {
     Error error = {0};
     assert_int_equal(check("file", "a", NULL, NULL, true, &error), OK);
     assert_int_equal(check("file", "out/", NULL, NULL, true, &error), FAIL);
-    assert_string_equal(error.text, "a sink that writes a folder of files comes with a later version; let path name one file");
+    assert_string_equal(
+        error.text,
+        "a sink that writes a folder of files comes with a later version; let path name one file");
     assert_int_equal(check("file", "a", "format", "csv", true, &error), FAIL);
-    assert_string_equal(error.text, "format = 'csv' of a sink comes with a later version; json can be written");
+    assert_string_equal(error.text,
+                        "format = 'csv' of a sink comes with a later version; json can be written");
     assert_int_equal(check("file", "a", "follow", "true", false, &error), FAIL);
-    assert_string_equal(error.text, "follow = true comes with a later version; leave it out to read to the end");
+    assert_string_equal(
+        error.text, "follow = true comes with a later version; leave it out to read to the end");
     assert_int_equal(check("file", "a", "delimiter", ";", false, &error), FAIL);
-    assert_string_equal(error.text, "option 'delimiter' belongs to csv; add format = 'csv' or leave it out");
+    assert_string_equal(error.text,
+                        "option 'delimiter' belongs to csv; add format = 'csv' or leave it out");
     assert_int_equal(check("generator", "", "duplicates", "2", false, &error), FAIL);
     assert_string_equal(error.text, "option 'duplicates' must be between 0 and 1, got '2'");
     assert_int_equal(check("generator", "", NULL, NULL, true, &error), FAIL);
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_messages), cmocka_unit_test(test_tables),
-                                       cmocka_unit_test(test_checks)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values), cmocka_unit_test(test_messages),
+        cmocka_unit_test(test_tables), cmocka_unit_test(test_checks)};
     return cmocka_run_group_tests_name("connector/options", tests, NULL, NULL);
 }

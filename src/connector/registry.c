@@ -3,12 +3,15 @@
 
 extern const Connector file_connector, generator_connector, kafka_connector;
 
-static const Connector *const connectors[] = {&file_connector, &generator_connector, &kafka_connector};
+static const Connector *const connectors[] = {&file_connector, &generator_connector,
+                                              &kafka_connector};
 
-static const char *const later[] = {"postgres", "cassandra", "redis", "http", "mqtt", "amqp", "blob"};
+static const char *const later[] = {"postgres", "cassandra", "redis", "http",
+                                    "mqtt",     "amqp",      "blob"};
 
 const Connector *connector_at(int index) {
-    return index >= 0 && index < (int)(sizeof connectors / sizeof *connectors) ? connectors[index] : NULL;
+    return index >= 0 && index < (int)(sizeof connectors / sizeof *connectors) ? connectors[index]
+                                                                               : NULL;
 }
 
 const Connector *connector_find(const char *name) {

@@ -1,4 +1,5 @@
-/* For the tests of sources: a table's options, a home that is a list of facts, and reading to the end. */
+/* For the tests of sources: a table's options, a home that is a list of facts, and reading to the
+ * end. */
 #pragma once
 #include "base/hash.h"
 #include "connector/connector.h"
@@ -22,7 +23,9 @@ typedef struct TestSource {
     Error error;
 } TestSource;
 
-static inline const char *test_get(void *home, const char *name) { return map_get(((TestSource *)home)->facts, str_from(name)); }
+static inline const char *test_get(void *home, const char *name) {
+    return map_get(((TestSource *)home)->facts, str_from(name));
+}
 
 static inline Status test_set(void *home, const char *name, const char *value, Error *error) {
     (void)error;
@@ -34,12 +37,20 @@ static inline Status test_set(void *home, const char *name, const char *value, E
 static inline void test_init(TestSource *t, const Format *format) {
     *t = (TestSource){.facts = map_new(), .arena = arena_new()};
     fake_env_init(&t->env, INT64_C(1767225600000000), 1);
-    t->context = (SourceContext){.env = &t->env.env, .table = "t", .pipeline = "p", .format = format, .options = &t->options,
-                                 .chunk_bytes = 4096, .get = test_get, .set = test_set, .home = t};
+    t->context = (SourceContext){.env = &t->env.env,
+                                 .table = "t",
+                                 .pipeline = "p",
+                                 .format = format,
+                                 .options = &t->options,
+                                 .chunk_bytes = 4096,
+                                 .get = test_get,
+                                 .set = test_set,
+                                 .home = t};
     t->options.values = t->values;
 }
 
-static inline void test_option(TestSource *t, const Option *rows, const char *name, const char *text) {
+static inline void test_option(TestSource *t, const Option *rows, const char *name,
+                               const char *text) {
     OptionValue *value = &t->values[t->options.count++];
     for (const Option *row = rows; row && row->name; row++)
         if (strcmp(row->name, name) == 0) {
@@ -49,7 +60,9 @@ static inline void test_option(TestSource *t, const Option *rows, const char *na
     fail_msg("no option %s", name);
 }
 
-static inline Status test_open(TestSource *t, const SourceType *type) { return type->open(&t->context, &t->source, &t->error); }
+static inline Status test_open(TestSource *t, const SourceType *type) {
+    return type->open(&t->context, &t->source, &t->error);
+}
 
 static inline void test_close(TestSource *t) {
     if (t->source) t->source->type->close(t->source);

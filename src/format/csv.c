@@ -1,7 +1,8 @@
-/* CSV by RFC 4180 into batches: a quote opens a field only at its begin, "" inside is a quote, a quoted field may hold
- * newlines and the delimiter. A record that breaks these rules is one dead letter and ends at its newline. Cells become
- * values by PostgreSQL's text input; an empty cell is NULL unless it is quoted. One scan serves for finding where records end
- * and for their cells, so the two can not disagree. */
+/* CSV by RFC 4180 into batches: a quote opens a field only at its begin, "" inside is a quote, a
+ * quoted field may hold newlines and the delimiter. A record that breaks these rules is one dead
+ * letter and ends at its newline. Cells become values by PostgreSQL's text input; an empty cell is
+ * NULL unless it is quoted. One scan serves for finding where records end and for their cells, so
+ * the two can not disagree. */
 #include "data/jsonb.h"
 #include "data/value.h"
 #include "format/index.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 
 typedef struct Cell {
-    Str text; /* without the quotes */
+    Str text;             /* without the quotes */
     bool quoted, doubled; /* doubled: holds "" */
 } Cell;
 
@@ -56,7 +57,8 @@ static const char *scan_quoted(const char *p, const char *end, Cell *cell) {
     return p + 1;
 }
 
-static const char *scan_plain(const char *p, const char *end, char delimiter, CsvRecord *r, Cell *cell) {
+static const char *scan_plain(const char *p, const char *end, char delimiter, CsvRecord *r,
+                              Cell *cell) {
     const char *begin = p;
     for (; p < end && *p != delimiter && *p != '\n'; p++)
         if (*p == '"') r->problem = "a quote inside of a field that is not quoted";
@@ -64,7 +66,8 @@ static const char *scan_plain(const char *p, const char *end, char delimiter, Cs
     return p;
 }
 
-/* The first record of the bytes, which are not empty. A byte order mark in front of it is no part of its first cell. */
+/* The first record of the bytes, which are not empty. A byte order mark in front of it is no part
+ * of its first cell. */
 static void scan_record(Str bytes, char delimiter, bool want_cells, CsvRecord *r) {
     const char *p = bytes.data, *end = p + bytes.size;
     r->count = 0;
@@ -139,20 +142,24 @@ static bool take_cell(Decoder *d, Slot *slot, Str text, int index) {
     Rows *rows = &d->rows;
     if (slot->spec->kind == DECODE_PATH) {
         Str value;
-        if (!jsonb_valid(text)) return rows_bad_field(rows, slot, "not JSON: %.*s", STR_ARG(reason_part(text)));
+        if (!jsonb_valid(text))
+            return rows_bad_field(rows, slot, "not JSON: %.*s", STR_ARG(reason_part(text)));
         if (jsonb_get_path(text, d->steps[index], slot->spec->path_count, &value))
             json_set_path(rows, slot, jsonb_trim(value));
         return true;
     }
-    if (text.size && memchr(text.data, 0, text.size)) return rows_bad_field(rows, slot, "holds a zero byte");
+    if (text.size && memchr(text.data, 0, text.size))
+        return rows_bad_field(rows, slot, "holds a zero byte");
     if (slot->kind == TYPE_JSONB) {
-        if (!jsonb_valid(text)) return rows_bad_field(rows, slot, "not JSON: %.*s", STR_ARG(reason_part(text)));
+        if (!jsonb_valid(text))
+            return rows_bad_field(rows, slot, "not JSON: %.*s", STR_ARG(reason_part(text)));
         slot->strs[slot_set(rows, slot)] = jsonb_trim(text);
         return true;
     }
     JsonNumber number;
     double real;
-    if (slot->kind == TYPE_FLOAT8 && json_number_scan(text, &number) && json_number_double(text, &number, &real)) {
+    if (slot->kind == TYPE_FLOAT8 && json_number_scan(text, &number) &&
+        json_number_double(text, &number, &real)) {
         slot->floats[slot_set(rows, slot)] = real;
         return true;
     }
@@ -163,16 +170,18 @@ static bool take_cells(Decoder *d) {
     Rows *rows = &d->rows;
     const CsvRecord *r = &d->record;
     if (r->problem) return rows_bad_record(rows, "not CSV: %s", r->problem);
-    if (r->count != d->width) return rows_bad_record(rows, "expected %d fields, got %d", d->width, r->count);
+    if (r->count != d->width)
+        return rows_bad_record(rows, "expected %d fields, got %d", d->width, r->count);
     for (int i = 0; i < rows->spec->column_count; i++) {
         Slot *slot = &rows->slots[i];
         if (slot->spec->kind != DECODE_FIELD && slot->spec->kind != DECODE_PATH) continue;
         if (d->places[i] < 0)
-            return rows_bad_record(rows, "%s has no column \"%s\"", d->header_known ? "the header" : "the table",
-                                   slot->spec->name);
+            return rows_bad_record(rows, "%s has no column \"%s\"",
+                                   d->header_known ? "the header" : "the table", slot->spec->name);
         const Cell *cell = &r->cells[d->places[i]];
         bool null = !cell->quoted && cell->text.size == 0;
-        if (null ? !rows_null(rows, slot) : !take_cell(d, slot, cell_text(cell, rows->arena), i)) return false;
+        if (null ? !rows_null(rows, slot) : !take_cell(d, slot, cell_text(cell, rows->arena), i))
+            return false;
     }
     return true;
 }
@@ -225,7 +234,8 @@ static void take_bytes(Decoder *d, const Chunk *chunk, Decoded *out) {
         size_t size = d->record.size;
         Str record = {rest.data, size - d->record.ended};
         if (d->record.ended && record.size && record.data[record.size - 1] == '\r') record.size--;
-        if (record.size) go_on = take_record(d, record, chunk->begin + (rest.data - chunk->bytes.data), NULL);
+        if (record.size)
+            go_on = take_record(d, record, chunk->begin + (rest.data - chunk->bytes.data), NULL);
         rest.data += size;
         rest.size -= size;
     }
@@ -238,13 +248,17 @@ static void take_records(Decoder *d, const Chunk *chunk, Decoded *out) {
         const Record *record = &chunk->records[i];
         if (record->body.size && !record->whole_bytes && record->body.size <= RECORD_MOST_BYTES) {
             scan_record(record->body, d->delimiter, true, &d->record);
-            if (!d->record.problem && d->record.size < record->body.size) d->record.problem = "more than one record";
+            if (!d->record.problem && d->record.size < record->body.size)
+                d->record.problem = "more than one record";
             go_on = take_record(d, record->body, record->position, record);
             continue;
         }
         rows_begin(&d->rows, record->body, record->position, record);
-        if (record->body.size) rows_bad_record(&d->rows, "longer than %d MB", RECORD_MOST_BYTES >> 20);
-        else rows_bad_record(&d->rows, record->body.data ? "the record is empty" : "the record is null");
+        if (record->body.size)
+            rows_bad_record(&d->rows, "longer than %d MB", RECORD_MOST_BYTES >> 20);
+        else
+            rows_bad_record(&d->rows,
+                            record->body.data ? "the record is empty" : "the record is null");
         go_on = rows_reject(&d->rows);
     }
 }
@@ -284,7 +298,8 @@ static Status csv_decoder_new(const DecodeSpec *spec, Decoder **out, Error *erro
         const DecodeColumn *column = &spec->columns[i];
         if (column->kind != DECODE_PATH) continue;
         d->steps[i] = xcalloc((size_t)column->path_count, sizeof **d->steps);
-        for (int step = 0; step < column->path_count; step++) d->steps[i][step] = str_from(column->path[step]);
+        for (int step = 0; step < column->path_count; step++)
+            d->steps[i][step] = str_from(column->path[step]);
     }
     *out = d;
     return OK;

@@ -1,4 +1,5 @@
-/* Rows into JSON: one object a row, keys as they are spelled, in the schema's order, without blanks. */
+/* Rows into JSON: one object a row, keys as they are spelled, in the schema's order, without
+ * blanks. */
 #include "data/value.h"
 #include "format/format.h"
 

@@ -1,4 +1,5 @@
-/* Formats turn the bytes of records into batches and rows into bytes. A decoder belongs to one thread. */
+/* Formats turn the bytes of records into batches and rows into bytes. A decoder belongs to one
+ * thread. */
 #pragma once
 #include "data/batch.h"
 #include "data/schema.h"
@@ -11,64 +12,79 @@ typedef struct Record {
     int64_t timestamp_us; /* broker's or file's; NO_TIME: none */
     Str key;              /* data NULL: none */
     void *handle;         /* the connector's own, for headers */
-    int64_t whole_bytes;  /* > 0: longer than RECORD_MOST_BYTES; so long it was, and `body` is its beginning: a dead letter */
+    int64_t whole_bytes;  /* > 0: longer than RECORD_MOST_BYTES; so long it was, and `body` is its
+                             beginning: a dead letter */
 } Record;
 
-/* Raw records of one partition and the position after them. Either `records`, or `bytes` that the format splits. Decoders
- * read nothing behind a record, so that neither needs padding. */
+/* Raw records of one partition and the position after them. Either `records`, or `bytes` that the
+ * format splits. Decoders read nothing behind a record, so that neither needs padding. */
 typedef struct Chunk Chunk;
 struct Chunk {
     int partition;
-    Str bytes;        /* whole records of a byte stream, beginning at `begin` */
-    Record *records;  /* or NULL */
+    Str bytes;       /* whole records of a byte stream, beginning at `begin` */
+    Record *records; /* or NULL */
     int record_count;
-    int64_t begin, end; /* positions: of the first byte or record, and after the last */
-    int64_t offset_base; /* metadata('offset') is the position less this (files read one after the other); else 0 */
-    Str header;       /* csv: the header line of the file that `bytes` are of; `bytes` never hold it. Empty: none */
-    int64_t taken_us;   /* the clock when it was taken in */
+    int64_t begin, end;  /* positions: of the first byte or record, and after the last */
+    int64_t offset_base; /* metadata('offset') is the position less this (files read one after the
+                            other); else 0 */
+    Str header; /* csv: the header line of the file that `bytes` are of; `bytes` never hold it.
+                   Empty: none */
+    int64_t taken_us;     /* the clock when it was taken in */
     const char *topic;    /* metadata('topic'); NULL: none */
     const char *filename; /* metadata('filename'); NULL: none */
     /* JSON text of a record's headers into `out`; NULL: there are none. */
     void (*headers)(const Record *, Buffer *out);
     void (*release)(Chunk *); /* frees the chunk and its bytes */
-    void *owner; /* the connector's own */
-    bool log_append_time; /* Kafka: the record timestamps are the broker's clock: max_future is judged by them */
+    void *owner;              /* the connector's own */
+    bool log_append_time;     /* Kafka: the record timestamps are the broker's clock: max_future is
+                                 judged by them */
 };
 
 typedef enum DecodeKind {
-    DECODE_FIELD,     /* top-level key (json) or named column (csv) `name` */
-    DECODE_PATH,      /* inside the object `name`: steps; as `(name #>> path)` for text, `#>` for jsonb, `(#>>)::float8` for float8 */
-    DECODE_TOPIC, DECODE_PARTITION, DECODE_OFFSET, DECODE_TIMESTAMP, DECODE_KEY, DECODE_HEADERS, DECODE_FILENAME,
-    DECODE_COMPUTED,  /* GENERATED ALWAYS AS: `expr` over the columns before it */
+    DECODE_FIELD, /* top-level key (json) or named column (csv) `name` */
+    DECODE_PATH,  /* inside the object `name`: steps; as `(name #>> path)` for text, `#>` for jsonb,
+                     `(#>>)::float8` for float8 */
+    DECODE_TOPIC,
+    DECODE_PARTITION,
+    DECODE_OFFSET,
+    DECODE_TIMESTAMP,
+    DECODE_KEY,
+    DECODE_HEADERS,
+    DECODE_FILENAME,
+    DECODE_COMPUTED, /* GENERATED ALWAYS AS: `expr` over the columns before it */
 } DecodeKind;
 
 typedef struct DecodeColumn {
     DecodeKind kind;
-    const char *name;   /* the declared spelling: the JSON key or csv header */
-    Type type;          /* PATH: text, jsonb or float8; a value that does not cast is VALUE_ERROR there, not a bad record */
-    bool not_null;      /* missing or null makes a dead letter */
-    const char **path;  /* PATH: steps as spelled, digits also index arrays */
+    const char *name; /* the declared spelling: the JSON key or csv header */
+    Type type; /* PATH: text, jsonb or float8; a value that does not cast is VALUE_ERROR there, not
+                  a bad record */
+    bool not_null;     /* missing or null makes a dead letter */
+    const char **path; /* PATH: steps as spelled, digits also index arrays */
     int path_count;
-    Expr *expr;         /* COMPUTED; column numbers are indexes into DecodeSpec.columns */
+    Expr *expr; /* COMPUTED; column numbers are indexes into DecodeSpec.columns */
 } DecodeColumn;
 
 typedef enum OnError { ON_ERROR_DEAD_LETTER, ON_ERROR_NULL, ON_ERROR_SKIP, ON_ERROR_FAIL } OnError;
 
 typedef struct DecodeSpec {
-    const char *table;     /* for reasons: `telemetry[3]@1021: field value: expected number, got string` */
+    const char
+        *table; /* for reasons: `telemetry[3]@1021: field value: expected number, got string` */
     DecodeColumn *columns; /* all that is decoded, in the order of the batch's visible columns */
     int column_count;
-    int event_time;        /* index into columns, -1: none. Rows whose event time is NULL are dead letters */
+    int event_time; /* index into columns, -1: none. Rows whose event time is NULL are dead letters
+                     */
     OnError on_error;
     bool any_text;         /* text columns take any JSON value as its text (ad hoc queries) */
     int64_t max_future_us; /* INT64_MAX: off */
     bool csv_header;
     char csv_delimiter;
-    char **csv_columns;    /* declared columns in order, for files without header */
+    char **csv_columns; /* declared columns in order, for files without header */
     int csv_column_count;
-    int batch_rows;        /* most rows a batch; 0: BATCH_ROWS. >0 with random_rows: 1…batch_rows by the seed */
-    uint64_t random_rows;  /* 0: off */
-    struct Env *env;       /* for volatile functions in computed columns */
+    int batch_rows; /* most rows a batch; 0: BATCH_ROWS. >0 with random_rows: 1…batch_rows by the
+                       seed */
+    uint64_t random_rows; /* 0: off */
+    struct Env *env;      /* for volatile functions in computed columns */
 } DecodeSpec;
 
 typedef struct DecodeReject {
@@ -85,9 +101,9 @@ typedef struct Decoded {
     int batch_count;
     DecodeReject *rejects;
     int reject_count;
-    int64_t records;  /* all: rows + rejects + skipped */
-    int64_t skipped;  /* bad records under on_error = 'skip' */
-    bool failed;      /* a bad record under on_error = 'fail': reason in `error` */
+    int64_t records; /* all: rows + rejects + skipped */
+    int64_t skipped; /* bad records under on_error = 'skip' */
+    bool failed;     /* a bad record under on_error = 'fail': reason in `error` */
     Error error;
 } Decoded;
 
@@ -95,16 +111,17 @@ typedef struct Decoder Decoder;
 typedef struct Format Format;
 struct Format {
     const char *name, *help;
-    /* How many of the bytes are whole records: the rest is kept for the next chunk. `last`: no more bytes will come, so an
-     * unended last record is a record. A csv record may hold newlines in quotes; what is a quote depends on the
-     * delimiter (other formats: any). Bytes begin at a record's begin. */
+    /* How many of the bytes are whole records: the rest is kept for the next chunk. `last`: no more
+     * bytes will come, so an unended last record is a record. A csv record may hold newlines in
+     * quotes; what is a quote depends on the delimiter (other formats: any). Bytes begin at a
+     * record's begin. */
     size_t (*split)(Str bytes, char delimiter, bool last);
     /* The size of the first record with its newline; 0: it is not whole. */
     size_t (*first)(Str bytes, char delimiter, bool last);
     /* The spec is lent for the decoder's life. */
     CHECKED Status (*decoder_new)(const DecodeSpec *, Decoder **, Error *);
-    /* `header`: as Chunk.header, which is taken when this is empty. *out need not be initialised; the chunk must live as
-     * long as what came out. */
+    /* `header`: as Chunk.header, which is taken when this is empty. *out need not be initialised;
+     * the chunk must live as long as what came out. */
     void (*decode)(Decoder *, const Chunk *, Str header, Decoded *out);
     void (*decoder_free)(Decoder **);
 };

@@ -1,8 +1,10 @@
-/* JSON records into batches. The columns and paths that are read form a tree of names; each record's index is walked once
- * beside it. Records of one stream mostly have the same keys in the same order, so every object of the tree remembers what
- * stood at each place in the record before and looks a key up by name only where it differs. A byte stream is indexed a
- * window of many records at a time; when one of them is broken that window is indexed record by record, which gives the
- * same answers: a string that is not closed would have to hold the newline, and is found by that. */
+/* JSON records into batches. The columns and paths that are read form a tree of names; each
+ * record's index is walked once beside it. Records of one stream mostly have the same keys in the
+ * same order, so every object of the tree remembers what stood at each place in the record before
+ * and looks a key up by name only where it differs. A byte stream is indexed a window of many
+ * records at a time; when one of them is broken that window is indexed record by record, which
+ * gives the same answers: a string that is not closed would have to hold the newline, and is found
+ * by that. */
 #include "data/jsonb.h"
 #include "format/index.h"
 #include "format/json_value.h"
@@ -31,7 +33,7 @@ struct Node { /* a name that is read, or leads to one */
     bool deep;      /* one of them takes containers too */
     Node *children; /* names inside of the value */
     int child_count;
-    int step; /* how many steps of a path lead to here */
+    int step;       /* how many steps of a path lead to here */
     uint64_t stamp; /* of the record that it was last met in */
     Guess *guesses;
     int guess_count;
@@ -55,7 +57,8 @@ struct Decoder {
 
 static bool needs_escape(Str name) {
     for (size_t i = 0; i < name.size; i++)
-        if (name.data[i] == '\\' || name.data[i] == '"' || (unsigned char)name.data[i] < 0x20) return true;
+        if (name.data[i] == '\\' || name.data[i] == '"' || (unsigned char)name.data[i] < 0x20)
+            return true;
     return false;
 }
 
@@ -65,7 +68,8 @@ static Node *child_of(Arena *arena, Node *parent, const char *name, int step) {
         if (str_equal(parent->children[i].name, key)) return &parent->children[i];
     if ((parent->child_count & (parent->child_count + 1)) == 0) { /* room for 1, 3, 7 … */
         Node *wider = arena_new_array(arena, Node, 2 * parent->child_count + 1);
-        if (parent->child_count) memcpy(wider, parent->children, (size_t)parent->child_count * sizeof *wider);
+        if (parent->child_count)
+            memcpy(wider, parent->children, (size_t)parent->child_count * sizeof *wider);
         parent->children = wider;
     }
     Node *child = &parent->children[parent->child_count++];
@@ -98,14 +102,17 @@ static void build_tree(Decoder *d, const DecodeSpec *spec) {
             d->steps[i][step] = str_from(column->path[step]);
             node = child_of(d->arena, node, column->path[step], step + 1);
         }
-        add_slot(d->arena, node, i, column->kind == DECODE_PATH || column->type.kind == TYPE_JSONB);
+        bool containers = column->type.kind == TYPE_JSONB ||
+                          (spec->any_text && column->type.kind == TYPE_TEXT);
+        add_slot(d->arena, node, i, column->kind == DECODE_PATH || containers);
     }
     add_guesses(d->arena, &d->root);
 }
 
 static Node *find_by_name(Node *node, Str key) {
     for (int i = 0; i < node->child_count; i++)
-        if (!node->children[i].escaped && str_equal(node->children[i].name, key)) return &node->children[i];
+        if (!node->children[i].escaped && str_equal(node->children[i].name, key))
+            return &node->children[i];
     if (key.size == 0 || !memchr(key.data, '\\', key.size)) return NULL;
     Arena *arena = arena_new(); /* escapes in keys are rare */
     Str text;
@@ -119,7 +126,8 @@ static Node *find_by_name(Node *node, Str key) {
 
 static Node *find_child(Node *node, int place, Str key) {
     Guess *guess = place < GUESSES ? &node->guesses[place] : NULL;
-    if (guess && place < node->guess_count && guess->size == key.size && memcmp(guess->key, key.data, key.size) == 0)
+    if (guess && place < node->guess_count && guess->size == key.size &&
+        memcmp(guess->key, key.data, key.size) == 0)
         return guess->node;
     Node *found = find_by_name(node, key);
     if (guess && place <= node->guess_count) {
@@ -137,7 +145,8 @@ static Node *find_child(Node *node, int place, Str key) {
 /* Every column at the node and inside of it. false: the record is bad. */
 static bool bad_value(Decoder *d, const Node *node, const char *problem, Str value) {
     for (int i = 0; i < node->slot_count; i++)
-        if (!rows_bad_field(&d->rows, &d->rows.slots[node->slots[i]], "%s: %.*s", problem, STR_ARG(reason_part(value))))
+        if (!rows_bad_field(&d->rows, &d->rows.slots[node->slots[i]], "%s: %.*s", problem,
+                            STR_ARG(reason_part(value))))
             return false;
     for (int i = 0; i < node->child_count; i++)
         if (!bad_value(d, &node->children[i], problem, value)) return false;
@@ -149,10 +158,12 @@ static void take_from_array(Decoder *d, Str array, const Node *node, int steps) 
     for (int i = 0; i < node->slot_count; i++) {
         int slot = node->slots[i];
         Str value;
-        if (jsonb_get_path(array, d->steps[slot] + steps, d->rows.slots[slot].spec->path_count - steps, &value))
+        if (jsonb_get_path(array, d->steps[slot] + steps,
+                           d->rows.slots[slot].spec->path_count - steps, &value))
             json_set_path(&d->rows, &d->rows.slots[slot], jsonb_trim(value));
     }
-    for (int i = 0; i < node->child_count; i++) take_from_array(d, array, &node->children[i], steps);
+    for (int i = 0; i < node->child_count; i++)
+        take_from_array(d, array, &node->children[i], steps);
 }
 
 static bool walk_object(Decoder *d, JsonWalk *w, Node *node);
@@ -251,7 +262,8 @@ static bool no_object(Rows *rows, Str record) {
 }
 
 /* One record whose index begins at w->at. false: stop. */
-static bool take_record(Decoder *d, JsonWalk *w, Str record, int64_t position, const Record *source) {
+static bool take_record(Decoder *d, JsonWalk *w, Str record, int64_t position,
+                        const Record *source) {
     Rows *rows = &d->rows;
     rows_begin(rows, record, position, source);
     bool fine = false;
@@ -277,7 +289,8 @@ static bool take_alone(Decoder *d, Str record, int64_t position, const Record *s
     if (!count) w.at = nothing;
     if (!problem) return take_record(d, &w, record, position, source);
     rows_begin(&d->rows, record, position, source);
-    rows_bad_record(&d->rows, "%s%s", strcmp(problem, "not UTF-8") == 0 ? "" : "not JSON: ", problem);
+    rows_bad_record(&d->rows, "%s%s",
+                    strcmp(problem, "not UTF-8") == 0 ? "" : "not JSON: ", problem);
     return rows_reject(&d->rows);
 }
 
@@ -300,7 +313,8 @@ static void add_line(Decoder *d, const char *begin, const char *end, const char 
 static void find_lines(Decoder *d, const Chunk *chunk) {
     const char *base = chunk->bytes.data, *p = base, *end = base + chunk->bytes.size;
     d->line_count = 0;
-    if (chunk->begin == chunk->offset_base && end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0) p += 3; /* byte order mark */
+    if (chunk->begin == chunk->offset_base && end - p >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0)
+        p += 3; /* byte order mark */
     while (p < end) {
         const char *newline = memchr(p, '\n', (size_t)(end - p));
         if (!newline) newline = end;
@@ -318,10 +332,12 @@ static bool take_window(Decoder *d, const Chunk *chunk, int first, int end, bool
     uint32_t begin = d->lines[first].begin;
     JsonWalk w = {.text = chunk->bytes.data + begin};
     size_t count;
-    if (json_index_run(d->index, w.text, d->lines[end - 1].end - begin, &w.at, &count) || !count) return false;
+    if (json_index_run(d->index, w.text, d->lines[end - 1].end - begin, &w.at, &count) || !count)
+        return false;
     for (int i = first; i < end && *go_on; i++) {
         w.limit = d->lines[i].end - begin;
-        *go_on = take_record(d, &w, line_text(chunk, d->lines[i]), chunk->begin + d->lines[i].begin, NULL);
+        *go_on = take_record(d, &w, line_text(chunk, d->lines[i]), chunk->begin + d->lines[i].begin,
+                             NULL);
         while (!walk_ended(&w)) w.at++;
     }
     return true;
@@ -336,7 +352,8 @@ static void take_bytes(Decoder *d, const Chunk *chunk, Decoded *out) {
             if (d->lines[end].end - d->lines[first].begin > WINDOW_BYTES) break;
         if (take_window(d, chunk, first, end, &go_on)) continue;
         for (int i = first; i < end && go_on; i++)
-            go_on = take_alone(d, line_text(chunk, d->lines[i]), chunk->begin + d->lines[i].begin, NULL);
+            go_on = take_alone(d, line_text(chunk, d->lines[i]), chunk->begin + d->lines[i].begin,
+                               NULL);
     }
 }
 
@@ -350,8 +367,11 @@ static void take_records(Decoder *d, const Chunk *chunk, Decoded *out) {
             continue;
         }
         rows_begin(&d->rows, record->body, record->position, record);
-        if (record->body.size) rows_bad_record(&d->rows, "longer than %d MB", RECORD_MOST_BYTES >> 20);
-        else rows_bad_record(&d->rows, record->body.data ? "the record is empty" : "the record is null");
+        if (record->body.size)
+            rows_bad_record(&d->rows, "longer than %d MB", RECORD_MOST_BYTES >> 20);
+        else
+            rows_bad_record(&d->rows,
+                            record->body.data ? "the record is empty" : "the record is null");
         go_on = rows_reject(&d->rows);
     }
 }

@@ -1,7 +1,8 @@
-/* From the text of one JSON value into a column, by the type rules of LANGUAGE.md 6: number types take numbers, text, uuid and
- * times take strings, boolean takes true and false, jsonb takes anything. Numbers, plain strings and times, which are
- * nearly all there is, are converted right here and straight into the column; everything rarer goes through
- * data/value.h, which knows every type. */
+/* From the text of one JSON value into a column, by the type rules of LANGUAGE.md 6: number types
+ * take numbers, text, uuid and times take strings, boolean takes true and false, jsonb takes
+ * anything. Numbers, plain strings and times, which are nearly all there is, are converted right
+ * here and straight into the column; everything rarer goes through data/value.h, which knows every
+ * type. */
 #include "format/json_value.h"
 #include "data/jsonb.h"
 #include "data/time.h"
@@ -65,13 +66,15 @@ bool json_number_scan(Str token, JsonNumber *n) {
 }
 
 bool json_number_double(Str token, const JsonNumber *n, double *out) {
-    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                    1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+    static const double powers[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
     if (n->digits == 0 && !n->rounded) {
         *out = n->negative ? -0.0 : 0.0;
         return true;
     }
-    /* Both factors are exact doubles, so the one operation rounds correctly (Clinger's fast path). */
+    /* Both factors are exact doubles, so the one operation rounds correctly (Clinger's fast path).
+     */
     if (n->digits <= UINT64_C(1) << 53 && !n->rounded && n->exponent >= -22 && n->exponent <= 22) {
         double value = (double)n->digits;
         value = n->exponent < 0 ? value / powers[-n->exponent] : value * powers[n->exponent];
@@ -143,7 +146,8 @@ static const char *unicode_scan(const char **p, const char *end, uint32_t *out) 
     if (first == 0) return "\\u0000 can not be kept";
     *out = (uint32_t)first;
     if (first < 0xD800 || first > 0xDFFF) return NULL;
-    if (first > 0xDBFF || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u') return "a lone surrogate";
+    if (first > 0xDBFF || end - *p < 6 || (*p)[0] != '\\' || (*p)[1] != 'u')
+        return "a lone surrogate";
     int32_t second = hex_scan(*p + 2, end);
     if (second < 0xDC00 || second > 0xDFFF) return "a lone surrogate";
     *p += 6;
@@ -194,7 +198,9 @@ const char *json_string_decode(Str inside, Str *out, Arena *arena) {
 
 /* ---- what a value is ---- */
 
-static bool is_string(Str value) { return value.size >= 2 && value.data[0] == '"' && value.data[value.size - 1] == '"'; }
+static bool is_string(Str value) {
+    return value.size >= 2 && value.data[0] == '"' && value.data[value.size - 1] == '"';
+}
 static bool is_null(Str value) { return value.size == 4 && memcmp(value.data, "null", 4) == 0; }
 static bool is_true(Str value) { return value.size == 4 && memcmp(value.data, "true", 4) == 0; }
 static bool is_false(Str value) { return value.size == 5 && memcmp(value.data, "false", 5) == 0; }
@@ -227,13 +233,14 @@ const char *json_scalar_problem(Str token) {
 static bool expected(Rows *rows, Slot *slot, const char *what, Str value) {
     const char *kind = json_kind_name(value);
     if (strcmp(kind, "nonsense") == 0)
-        return rows_bad_field(rows, slot, "expected %s, got what is not JSON: %.*s", what, STR_ARG(reason_part(value)));
+        return rows_bad_field(rows, slot, "expected %s, got what is not JSON: %.*s", what,
+                              STR_ARG(reason_part(value)));
     return rows_bad_field(rows, slot, "expected %s, got %s", what, kind);
 }
 
 static bool out_of_range(Rows *rows, Slot *slot, Str value) {
-    return rows_bad_field(rows, slot, "%.*s is out of range for type %s", STR_ARG(reason_part(value)),
-                          type_name(slot->spec->type, rows->arena));
+    return rows_bad_field(rows, slot, "%.*s is out of range for type %s",
+                          STR_ARG(reason_part(value)), type_name(slot->spec->type, rows->arena));
 }
 
 static bool set_value(Rows *rows, Slot *slot, const Value *value) {
@@ -267,10 +274,11 @@ bool set_time(Rows *rows, Slot *slot, Str text) {
     /* 'infinity', 'epoch' and other names are no times of an event */
     bool digit = text.size > 0 && is_digit(text.data[0]);
     if (!digit || value_parse(slot->spec->type, text, &value, rows->arena, &error) != OK)
-        return rows_bad_field(rows, slot, "not a %s: \"%.*s\"", type_name(slot->spec->type, rows->arena),
-                              STR_ARG(reason_part(text)));
+        return rows_bad_field(rows, slot, "not a %s: \"%.*s\"",
+                              type_name(slot->spec->type, rows->arena), STR_ARG(reason_part(text)));
     if (!in_years(slot->kind, value.integer))
-        return rows_bad_field(rows, slot, "the year must be between 1 and 9999: \"%.*s\"", STR_ARG(reason_part(text)));
+        return rows_bad_field(rows, slot, "the year must be between 1 and 9999: \"%.*s\"",
+                              STR_ARG(reason_part(text)));
     return set_value(rows, slot, &value);
 }
 
@@ -296,11 +304,14 @@ static bool set_integer(Rows *rows, Slot *slot, Str value) {
     if (!json_number_whole(&number, &whole)) {
         double real;
         if (json_number_double(value, &number, &real) && real > -9.2e18 && real < 9.2e18)
-            return rows_bad_field(rows, slot, "expected whole number, got %.*s", STR_ARG(reason_part(value)));
+            return rows_bad_field(rows, slot, "expected whole number, got %.*s",
+                                  STR_ARG(reason_part(value)));
         return out_of_range(rows, slot, value);
     }
-    if (slot->kind == TYPE_INT2 && (whole < INT16_MIN || whole > INT16_MAX)) return out_of_range(rows, slot, value);
-    if (slot->kind == TYPE_INT4 && (whole < INT32_MIN || whole > INT32_MAX)) return out_of_range(rows, slot, value);
+    if (slot->kind == TYPE_INT2 && (whole < INT16_MIN || whole > INT16_MAX))
+        return out_of_range(rows, slot, value);
+    if (slot->kind == TYPE_INT4 && (whole < INT32_MIN || whole > INT32_MAX))
+        return out_of_range(rows, slot, value);
     slot->ints[slot_set(rows, slot)] = whole;
     return true;
 }
@@ -322,8 +333,10 @@ static bool path_text(Rows *rows, Str value, Str *out);
 /* Ad hoc queries: whatever stands in a text column, as its text. */
 static bool set_any_text(Rows *rows, Slot *slot, Str value) {
     bool container = value.data[0] == '{' || value.data[0] == '[';
-    const char *problem = container ? jsonb_valid(value) ? NULL : "not JSON" : json_scalar_problem(value);
-    if (problem) return rows_bad_field(rows, slot, "%s: %.*s", problem, STR_ARG(reason_part(value)));
+    const char *problem =
+        container ? jsonb_valid(value) ? NULL : "not JSON" : json_scalar_problem(value);
+    if (problem)
+        return rows_bad_field(rows, slot, "%s: %.*s", problem, STR_ARG(reason_part(value)));
     Str text = value;
     if (!container && !path_text(rows, value, &text)) return rows_null(rows, slot);
     slot->strs[slot_set(rows, slot)] = text;
@@ -340,19 +353,22 @@ bool json_set_field(Rows *rows, Slot *slot, Str value) {
     case TYPE_FLOAT8:
     case TYPE_NUMERIC: return set_number(rows, slot, value);
     case TYPE_BOOL:
-        if (!is_true(value) && !is_false(value)) return expected(rows, slot, "true or false", value);
+        if (!is_true(value) && !is_false(value))
+            return expected(rows, slot, "true or false", value);
         slot->bools[slot_set(rows, slot)] = is_true(value);
         return true;
     case TYPE_JSONB: {
         bool container = value.data[0] == '{' || value.data[0] == '[';
         const char *problem = container ? NULL : json_scalar_problem(value);
-        if (problem) return rows_bad_field(rows, slot, "%s: %.*s", problem, STR_ARG(reason_part(value)));
+        if (problem)
+            return rows_bad_field(rows, slot, "%s: %.*s", problem, STR_ARG(reason_part(value)));
         slot->strs[slot_set(rows, slot)] = value;
         return true;
     }
     default: break;
     }
-    if (!is_string(value) && slot->kind == TYPE_TEXT && rows->spec->any_text) return set_any_text(rows, slot, value);
+    if (!is_string(value) && slot->kind == TYPE_TEXT && rows->spec->any_text)
+        return set_any_text(rows, slot, value);
     if (!is_string(value)) return expected(rows, slot, "string", value);
     Str text;
     const char *problem = json_string_decode(inside_of(value), &text, rows->arena);
@@ -373,9 +389,11 @@ static bool path_text(Rows *rows, Str value, Str *out) {
     }
     bool scalar = value.data[0] != '{' && value.data[0] != '[';
     if (scalar && !memchr(value.data, 'E', value.size)) {
-        /* A number without exponent is in PostgreSQL's form already, unless it is a negative zero. */
+        /* A number without exponent is in PostgreSQL's form already, unless it is a negative zero.
+         */
         if (is_true(value) || is_false(value)) return true;
-        if (!memchr(value.data, 'e', value.size) && json_number_scan(value, &number) && (number.digits || !number.negative))
+        if (!memchr(value.data, 'e', value.size) && json_number_scan(value, &number) &&
+            (number.digits || !number.negative))
             return true;
     }
     Buffer text = {0};
@@ -394,8 +412,11 @@ void json_set_path(Rows *rows, Slot *slot, Str value) {
     }
     if (slot->kind == TYPE_FLOAT8 && json_number_scan(value, &number)) {
         double real;
-        if (json_number_double(value, &number, &real)) slot->floats[slot_set(rows, slot)] = real + 0.0; /* numeric has no -0 */
-        else rows_value_error(rows, slot, "\"%.*s\" is out of range for type double precision", STR_ARG(reason_part(value)));
+        if (json_number_double(value, &number, &real))
+            slot->floats[slot_set(rows, slot)] = real + 0.0; /* numeric has no -0 */
+        else
+            rows_value_error(rows, slot, "\"%.*s\" is out of range for type double precision",
+                             STR_ARG(reason_part(value)));
         return;
     }
     Str text;
@@ -409,6 +430,7 @@ void json_set_path(Rows *rows, Slot *slot, Str value) {
     }
     Value parsed;
     Error error;
-    if (value_parse(slot->spec->type, text, &parsed, rows->arena, &error) == OK) set_value(rows, slot, &parsed);
+    if (value_parse(slot->spec->type, text, &parsed, rows->arena, &error) == OK)
+        set_value(rows, slot, &parsed);
     else rows_value_error(rows, slot, "%s", error.text);
 }

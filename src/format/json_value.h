@@ -11,17 +11,22 @@ typedef struct JsonNumber {
 } JsonNumber;
 
 bool json_number_scan(Str token, JsonNumber *out);
-CHECKED bool json_number_double(Str token, const JsonNumber *, double *out); /* false: out of range */
-CHECKED bool json_number_whole(const JsonNumber *, int64_t *out);            /* false: not whole, or no int64 */
+CHECKED bool json_number_double(Str token, const JsonNumber *,
+                                double *out); /* false: out of range */
+CHECKED bool json_number_whole(const JsonNumber *,
+                               int64_t *out); /* false: not whole, or no int64 */
 
-/* Without its quotes. NULL: done; else what is wrong. What holds no escape is given back as it is. */
+/* Without its quotes. NULL: done; else what is wrong. What holds no escape is given back as it is.
+ */
 const char *json_string_decode(Str inside, Str *out, Arena *);
 
-/* What a scalar (null, true, a number, a string literal) has wrong; NULL: it is right, by every rule of jsonb. */
+/* What a scalar (null, true, a number, a string literal) has wrong; NULL: it is right, by every
+ * rule of jsonb. */
 const char *json_scalar_problem(Str token);
 const char *json_kind_name(Str value); /* "string", …; what is no JSON: "nonsense" */
 
-/* A whole value, without blanks around it. Containers must have been checked before. false: the record is bad. */
+/* A whole value, without blanks around it. Containers must have been checked before. false: the
+ * record is bad. */
 CHECKED bool json_set_field(Rows *, Slot *, Str value);
 void json_set_path(Rows *, Slot *, Str value);
 

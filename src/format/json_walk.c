@@ -1,5 +1,6 @@
-/* Steps over one record by its index. What is not read is judged by its brackets alone; what is read, by all of JSON's
- * grammar. Nesting is kept as one bit a level (object or array), so nothing recurses and depth has a limit. */
+/* Steps over one record by its index. What is not read is judged by its brackets alone; what is
+ * read, by all of JSON's grammar. Nesting is kept as one bit a level (object or array), so nothing
+ * recurses and depth has a limit. */
 #include "format/json_walk.h"
 #include "format/json_value.h"
 
@@ -17,9 +18,12 @@ static bool push(Nesting *n, bool object) {
     return true;
 }
 
-static bool top_is_object(const Nesting *n) { return n->objects[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1; }
+static bool top_is_object(const Nesting *n) {
+    return n->objects[(n->depth - 1) / 64] >> ((n->depth - 1) % 64) & 1;
+}
 
-const char walk_not_closed[] = "a bracket is not closed", walk_wrong_bracket[] = "brackets do not match";
+const char walk_not_closed[] = "a bracket is not closed",
+           walk_wrong_bracket[] = "brackets do not match";
 static const char too_deep[] = "nested deeper than 1000 levels";
 
 bool walk_skip_container(JsonWalk *w) {

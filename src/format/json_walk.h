@@ -4,8 +4,9 @@
 
 enum { JSON_DEPTH = 1000 }; /* a record nested deeper is bad */
 
-/* `at` stands on the offset of a structural byte, of a string or of another scalar; offsets from `limit` on belong to the next
- * record. The index is followed by one more offset that is beyond every limit. */
+/* `at` stands on the offset of a structural byte, of a string or of another scalar; offsets from
+ * `limit` on belong to the next record. The index is followed by one more offset that is beyond
+ * every limit. */
 typedef struct JsonWalk {
     const char *text;
     const uint32_t *at;
@@ -66,7 +67,8 @@ CHECKED static inline bool walk_member_end(JsonWalk *w, bool *more) {
     if (walk_ended(w)) return walk_problem(w, walk_not_closed);
     char c = walk_byte(w);
     *more = c == ',';
-    if (c != ',' && c != '}') return walk_problem(w, walk_closes(c) ? walk_wrong_bracket : "a comma is missing");
+    if (c != ',' && c != '}')
+        return walk_problem(w, walk_closes(c) ? walk_wrong_bracket : "a comma is missing");
     w->at++;
     return true;
 }

@@ -1,7 +1,8 @@
-/* Rows under construction. The decoders know how records look; this file knows what a table wants of a row: NOT NULL, an event
- * time that is not too far ahead, metadata, computed columns, on_error, and batches of a bounded size. Columns are
- * filled in place, in arrays as long as the batch can get; a record that turns out bad is simply overwritten by the
- * next. Computed columns are run over whole batches, so rows that they make bad are taken back afterwards. */
+/* Rows under construction. The decoders know how records look; this file knows what a table wants
+ * of a row: NOT NULL, an event time that is not too far ahead, metadata, computed columns,
+ * on_error, and batches of a bounded size. Columns are filled in place, in arrays as long as the
+ * batch can get; a record that turns out bad is simply overwritten by the next. Computed columns
+ * are run over whole batches, so rows that they make bad are taken back afterwards. */
 #include "format/rows.h"
 #include "base/random.h"
 #include "data/value.h"
@@ -21,7 +22,8 @@ Status rows_open(Rows *rows, const DecodeSpec *spec, Error *error) {
     if (spec->event_time >= 0) {
         TypeKind kind = spec->columns[spec->event_time].type.kind;
         if (kind != TYPE_TIMESTAMPTZ && kind != TYPE_TIMESTAMP)
-            return fail(error, "event_time column '%s' of table '%s' must be a timestamptz or a timestamp",
+            return fail(error,
+                        "event_time column '%s' of table '%s' must be a timestamptz or a timestamp",
                         spec->columns[spec->event_time].name, spec->table);
     }
     for (int i = 0; i < spec->column_count; i++) {
@@ -48,7 +50,8 @@ Status rows_open(Rows *rows, const DecodeSpec *spec, Error *error) {
 }
 
 void rows_close(Rows *rows) {
-    for (int i = 0; rows->slots && i < rows->spec->column_count; i++) program_free(&rows->slots[i].computed);
+    for (int i = 0; rows->slots && i < rows->spec->column_count; i++)
+        program_free(&rows->slots[i].computed);
     free(rows->slots);
     free(rows->random);
     free(rows->removals);
@@ -78,7 +81,8 @@ static void open_batch(Rows *rows) {
     for (int i = 0; i < rows->spec->column_count; i++) {
         Slot *slot = &rows->slots[i];
         slot->states = NULL;
-        slot->values = slot->computed ? NULL : arena_alloc(rows->arena, count * physical_size(slot->physical));
+        slot->values =
+            slot->computed ? NULL : arena_alloc(rows->arena, count * physical_size(slot->physical));
     }
     rows->positions = arena_alloc(rows->arena, count * sizeof *rows->positions);
     rows->records = arena_alloc(rows->arena, count * sizeof *rows->records);
@@ -128,7 +132,8 @@ const char *slot_name(Rows *rows, const Slot *slot) {
 
 static void add_reason(Rows *rows, const char *field, const char *format, va_list args) {
     if (rows->reason.size) return;
-    buffer_add_format(&rows->reason, "%s[%d]@%lld: ", rows->spec->table, rows->chunk->partition, (long long)rows->position);
+    buffer_add_format(&rows->reason, "%s[%d]@%lld: ", rows->spec->table, rows->chunk->partition,
+                      (long long)rows->position);
     if (field) buffer_add_format(&rows->reason, "field %s: ", field);
     char text[512];
     vsnprintf(text, sizeof text, format, args);
@@ -204,7 +209,8 @@ static bool add_reject(Rows *rows, DecodeReject reject) {
     if (out->reject_count == rows->reject_capacity) {
         rows->reject_capacity = rows->reject_capacity ? 2 * rows->reject_capacity : 16;
         DecodeReject *wider = arena_new_array(rows->arena, DecodeReject, rows->reject_capacity);
-        if (out->reject_count) memcpy(wider, out->rejects, (size_t)out->reject_count * sizeof *wider);
+        if (out->reject_count)
+            memcpy(wider, out->rejects, (size_t)out->reject_count * sizeof *wider);
         out->rejects = wider;
     }
     out->rejects[out->reject_count++] = reject;
@@ -218,21 +224,24 @@ bool rows_reject(Rows *rows) {
         return true;
     }
     if (!rows->reason.size) rows_bad_record(rows, "bad record");
-    return add_reject(rows, (DecodeReject){.position = rows->position,
-                                           .reason = arena_text(rows->arena, buffer_str(&rows->reason)),
-                                           .record = rows->record,
-                                           .row_before = (int)rows->accepted});
+    return add_reject(rows,
+                      (DecodeReject){.position = rows->position,
+                                     .reason = arena_text(rows->arena, buffer_str(&rows->reason)),
+                                     .record = rows->record,
+                                     .row_before = (int)rows->accepted});
 }
 
 /* ---- a whole row ---- */
 
 static bool too_far_ahead(const Rows *rows, int64_t event_time, int64_t timestamp) {
-    int64_t limit = rows->chunk->log_append_time && timestamp != NO_TIME ? timestamp : rows->chunk->taken_us;
+    int64_t limit =
+        rows->chunk->log_append_time && timestamp != NO_TIME ? timestamp : rows->chunk->taken_us;
     if (rows->spec->max_future_us == INT64_MAX) return false;
     return !__builtin_add_overflow(limit, rows->spec->max_future_us, &limit) && event_time > limit;
 }
 
-static const char too_far_reason[] = "field %s: the time is further ahead of the clock than max_future allows";
+static const char too_far_reason[] =
+    "field %s: the time is further ahead of the clock than max_future allows";
 
 static Str headers_json(const Rows *rows) {
     Buffer json = {0};
@@ -245,7 +254,8 @@ static Str headers_json(const Rows *rows) {
 static bool text_or_null(Rows *rows, Slot *slot, Str text) {
     if (!text.data) return rows_null(rows, slot);
     if (!utf8_ok(text.data, text.size)) return rows_bad_field(rows, slot, "not UTF-8");
-    if (text.size && memchr(text.data, 0, text.size)) return rows_bad_field(rows, slot, "holds a zero byte");
+    if (text.size && memchr(text.data, 0, text.size))
+        return rows_bad_field(rows, slot, "holds a zero byte");
     slot->strs[slot_set(rows, slot)] = text;
     return true;
 }
@@ -265,7 +275,9 @@ static bool set_metadata(Rows *rows) {
         case DECODE_KEY: fine = text_or_null(rows, slot, source ? source->key : (Str){0}); break;
         case DECODE_HEADERS: fine = text_or_null(rows, slot, headers_json(rows)); break;
         case DECODE_PARTITION: slot->ints[slot_set(rows, slot)] = chunk->partition; break;
-        case DECODE_OFFSET: slot->ints[slot_set(rows, slot)] = rows->position - chunk->offset_base; break;
+        case DECODE_OFFSET:
+            slot->ints[slot_set(rows, slot)] = rows->position - chunk->offset_base;
+            break;
         case DECODE_TIMESTAMP:
             if (!source || source->timestamp_us == NO_TIME) fine = rows_null(rows, slot);
             else slot->ints[slot_set(rows, slot)] = source->timestamp_us;
@@ -292,13 +304,15 @@ bool rows_accept(Rows *rows) {
     if (rows->metadata && !set_metadata(rows)) return rows_reject(rows);
     int time = rows->spec->event_time;
     if (time >= 0 && !rows->slots[time].computed &&
-        too_far_ahead(rows, rows->slots[time].ints[rows->row], rows->source ? rows->source->timestamp_us : NO_TIME)) {
+        too_far_ahead(rows, rows->slots[time].ints[rows->row],
+                      rows->source ? rows->source->timestamp_us : NO_TIME)) {
         rows_bad_record(rows, too_far_reason, rows->spec->columns[time].name);
         return rows_reject(rows);
     }
     rows->positions[rows->row] = rows->position;
     rows->records[rows->row] = rows->record;
-    if (rows->timestamps) rows->timestamps[rows->row] = rows->source ? rows->source->timestamp_us : NO_TIME;
+    if (rows->timestamps)
+        rows->timestamps[rows->row] = rows->source ? rows->source->timestamp_us : NO_TIME;
     rows->row++;
     rows->accepted++;
     return rows->row < rows->capacity || finish_batch(rows);
@@ -330,7 +344,8 @@ static Batch *batch_of(Rows *rows) {
                      .taken_us = rows->chunk->taken_us};
     for (int i = 0; i < batch->column_count; i++) {
         const Slot *slot = &rows->slots[i];
-        batch->columns[i] = (Column){.type = slot->spec->type, .states = slot->states, .values = slot->values};
+        batch->columns[i] =
+            (Column){.type = slot->spec->type, .states = slot->states, .values = slot->values};
     }
     return batch;
 }
@@ -343,12 +358,15 @@ static const char *computed_reason(Rows *rows, const Batch *batch, int row) {
         const Column *column = &batch->columns[i];
         ValueState state = column_state(column, row);
         if (i == rows->spec->event_time && state == VALUE_OK) {
-            if (!too_far_ahead(rows, column->ints[row], rows->timestamps ? rows->timestamps[row] : NO_TIME)) continue;
+            if (!too_far_ahead(rows, column->ints[row],
+                               rows->timestamps ? rows->timestamps[row] : NO_TIME))
+                continue;
             return arena_format(rows->arena, too_far_reason, slot->spec->name);
         }
         if (state == VALUE_OK || may_be_null(rows, slot)) continue;
         if (state == VALUE_ERROR)
-            return arena_format(rows->arena, "field %s: %s", slot->spec->name, row_error_text(&rows->errors, row));
+            return arena_format(rows->arena, "field %s: %s", slot->spec->name,
+                                row_error_text(&rows->errors, row));
         return arena_format(rows->arena, "field %s: null, and it is %s", slot->spec->name,
                             slot->spec->not_null ? "NOT NULL" : "the event time");
     }
@@ -358,7 +376,8 @@ static const char *computed_reason(Rows *rows, const Batch *batch, int row) {
 static void remember_removal(Rows *rows, int64_t accepted, DecodeReject reject) {
     if (rows->removal_count == rows->removal_capacity) {
         rows->removal_capacity = rows->removal_capacity ? 2 * rows->removal_capacity : 16;
-        rows->removals = xrealloc(rows->removals, (size_t)rows->removal_capacity * sizeof *rows->removals);
+        rows->removals =
+            xrealloc(rows->removals, (size_t)rows->removal_capacity * sizeof *rows->removals);
     }
     rows->removals[rows->removal_count++] = (Removal){accepted, reject};
 }
@@ -369,7 +388,8 @@ static void attach_errors(Rows *rows, Batch *batch) {
     *batch->errors = rows->errors;
 }
 
-/* Runs the computed columns and takes back the rows that they make bad. false: the run has failed. */
+/* Runs the computed columns and takes back the rows that they make bad. false: the run has failed.
+ */
 static bool compute(Rows *rows, Batch **batch) {
     for (int i = 0; i < (*batch)->column_count; i++) {
         const Slot *slot = &rows->slots[i];
@@ -391,13 +411,15 @@ static bool compute(Rows *rows, Batch **batch) {
         keep[row] = 0;
         if (failed) continue;
         int64_t position = rows->positions[row];
-        reason = arena_format(rows->arena, "%s[%d]@%lld: %s", rows->spec->table, rows->chunk->partition,
-                              (long long)position, reason);
+        reason = arena_format(rows->arena, "%s[%d]@%lld: %s", rows->spec->table,
+                              rows->chunk->partition, (long long)position, reason);
         if (rows->spec->on_error == ON_ERROR_SKIP || rows->spec->on_error == ON_ERROR_FAIL)
             failed = !add_reject(rows, (DecodeReject){.reason = reason});
         else
-            remember_removal(rows, first + row, (DecodeReject){.position = position, .reason = reason,
-                                                               .record = rows->records[row]});
+            remember_removal(rows, first + row,
+                             (DecodeReject){.position = position,
+                                            .reason = reason,
+                                            .record = rows->records[row]});
     }
     attach_errors(rows, *batch);
     if (keep) *batch = batch_select(*batch, keep, rows->arena);
@@ -416,14 +438,16 @@ static bool finish_batch(Rows *rows) {
     return fine;
 }
 
-/* Puts the rows that were taken back among the other rejects, by their place, and counts the good rows before each. */
+/* Puts the rows that were taken back among the other rejects, by their place, and counts the good
+ * rows before each. */
 static void merge_removals(Rows *rows) {
     Decoded *out = rows->out;
     int count = out->reject_count + rows->removal_count;
     DecodeReject *all = arena_new_array(rows->arena, DecodeReject, count);
     for (int n = 0, from = 0, removed = 0; n < count; n++) {
         bool other = from < out->reject_count &&
-                     (removed == rows->removal_count || out->rejects[from].row_before <= rows->removals[removed].row);
+                     (removed == rows->removal_count ||
+                      out->rejects[from].row_before <= rows->removals[removed].row);
         if (other) {
             all[n] = out->rejects[from++];
             all[n].row_before -= removed;

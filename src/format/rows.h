@@ -1,5 +1,5 @@
-/* Rows under construction, for all decoders: columns are filled row by row, cut into batches, and what is bad becomes a
- * reject, a NULL or the end, as the table's on_error says. */
+/* Rows under construction, for all decoders: columns are filled row by row, cut into batches, and
+ * what is bad becomes a reject, a NULL or the end, as the table's on_error says. */
 #pragma once
 #include "format/format.h"
 
@@ -62,14 +62,15 @@ void rows_close(Rows *);
 void rows_begin_chunk(Rows *, const Chunk *, Decoded *out, int64_t expected);
 void rows_end_chunk(Rows *);
 
-/* One record: begin, set fields, then accept or reject. After a false in between, reject. false from either: stop, the
- * run has failed. */
+/* One record: begin, set fields, then accept or reject. After a false in between, reject. false
+ * from either: stop, the run has failed. */
 void rows_begin(Rows *, Str record, int64_t position, const Record *source);
 CHECKED bool rows_accept(Rows *);
 CHECKED bool rows_reject(Rows *);
 /* Says why the record is bad; what was said first stays. Returns false. */
 bool rows_bad_record(Rows *, const char *format, ...) PRINTF(2, 3);
-/* A bad field: NULL where the table wants that and the column allows it (true), else false and the record is bad. */
+/* A bad field: NULL where the table wants that and the column allows it (true), else false and the
+ * record is bad. */
 bool rows_bad_field(Rows *, Slot *, const char *format, ...) PRINTF(3, 4);
 /* A value of a path that does not cast: the error of the queries that read it. */
 void rows_value_error(Rows *, Slot *, const char *format, ...) PRINTF(3, 4);

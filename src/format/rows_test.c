@@ -1,4 +1,5 @@
-/* Computed columns: filled for whole batches, and the rows that they make bad taken back among the other rejects. */
+/* Computed columns: filled for whole batches, and the rows that they make bad taken back among the
+ * other rejects. */
 #include "format/test_decode.h"
 
 static int evaluations;
@@ -13,8 +14,12 @@ static void divide(Call *call, int rows, const Column *const *args, Column *out)
     }
 }
 
-static const Function divide_function = {.name = "divide", .result = TYPE_TIMESTAMPTZ, .arg_count = 2,
-                                         .args = {TYPE_INT8, TYPE_INT8}, .flags = FUNCTION_STRICT, .kernel = divide};
+static const Function divide_function = {.name = "divide",
+                                         .result = TYPE_TIMESTAMPTZ,
+                                         .arg_count = 2,
+                                         .args = {TYPE_INT8, TYPE_INT8},
+                                         .flags = FUNCTION_STRICT,
+                                         .kernel = divide};
 
 static Expr *computed(Arena *arena) {
     Expr **args = arena_new_array(arena, Expr *, 2);
@@ -32,7 +37,8 @@ static Test table(Arena *arena) {
     return t;
 }
 
-static const char text[] = "{\"v\":6,\"w\":2}\n{\"v\":1,\"w\":0}\nx\n{\"v\":9,\"w\":3}\n{\"v\":1}\n{\"v\":8,\"w\":1}\n{\"v\":90,\"w\":1}\n";
+static const char text[] = "{\"v\":6,\"w\":2}\n{\"v\":1,\"w\":0}\nx\n{\"v\":9,\"w\":3}\n{\"v\":1}"
+                           "\n{\"v\":8,\"w\":1}\n{\"v\":90,\"w\":1}\n";
 
 static void test_values(void **state) {
     (void)state;
@@ -60,11 +66,14 @@ static void test_event_time(void **state) {
         t.spec.max_future_us = 20000000;
         t.spec.batch_rows = batch_rows;
         test_decode(&t, text);
-        assert_string_equal(test_text(&t),
-                            "{\"v\":6,\"w\":2,\"at\":\"1970-01-01T00:00:03Z\"}\n{\"v\":9,\"w\":3,\"at\":\"1970-01-01T00:00:03Z\"}\n"
-                            "{\"v\":8,\"w\":1,\"at\":\"1970-01-01T00:00:08Z\"}\n! t[0]@14: field at: division by zero\n"
-                            "! t[0]@28: not JSON: x\n! t[0]@44: field at: null, and it is the event time\n"
-                            "! t[0]@66: field at: the time is further ahead of the clock than max_future allows\n");
+        assert_string_equal(
+            test_text(&t),
+            "{\"v\":6,\"w\":2,\"at\":\"1970-01-01T00:00:03Z\"}\n{\"v\":9,\"w\":3,\"at\":\"1970-01-"
+            "01T00:00:03Z\"}\n"
+            "{\"v\":8,\"w\":1,\"at\":\"1970-01-01T00:00:08Z\"}\n! t[0]@14: field at: division by "
+            "zero\n"
+            "! t[0]@28: not JSON: x\n! t[0]@44: field at: null, and it is the event time\n"
+            "! t[0]@66: field at: the time is further ahead of the clock than max_future allows\n");
         static const int before[] = {1, 1, 2, 3};
         for (int i = 0; i < 4; i++) assert_int_equal(t.out.rejects[i].row_before, before[i]);
         int row = 0;
@@ -93,8 +102,9 @@ static void test_broker_time(void **state) {
     test_column(&t, "t", TYPE_TIMESTAMPTZ);
     t.spec.event_time = 0;
     t.spec.max_future_us = 5000000;
-    Record records[] = {{.body = STR("{\"t\":\"1970-01-01T00:01:05Z\"}"), .timestamp_us = 60000000},
-                        {.body = STR("{\"t\":\"1970-01-01T00:01:06Z\"}"), .timestamp_us = 60000000}};
+    Record records[] = {
+        {.body = STR("{\"t\":\"1970-01-01T00:01:05Z\"}"), .timestamp_us = 60000000},
+        {.body = STR("{\"t\":\"1970-01-01T00:01:06Z\"}"), .timestamp_us = 60000000}};
     t.chunk = (Chunk){.records = records, .record_count = 2, .log_append_time = true};
     test_decode(&t, "");
     assert_int_equal(test_rows(&t), 1);
@@ -110,11 +120,13 @@ static void test_wrong_event_time(void **state) {
     t.spec.columns = t.columns;
     Error error;
     assert_int_equal(json_format.decoder_new(&t.spec, &t.decoder, &error), FAIL);
-    assert_string_equal(error.text, "event_time column 'n' of table 't' must be a timestamptz or a timestamp");
+    assert_string_equal(error.text,
+                        "event_time column 'n' of table 't' must be a timestamptz or a timestamp");
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values), cmocka_unit_test(test_event_time),
-                                       cmocka_unit_test(test_broker_time), cmocka_unit_test(test_wrong_event_time)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_values), cmocka_unit_test(test_event_time),
+        cmocka_unit_test(test_broker_time), cmocka_unit_test(test_wrong_event_time)};
     return cmocka_run_group_tests_name("format/rows", tests, NULL, NULL);
 }

@@ -24,7 +24,11 @@ typedef struct Test {
 
 static inline Test test_new(const Format *format) {
     return (Test){.format = format,
-                  .spec = {.table = "t", .event_time = -1, .max_future_us = INT64_MAX, .csv_header = true, .csv_delimiter = ','}};
+                  .spec = {.table = "t",
+                           .event_time = -1,
+                           .max_future_us = INT64_MAX,
+                           .csv_header = true,
+                           .csv_delimiter = ','}};
 }
 
 static inline DecodeColumn *test_column(Test *t, const char *name, TypeKind kind) {
@@ -34,7 +38,8 @@ static inline DecodeColumn *test_column(Test *t, const char *name, TypeKind kind
     return column;
 }
 
-static inline DecodeColumn *test_path(Test *t, const char *name, TypeKind kind, const char **path, int count) {
+static inline DecodeColumn *test_path(Test *t, const char *name, TypeKind kind, const char **path,
+                                      int count) {
     DecodeColumn *column = test_column(t, name, kind);
     column->kind = DECODE_PATH;
     column->path = path;
@@ -73,25 +78,28 @@ static inline void test_end(Test *t) {
     t->format->decoder_free(&t->decoder);
 }
 
-/* All rows as JSON, a line each, and behind them the rejects' reasons. Valid until the next call. */
+/* All rows as JSON, a line each, and behind them the rejects' reasons. Valid until the next call.
+ */
 static inline const char *test_text(const Test *t) {
     static Buffer text;
     text.size = 0;
     Field fields[16];
-    for (int i = 0; i < t->spec.column_count; i++) fields[i] = (Field){t->columns[i].name, t->columns[i].type, false};
+    for (int i = 0; i < t->spec.column_count; i++)
+        fields[i] = (Field){t->columns[i].name, t->columns[i].type, false};
     Schema schema = {t->spec.column_count, fields};
     for (int i = 0; i < t->out.batch_count; i++)
         for (int row = 0; row < t->out.batches[i]->rows; row++) {
             json_row(&schema, t->out.batches[i], row, &text);
             buffer_add_char(&text, '\n');
         }
-    for (int i = 0; i < t->out.reject_count; i++) buffer_add_format(&text, "! %s\n", t->out.rejects[i].reason);
+    for (int i = 0; i < t->out.reject_count; i++)
+        buffer_add_format(&text, "! %s\n", t->out.rejects[i].reason);
     buffer_add_char(&text, '\0');
     return text.data;
 }
 
-#define assert_decodes(t, text, result)                                                                                  \
-    do {                                                                                                                 \
-        test_decode((t), (text));                                                                                        \
-        assert_string_equal(test_text(t), (result));                                                                     \
+#define assert_decodes(t, text, result)                                                            \
+    do {                                                                                           \
+        test_decode((t), (text));                                                                  \
+        assert_string_equal(test_text(t), (result));                                               \
     } while (0)

@@ -11,16 +11,22 @@ static const char *const orders[] = {"name", NULL};
 enum { READ = OPTION_SOURCE | OPTION_REFERENCE };
 
 static const Option options[] = {
-    {"path", OPTION_TEXT, NULL, NULL, NULL, "a file, a folder or a pattern like 'in/*.ndjson'; - is standard input or output",
+    {"path", OPTION_TEXT, NULL, NULL, NULL,
+     "a file, a folder or a pattern like 'in/*.ndjson'; - is standard input or output",
      OPTION_REQUIRED | OPTION_ANSWER | READ | OPTION_SINK},
     {"order", OPTION_ENUM, NULL, orders, NULL,
-     "name: the files are one partition, one after the other; default: each is a partition and they are read side by side",
+     "name: the files are one partition, one after the other; default: each is a partition and "
+     "they are read side by side",
      OPTION_ANSWER | READ},
-    {"follow", OPTION_BOOL, "false", NULL, NULL, "go on as the files grow; true comes with a later version", OPTION_SOURCE},
-    {"header", OPTION_BOOL, "true", NULL, NULL, "csv: the first record names the columns; false: columns in their declared order",
+    {"follow", OPTION_BOOL, "false", NULL, NULL,
+     "go on as the files grow; true comes with a later version", OPTION_SOURCE},
+    {"header", OPTION_BOOL, "true", NULL, NULL,
+     "csv: the first record names the columns; false: columns in their declared order",
      OPTION_ANSWER | READ},
-    {"delimiter", OPTION_TEXT, ",", NULL, NULL, "csv: what stands between fields, one character", OPTION_ANSWER | READ},
-    {"overwrite", OPTION_BOOL, "false", NULL, NULL, "a sink's file that exists already and is not this pipeline's is emptied", OPTION_SINK},
+    {"delimiter", OPTION_TEXT, ",", NULL, NULL, "csv: what stands between fields, one character",
+     OPTION_ANSWER | READ},
+    {"overwrite", OPTION_BOOL, "false", NULL, NULL,
+     "a sink's file that exists already and is not this pipeline's is emptied", OPTION_SINK},
     {0},
 };
 
@@ -31,22 +37,30 @@ static bool given(const Options *all, const char *name) {
 
 static Status check(const Options *all, bool as_source, bool as_sink, bool has_key, Error *error) {
     (void)as_source;
-    const char *path = option_text(all, "path", ""), *delimiter = option_text(all, "delimiter", ",");
+    const char *path = option_text(all, "path", ""),
+               *delimiter = option_text(all, "delimiter", ",");
     bool csv = strcmp(option_text(all, "format", "json"), "csv") == 0;
     if (!*path) return fail(error, "connector 'file' needs path = 'a file, a folder or a pattern'");
     if (option_bool(all, "follow", false))
-        return fail(error, "follow = true comes with a later version; leave it out to read to the end");
+        return fail(error,
+                    "follow = true comes with a later version; leave it out to read to the end");
     if (!csv && (given(all, "header") || given(all, "delimiter")))
         return fail(error, "option '%s' belongs to csv; add format = 'csv' or leave it out",
                     given(all, "header") ? "header" : "delimiter");
     if (strlen(delimiter) != 1 || strchr("\"\r\n", *delimiter))
-        return fail(error, "option 'delimiter' expects one character, not a quote or a line end, got '%s'", delimiter);
+        return fail(error,
+                    "option 'delimiter' expects one character, not a quote or a line end, got '%s'",
+                    delimiter);
     if (!as_sink) return OK;
     if (path[strlen(path) - 1] == '/')
-        return fail(error, "a sink that writes a folder of files comes with a later version; let path name one file");
-    if (csv) return fail(error, "format = 'csv' of a sink comes with a later version; json can be written");
+        return fail(error, "a sink that writes a folder of files comes with a later version; let "
+                           "path name one file");
+    if (csv)
+        return fail(error,
+                    "format = 'csv' of a sink comes with a later version; json can be written");
     if (has_key)
-        return fail(error, "a file cannot replace rows, so its table can have no PRIMARY KEY; leave the key out to append");
+        return fail(error, "a file cannot replace rows, so its table can have no PRIMARY KEY; "
+                           "leave the key out to append");
     return OK;
 }
 
@@ -85,7 +99,9 @@ static void add_file(Names *names, const char *path) {
 
 static Status list_folder(Names *names, const char *path, const char *table, Error *error) {
     DIR *folder = opendir(path);
-    if (!folder) return fail(error, "source %s: cannot read the folder '%s': %s", table, path, strerror(errno));
+    if (!folder)
+        return fail(error, "source %s: cannot read the folder '%s': %s", table, path,
+                    strerror(errno));
     size_t size = strlen(path);
     for (struct dirent *entry; (entry = readdir(folder));) {
         if (entry->d_name[0] == '.') continue;
@@ -107,7 +123,9 @@ static Status list_pattern(Names *names, const char *path, const char *table, Er
     return names->count ? OK : fail(error, "source %s: no file matches '%s'", table, path);
 }
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static Status list_one(Names *names, const char *path, const char *table, Error *error) {
     struct stat st;
@@ -126,7 +144,8 @@ static Status list_one(Names *names, const char *path, const char *table, Error 
 }
 
 /* Several paths, one a line, are what `leat sql` makes of its arguments. */
-Status file_list(const char *path, const char *table, Arena *arena, char ***paths, int *count, Error *error) {
+Status file_list(const char *path, const char *table, Arena *arena, char ***paths, int *count,
+                 Error *error) {
     Names names = {.arena = arena};
     Status status = OK;
     while (status == OK && *path) {

@@ -7,6 +7,7 @@ extern const SinkType file_sink;
 
 static inline bool is_standard_stream(const char *path) { return strcmp(path, "-") == 0; }
 
-/* What a path stands for: one file, the files of a folder, those that a pattern matches; sorted by name (bytewise), in `arena`.
- * FAIL when there is none. */
-CHECKED Status file_list(const char *path, const char *table, Arena *arena, char ***paths, int *count, Error *);
+/* What a path stands for: one file, the files of a folder, those that a pattern matches; sorted by
+ * name (bytewise), in `arena`. FAIL when there is none. */
+CHECKED Status file_list(const char *path, const char *table, Arena *arena, char ***paths,
+                         int *count, Error *);

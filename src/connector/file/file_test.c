@@ -1,4 +1,5 @@
-/* The file source, from every position, in chunks of every size; the file sink, cut back and refused. */
+/* The file source, from every position, in chunks of every size; the file sink, cut back and
+ * refused. */
 #include "connector/file/file.h"
 #include "connector/test_source.h"
 #include <fcntl.h>
@@ -38,7 +39,9 @@ static void open_file(TestSource *t, const Format *format, const char *path) {
 static void test_from_every_position(void **state) {
     (void)state;
     Buffer text = {0};
-    for (int i = 0; i < 400; i++) buffer_add_format(&text, "{\"i\":%d,\"pad\":\"%.*s\"}\n", i, i % 60, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
+    for (int i = 0; i < 400; i++)
+        buffer_add_format(&text, "{\"i\":%d,\"pad\":\"%.*s\"}\n", i, i % 60,
+                          "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
     buffer_add_text(&text, "{\"last\":\"without a newline\"}");
     write_file("a.ndjson", text.data, text.size);
     for (int rows = 0; rows < 3; rows++) {
@@ -48,11 +51,14 @@ static void test_from_every_position(void **state) {
         assert_int_equal(test_open(&t, &file_source), OK);
         assert_true(t.source->bounded);
         assert_string_equal(file_source.partition_name(t.source, 0), path_of("a.ndjson"));
-        for (const char *at = text.data; at; at = memchr(at, '\n', (size_t)(text.data + text.size - at)), at = at ? at + 1 : NULL) {
+        for (const char *at = text.data; at;
+             at = memchr(at, '\n', (size_t)(text.data + text.size - at)), at = at ? at + 1 : NULL) {
             Buffer got = {0};
             read_all(&t, at - text.data, &got);
-            assert_true(str_equal(buffer_str(&got), (Str){at, (size_t)(text.data + text.size - at)}));
-            assert_int_equal(file_source.lag(t.source, 0, at - text.data), text.data + text.size - at);
+            assert_true(
+                str_equal(buffer_str(&got), (Str){at, (size_t)(text.data + text.size - at)}));
+            assert_int_equal(file_source.lag(t.source, 0, at - text.data),
+                             text.data + text.size - at);
             buffer_free(&got);
             if (rows) at = at + 4000 < text.data + text.size ? at + 4000 : at;
         }
@@ -137,7 +143,8 @@ static void test_folder_glob_and_order(void **state) {
     open_file(&t, &json_format, path_of("in"));
     test_option(&t, connector_find("file")->options, "order", "name");
     t.context.chunk_rows = 1;
-    for (int times = 0; times < 4; times++) { /* from each position in turn, with a file that comes too late */
+    for (int times = 0; times < 4;
+         times++) { /* from each position in turn, with a file that comes too late */
         assert_int_equal(test_open(&t, &file_source), OK);
         Buffer got = {0};
         int64_t position = NO_POSITION;
@@ -153,7 +160,8 @@ static void test_folder_glob_and_order(void **state) {
             got.size = 0;
         }
         while (test_next(&t, 0, &got, NULL) == OK) {}
-        const char *wanted[] = {"{\"a\":1}{\"b\":1}\n{\"b\":2}\n", "{\"b\":1}\n{\"b\":2}\n", "{\"b\":2}\n", "{\"aa\":1}\n"};
+        const char *wanted[] = {"{\"a\":1}{\"b\":1}\n{\"b\":2}\n", "{\"b\":1}\n{\"b\":2}\n",
+                                "{\"b\":2}\n", "{\"aa\":1}\n"};
         assert_true(str_equal(buffer_str(&got), str_from(wanted[times])));
         buffer_free(&got);
         test_close(&t);
@@ -218,7 +226,9 @@ static void test_pipe(void **state) {
 
 static void test_source_errors(void **state) {
     (void)state;
-    static const char *const cases[][2] = {{"nothing.ndjson", "cannot read"}, {"no*.ndjson", "no file matches"}, {"hollow", "has no files"}};
+    static const char *const cases[][2] = {{"nothing.ndjson", "cannot read"},
+                                           {"no*.ndjson", "no file matches"},
+                                           {"hollow", "has no files"}};
     mkdir(path_of("hollow"), 0777);
     for (int i = 0; i < 3; i++) {
         TestSource t;
@@ -247,7 +257,8 @@ static Sink *open_sink(const char *path, bool overwrite) {
     static Schema schema;
     values[0] = (OptionValue){.name = "path", .text = path};
     values[1] = (OptionValue){.name = "overwrite", .integer = overwrite};
-    SinkContext context = {.env = env_system(), .table = "t", .options = &options, .schema = &schema};
+    SinkContext context = {
+        .env = env_system(), .table = "t", .options = &options, .schema = &schema};
     Sink *sink;
     assert_int_equal(file_sink.open(&context, &sink, NULL), OK);
     return sink;
@@ -320,9 +331,13 @@ static int remove_folder(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_from_every_position), cmocka_unit_test(test_records_across_chunks), cmocka_unit_test(test_too_long),
-        cmocka_unit_test(test_folder_glob_and_order), cmocka_unit_test(test_csv_header), cmocka_unit_test(test_pipe),
-        cmocka_unit_test(test_source_errors), cmocka_unit_test(test_sink)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_from_every_position),
+                                       cmocka_unit_test(test_records_across_chunks),
+                                       cmocka_unit_test(test_too_long),
+                                       cmocka_unit_test(test_folder_glob_and_order),
+                                       cmocka_unit_test(test_csv_header),
+                                       cmocka_unit_test(test_pipe),
+                                       cmocka_unit_test(test_source_errors),
+                                       cmocka_unit_test(test_sink)};
     return cmocka_run_group_tests_name("connector/file", tests, make_folder, remove_folder);
 }

@@ -1,6 +1,6 @@
-/* One file as a sink, delivered by length: rows are appended at once, synced when an epoch closes, and the length that the
- * home then knows is the file's truth; recovery cuts off what came later. Standard output is written at once and
- * cannot be cut, so there a crash may repeat rows. */
+/* One file as a sink, delivered by length: rows are appended at once, synced when an epoch closes,
+ * and the length that the home then knows is the file's truth; recovery cuts off what came later.
+ * Standard output is written at once and cannot be cut, so there a crash may repeat rows. */
 #include "connector/file/file.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +27,10 @@ typedef struct FileSink {
 static FileSink *file_sink_of(Sink *sink) { return (FileSink *)(void *)sink; }
 
 static Status failed(const FileSink *f, const char *what, Error *error) {
-    const char *remedy = errno == ENOSPC || errno == EDQUOT ? "; make room and start again: nothing is lost" : "";
-    return fail(error, "sink %s: cannot %s '%s': %s%s", f->table, what, f->path, strerror(errno), remedy);
+    const char *remedy =
+        errno == ENOSPC || errno == EDQUOT ? "; make room and start again: nothing is lost" : "";
+    return fail(error, "sink %s: cannot %s '%s': %s%s", f->table, what, f->path, strerror(errno),
+                remedy);
 }
 
 static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
@@ -39,7 +41,8 @@ static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
     f->overwrite = option_bool(context->options, "overwrite", false);
     f->schema = context->schema;
     f->fd = -1;
-    f->sink = (Sink){.type = &file_sink, .way = is_standard_stream(f->path) ? SINK_AT_ONCE : SINK_BY_LENGTH};
+    f->sink = (Sink){.type = &file_sink,
+                     .way = is_standard_stream(f->path) ? SINK_AT_ONCE : SINK_BY_LENGTH};
     if (f->sink.way == SINK_AT_ONCE) {
         struct stat st;
         f->fd = STDOUT_FILENO;
@@ -68,9 +71,13 @@ static Status check(Sink *sink, Error *error) {
     FileSink *f = file_sink_of(sink);
     struct stat st;
     if (stat(f->path, &st) != 0) return errno == ENOENT ? OK : failed(f, "look at", error);
-    if (!S_ISREG(st.st_mode)) return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table, f->path);
+    if (!S_ISREG(st.st_mode))
+        return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table,
+                    f->path);
     if (f->overwrite) return OK;
-    return fail(error, "sink %s: '%s' exists already and was not written by this pipeline; move it away, or say overwrite = true",
+    return fail(error,
+                "sink %s: '%s' exists already and was not written by this pipeline; move it away, "
+                "or say overwrite = true",
                 f->table, f->path);
 }
 
@@ -91,10 +98,15 @@ static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
     f->fd = open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC | (known ? 0 : O_TRUNC), 0666);
     struct stat st;
     if (f->fd < 0 || fstat(f->fd, &st) != 0) return failed(f, "open", error);
-    if (!S_ISREG(st.st_mode)) return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table, f->path);
+    if (!S_ISREG(st.st_mode))
+        return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table,
+                    f->path);
     if (st.st_size < length)
-        return fail(error, "sink %s: '%s' has %" PRId64 " bytes, but %" PRId64 " were delivered to it: it was cut or replaced; put it "
-                    "back, or start over with leat run --fresh", f->table, f->path, (int64_t)st.st_size, length);
+        return fail(error,
+                    "sink %s: '%s' has %" PRId64 " bytes, but %" PRId64
+                    " were delivered to it: it was cut or replaced; put it "
+                    "back, or start over with leat run --fresh",
+                    f->table, f->path, (int64_t)st.st_size, length);
     if (st.st_size > length && ftruncate(f->fd, length) != 0) return failed(f, "cut back", error);
     if (lseek(f->fd, length, SEEK_SET) < 0) return failed(f, "write to", error);
     f->length = length;

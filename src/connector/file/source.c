@@ -1,9 +1,10 @@
-/* Files as a source. Each file is a partition, or all are one (order = 'name'); a position is the byte where the next record
- * begins. Bytes are read in large chunks, cut where the format says that whole records end; the rest waits for the next
- * chunk. A record longer than RECORD_MOST_BYTES is handed on as its beginning, so memory stays bounded whatever a file
- * holds. With order = 'name' a position is also the number of its file (the upper bits), and the home is told which
- * file has which number when it is begun: files that come later can not move what was read. Standard input cannot
- * be asked again, so after a restart the bytes that were counted are read and dropped. */
+/* Files as a source. Each file is a partition, or all are one (order = 'name'); a position is the
+ * byte where the next record begins. Bytes are read in large chunks, cut where the format says that
+ * whole records end; the rest waits for the next chunk. A record longer than RECORD_MOST_BYTES is
+ * handed on as its beginning, so memory stays bounded whatever a file holds. With order = 'name' a
+ * position is also the number of its file (the upper bits), and the home is told which file has
+ * which number when it is begun: files that come later can not move what was read. Standard input
+ * cannot be asked again, so after a restart the bytes that were counted are read and dropped. */
 #include "base/log.h"
 #include "connector/file/file.h"
 #include <errno.h>
@@ -25,7 +26,8 @@ enum {
 
 typedef struct FileChunk FileChunk;
 
-/* Chunks that are free again: large blocks of memory are dear to get and to give back. Outlives the source if a chunk does. */
+/* Chunks that are free again: large blocks of memory are dear to get and to give back. Outlives the
+ * source if a chunk does. */
 typedef struct Pool {
     pthread_mutex_t lock;
     FileChunk *free[POOL_CHUNKS];
@@ -48,10 +50,11 @@ typedef struct Part { /* a partition; with order = 'name' the file of it that is
     int64_t position; /* the byte behind the last record that was handed on */
     int64_t skip_to;  /* bytes before it were counted in an earlier run */
     Buffer carry;     /* read, but behind the last whole record */
-    bool stream; /* a pipe or the like: can neither go back nor be waited for by read() */
+    bool stream;      /* a pipe or the like: can neither go back nor be waited for by read() */
     bool eof, header_read;
-    Str header; /* in the source's arena */
-    int64_t long_bytes; /* of a record that is too long, as far as it was read; its beginning is in `carry` */
+    Str header;         /* in the source's arena */
+    int64_t long_bytes; /* of a record that is too long, as far as it was read; its beginning is in
+                           `carry` */
 } Part;
 
 typedef struct FileSource {
@@ -137,11 +140,13 @@ static void chunk_fill(FileSource *f, Part *part, FileChunk *c, int64_t size) {
 /* ---- reading ---- */
 
 static Status read_failed(FileSource *f, const Part *part, Error *error) {
-    return fail(error, "source %s: cannot read '%s': %s", f->context.table, part->path, strerror(errno));
+    return fail(error, "source %s: cannot read '%s': %s", f->context.table, part->path,
+                strerror(errno));
 }
 
 /* OK: *got bytes; END: the file is over; AGAIN: a pipe has nothing now. */
-static Status read_some(FileSource *f, Part *part, char *to, size_t room, size_t *got, Error *error) {
+static Status read_some(FileSource *f, Part *part, char *to, size_t room, size_t *got,
+                        Error *error) {
     *got = 0;
     if (part->eof) return END;
     if (part->stream) {
@@ -168,7 +173,9 @@ static Status open_part(FileSource *f, Part *part, Error *error) {
         if (part->fd < 0 || fstat(part->fd, &st) != 0) return read_failed(f, part, error);
         part->stream = !S_ISREG(st.st_mode);
         if (!part->stream && st.st_size < part->position)
-            return fail(error, "source %s: '%s' has %" PRId64 " bytes, but %" PRId64 " were read before: it is not the same file; "
+            return fail(error,
+                        "source %s: '%s' has %" PRId64 " bytes, but %" PRId64
+                        " were read before: it is not the same file; "
                         "put it back, or start over with leat run --fresh",
                         f->context.table, part->path, (int64_t)st.st_size, part->position);
         (void)posix_fadvise(part->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -211,7 +218,8 @@ static Status begin_part(FileSource *f, Part *part, Error *error) {
             break;
         }
         if (bytes.size >= HEADER_MOST)
-            return fail(error, "source %s: the header of '%s' is longer than 1 MB; is it csv?", f->context.table, part->path);
+            return fail(error, "source %s: the header of '%s' is longer than 1 MB; is it csv?",
+                        f->context.table, part->path);
         size_t got;
         char *to = buffer_reserve(&part->carry, 64 << 10);
         status = read_some(f, part, to, 64 << 10, &got, error);
@@ -229,11 +237,15 @@ static Status begin_part(FileSource *f, Part *part, Error *error) {
     while (part->position < part->skip_to) {
         if (!part->carry.size) {
             size_t got;
-            status = read_some(f, part, buffer_reserve(&part->carry, 64 << 10), 64 << 10, &got, error);
+            status =
+                read_some(f, part, buffer_reserve(&part->carry, 64 << 10), 64 << 10, &got, error);
             part->carry.size = got;
             if (status == END)
-                return fail(error, "source %s: '%s' ended after %" PRId64 " bytes, but %" PRId64 " were read before; after a restart "
-                            "the same bytes must be piped in", f->context.table, part->path, part->position, part->skip_to);
+                return fail(error,
+                            "source %s: '%s' ended after %" PRId64 " bytes, but %" PRId64
+                            " were read before; after a restart "
+                            "the same bytes must be piped in",
+                            f->context.table, part->path, part->position, part->skip_to);
             if (status != OK) return status;
         }
         int64_t left = part->skip_to - part->position;
@@ -285,19 +297,22 @@ static size_t limit_rows(const FileSource *f, Str bytes, size_t whole, bool eof)
 }
 
 /* Reads into the chunk until it holds a whole record; makes it larger while it does not. */
-static Status fill_chunk(FileSource *f, Part *part, FileChunk **chunk, size_t *size, size_t *whole, Error *error) {
+static Status fill_chunk(FileSource *f, Part *part, FileChunk **chunk, size_t *size, size_t *whole,
+                         Error *error) {
     for (;;) {
         FileChunk *c = *chunk;
         Status status = OK;
         size_t got;
-        while (*size < c->capacity && (status = read_some(f, part, c->bytes + *size, c->capacity - *size, &got, error)) == OK)
+        while (*size < c->capacity && (status = read_some(f, part, c->bytes + *size,
+                                                          c->capacity - *size, &got, error)) == OK)
             *size += got;
         if (status == FAIL) return FAIL;
         *whole = f->context.format->split((Str){c->bytes, *size}, f->delimiter, part->eof);
         if (*whole) return OK;
         if (status != OK) return status;
         if (*size >= RECORD_MOST_BYTES) return REJECT;
-        FileChunk *wider = chunk_take(f, 2 * c->capacity < RECORD_MOST_BYTES ? 2 * c->capacity : RECORD_MOST_BYTES);
+        FileChunk *wider = chunk_take(f, 2 * c->capacity < RECORD_MOST_BYTES ? 2 * c->capacity
+                                                                             : RECORD_MOST_BYTES);
         memcpy(wider->bytes, c->bytes, *size);
         release(&c->chunk);
         *chunk = wider;
@@ -306,7 +321,8 @@ static Status fill_chunk(FileSource *f, Part *part, FileChunk **chunk, size_t *s
 
 static Status next_of_part(FileSource *f, Part *part, Chunk **out, Error *error) {
     Status status = open_part(f, part, error);
-    if (status == OK && (!part->header_read || part->position < part->skip_to)) status = begin_part(f, part, error);
+    if (status == OK && (!part->header_read || part->position < part->skip_to))
+        status = begin_part(f, part, error);
     if (status != OK) return status;
     if (part->long_bytes) return next_long(f, part, out, error);
     size_t wanted = f->context.chunk_bytes > 4096 ? f->context.chunk_bytes : 4096;
@@ -316,7 +332,9 @@ static Status next_of_part(FileSource *f, Part *part, Chunk **out, Error *error)
     status = fill_chunk(f, part, &c, &size, &whole, error);
     if (status == OK) whole = limit_rows(f, (Str){c->bytes, size}, whole, part->eof);
     part->carry.size = 0;
-    if (size > whole) buffer_add(&part->carry, c->bytes + whole, status == REJECT ? LONG_RECORD_KEPT : size - whole);
+    if (size > whole)
+        buffer_add(&part->carry, c->bytes + whole,
+                   status == REJECT ? LONG_RECORD_KEPT : size - whole);
     if (status == OK) {
         chunk_fill(f, part, c, (int64_t)whole);
         *out = &c->chunk;
@@ -347,10 +365,12 @@ static void order_files(FileSource *f) {
     f->kept_count = count;
     for (int i = 0; i < f->file_count; i++) {
         bool known = false;
-        for (int k = 0; k < f->kept_count && !known; k++) known = strcmp(f->files[i], ordered[k]) == 0;
+        for (int k = 0; k < f->kept_count && !known; k++)
+            known = strcmp(f->files[i], ordered[k]) == 0;
         if (known) continue;
         if (f->kept_count && strcmp(f->files[i], ordered[f->kept_count - 1]) < 0)
-            log_warning("source %s: '%s' came after files that follow it by name were read; it is read behind them",
+            log_warning("source %s: '%s' came after files that follow it by name were read; it is "
+                        "read behind them",
                         f->context.table, f->files[i]);
         ordered[count++] = f->files[i];
     }
@@ -370,7 +390,8 @@ static Status next_in_order(FileSource *f, Part *part, Chunk **out, Error *error
         if (part->index >= f->kept_count) {
             char name[32];
             (void)kept_file(f, part->index, name);
-            if (f->context.set && f->context.set(f->context.home, name, part->path, error) != OK) return FAIL;
+            if (f->context.set && f->context.set(f->context.home, name, part->path, error) != OK)
+                return FAIL;
             f->kept_count = part->index + 1;
         }
         Status status = next_of_part(f, part, out, error);
@@ -413,7 +434,8 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
     f->part_count = f->one_partition ? 1 : f->file_count;
     f->parts = xcalloc((size_t)f->part_count, sizeof *f->parts);
     for (int i = 0; i < f->part_count; i++)
-        f->parts[i] = (Part){.name = f->one_partition ? f->path : f->files[i], .path = f->files[i], .fd = -1};
+        f->parts[i] =
+            (Part){.name = f->one_partition ? f->path : f->files[i], .path = f->files[i], .fd = -1};
     *out = &f->source;
     return OK;
 }
@@ -424,7 +446,9 @@ static Status partitions(Source *source, int *count, Error *error) {
     return OK;
 }
 
-static const char *partition_name(Source *source, int partition) { return file_source_of(source)->parts[partition].name; }
+static const char *partition_name(Source *source, int partition) {
+    return file_source_of(source)->parts[partition].name;
+}
 
 static Status seek(Source *source, int partition, int64_t position, Error *error) {
     FileSource *f = file_source_of(source);
@@ -435,8 +459,11 @@ static Status seek(Source *source, int partition, int64_t position, Error *error
         byte &= (INT64_C(1) << BYTE_BITS) - 1;
     }
     if (byte < 0 || index >= f->file_count)
-        return fail(error, "source %s: the files of '%s' that were read before are gone; put them back, or start over with leat "
-                    "run --fresh", f->context.table, f->path);
+        return fail(error,
+                    "source %s: the files of '%s' that were read before are gone; put them back, "
+                    "or start over with leat "
+                    "run --fresh",
+                    f->context.table, f->path);
     if (f->one_partition) {
         go_to_file(f, part, (int)index, byte);
     } else {
@@ -451,7 +478,8 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
     FileSource *f = file_source_of(source);
     *at_end = false;
     Part *part = &f->parts[partition];
-    return f->one_partition ? next_in_order(f, part, out, error) : next_of_part(f, part, out, error);
+    return f->one_partition ? next_in_order(f, part, out, error)
+                            : next_of_part(f, part, out, error);
 }
 
 /* Files never say AGAIN, pipes do. */
@@ -466,7 +494,9 @@ static void wait_for_input(Source *source, int64_t timeout_us) {
     if (count) (void)poll(ready, count, (int)(timeout_us / 1000));
 }
 
-static Str header(Source *source, int partition) { return file_source_of(source)->parts[partition].header; }
+static Str header(Source *source, int partition) {
+    return file_source_of(source)->parts[partition].header;
+}
 
 static int64_t lag(Source *source, int partition, int64_t position) {
     FileSource *f = file_source_of(source);
@@ -480,7 +510,9 @@ static int64_t lag(Source *source, int partition, int64_t position) {
     int64_t left = -byte;
     for (int i = first; i <= last; i++) {
         struct stat st;
-        if (stat(f->one_partition ? f->files[i] : f->parts[partition].path, &st) != 0 || !S_ISREG(st.st_mode)) return -1;
+        if (stat(f->one_partition ? f->files[i] : f->parts[partition].path, &st) != 0 ||
+            !S_ISREG(st.st_mode))
+            return -1;
         left += st.st_size;
     }
     return left > 0 ? left : 0;

@@ -1,8 +1,9 @@
-/* The events of Azure's streaming-at-scale sample, as its generator writes them: 0.<31-bit number>, which is why small first
- * digits are frequent. Each event draws from a sequence of its own, SplitMix64 seeded by seed and number. An event's
- * id is a UUID of version 4 in which its number is hidden: 64 bits are the number through a bijection that the seed
- * chooses, 58 bits a check; so an id leads back to its event, and one that nobody sent is told at once. Broken records
- * come evenly, one somewhere in each 1/bad events, so that they take turns without anyone counting them. */
+/* The events of Azure's streaming-at-scale sample, as its generator writes them: 0.<31-bit number>,
+ * which is why small first digits are frequent. Each event draws from a sequence of its own,
+ * SplitMix64 seeded by seed and number. An event's id is a UUID of version 4 in which its number is
+ * hidden: 64 bits are the number through a bijection that the seed chooses, 58 bits a check; so an
+ * id leads back to its event, and one that nobody sent is told at once. Broken records come evenly,
+ * one somewhere in each 1/bad events, so that they take turns without anyone counting them. */
 #include "connector/generator/events.h"
 #include "data/time.h"
 #include <stdlib.h>
@@ -25,10 +26,15 @@ static uint64_t unmix(uint64_t z) {
 /* Draw number `draw` of event `number`. */
 enum { DRAW_VALUE, DRAW_TIME, DRAW_CHANCE, DRAW_BROKEN, DRAW_CUT, DRAW_FIELDS };
 
-static uint64_t sequence_of(const EventSpec *spec, int64_t number) { return mix(spec->seed ^ mix((uint64_t)number * GOLDEN + 1)); }
-static uint64_t draw_of(uint64_t sequence, int draw) { return mix(sequence + GOLDEN * (uint64_t)(draw + 1)); }
+static uint64_t sequence_of(const EventSpec *spec, int64_t number) {
+    return mix(spec->seed ^ mix((uint64_t)number * GOLDEN + 1));
+}
+static uint64_t draw_of(uint64_t sequence, int draw) {
+    return mix(sequence + GOLDEN * (uint64_t)(draw + 1));
+}
 static double chance(uint64_t bits) { return (double)(bits >> 11) * 0x1p-53; }
-static uint32_t below_2g(uint32_t bits) { /* 0 … 2147483646, as the sample's int.MaxValue is exclusive */
+static uint32_t
+below_2g(uint32_t bits) { /* 0 … 2147483646, as the sample's int.MaxValue is exclusive */
     return (uint32_t)(((uint64_t)bits * INT32_MAX) >> 32);
 }
 
@@ -45,9 +51,15 @@ static void hex(uint64_t bits, int digits, char *to) {
     for (int i = digits - 1; i >= 0; i--, bits >>= 4) to[i] = "0123456789abcdef"[bits & 15];
 }
 
-static uint64_t hide(uint64_t seed, uint64_t number) { return mix(mix(number + seed) ^ seed * GOLDEN); }
-static uint64_t reveal(uint64_t seed, uint64_t hidden) { return unmix(unmix(hidden) ^ seed * GOLDEN) - seed; }
-static uint64_t check_bits(uint64_t seed, uint64_t hidden) { return mix(hidden ^ mix(seed + GOLDEN)) >> 6; } /* 58 */
+static uint64_t hide(uint64_t seed, uint64_t number) {
+    return mix(mix(number + seed) ^ seed * GOLDEN);
+}
+static uint64_t reveal(uint64_t seed, uint64_t hidden) {
+    return unmix(unmix(hidden) ^ seed * GOLDEN) - seed;
+}
+static uint64_t check_bits(uint64_t seed, uint64_t hidden) {
+    return mix(hidden ^ mix(seed + GOLDEN)) >> 6;
+} /* 58 */
 
 static void write_id(uint64_t seed, uint64_t number, char to[36]) {
     uint64_t hidden = hide(seed, number);
@@ -75,7 +87,9 @@ bool event_of_id(const EventSpec *spec, Str id, int64_t *number, bool *broken) {
             if (c != '-') return false;
             continue;
         }
-        int digit = c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+        int digit = c >= '0' && c <= '9'                 ? c - '0'
+                    : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                         : -1;
         if (digit < 0) return false;
         bits[digits / 16] = bits[digits / 16] << 4 | (uint64_t)digit;
         digits++;
@@ -94,7 +108,8 @@ bool event_of_id(const EventSpec *spec, Str id, int64_t *number, bool *broken) {
 
 /* Whether the broken record of stratum `stratum`, of 1/bad events, goes beside this event. */
 static bool broken_here(const EventSpec *spec, int64_t stratum, int64_t number) {
-    double at = ((double)stratum + chance(draw_of(sequence_of(spec, stratum), DRAW_BROKEN))) / spec->bad;
+    double at =
+        ((double)stratum + chance(draw_of(sequence_of(spec, stratum), DRAW_BROKEN))) / spec->bad;
     return (int64_t)at == number;
 }
 
@@ -112,10 +127,12 @@ void event_of(const EventSpec *spec, Segment segment, int64_t number, Event *out
     if (number == segment.first) out->late = false; /* it sets the time from which all is counted */
     if (out->late) out->created_us -= EVENT_LATE_US;
     else if (spec->disorder_us > 0 && number > segment.first)
-        out->created_us -= (int64_t)(chance(draw_of(sequence, DRAW_TIME)) * (double)spec->disorder_us);
+        out->created_us -=
+            (int64_t)(chance(draw_of(sequence, DRAW_TIME)) * (double)spec->disorder_us);
     out->broken = false;
     if (spec->bad > 0) {
-        int64_t stratum = (int64_t)((double)number * spec->bad), next = (int64_t)((double)(number + 1) * spec->bad);
+        int64_t stratum = (int64_t)((double)number * spec->bad),
+                next = (int64_t)((double)(number + 1) * spec->bad);
         for (; stratum <= next && !out->broken; stratum++) {
             out->broken = broken_here(spec, stratum, number);
             out->broken_how = (Broken)(stratum % BROKEN_KINDS);
@@ -173,8 +190,10 @@ void event_writer_free(EventWriter **writer) {
 
 size_t event_bytes_most(const EventWriter *w) { return w->most; }
 
-static const char pairs[201] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
-                               "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+static const char pairs[201] = "0001020304050607080910111213141516171819202122232425262728293031323"
+                               "334353637383940414243444546474849"
+                               "5051525354555657585960616263646566676869707172737475767778798081828"
+                               "384858687888990919293949596979899";
 
 static char *two(char *to, uint32_t value) {
     memcpy(to, pairs + 2 * (value % 100), 2);
@@ -193,8 +212,14 @@ static char *decimal(char *to, uint64_t value) {
 
 /* The same for what fits 32 bits, without a detour: the digits are counted first. */
 static char *decimal_32(char *to, uint32_t value) {
-    int count = value < 100000 ? (value < 100 ? (value < 10 ? 1 : 2) : value < 1000 ? 3 : value < 10000 ? 4 : 5)
-                               : (value < 10000000 ? (value < 1000000 ? 6 : 7) : value < 100000000 ? 8 : value < 1000000000 ? 9 : 10);
+    int count = value < 100000 ? (value < 100     ? (value < 10 ? 1 : 2)
+                                  : value < 1000  ? 3
+                                  : value < 10000 ? 4
+                                                  : 5)
+                               : (value < 10000000     ? (value < 1000000 ? 6 : 7)
+                                  : value < 100000000  ? 8
+                                  : value < 1000000000 ? 9
+                                                       : 10);
     char *at = to + count;
     for (; value >= 100; value /= 100) memcpy(at -= 2, pairs + 2 * (value % 100), 2);
     if (value >= 10) memcpy(to, pairs + 2 * value, 2);
@@ -222,7 +247,8 @@ static char *write_time(EventWriter *w, char *to, int64_t us) {
         w->day = day;
     }
     int64_t rest = us - day * US_PER_DAY;
-    uint32_t seconds = (uint32_t)(rest / US_PER_SECOND), fraction = (uint32_t)(rest % US_PER_SECOND);
+    uint32_t seconds = (uint32_t)(rest / US_PER_SECOND),
+             fraction = (uint32_t)(rest % US_PER_SECOND);
     to = put(to, w->date, 11);
     to = two(to, seconds / 3600);
     *to++ = ':';
@@ -237,7 +263,8 @@ static char *write_time(EventWriter *w, char *to, int64_t us) {
 static char *write_device(char *to, int64_t device) {
     to = PUT(to, "contoso-device-id-");
     if (device >= 1000000) return decimal(to, (uint64_t)device);
-    return two(two(two(to, (uint32_t)device / 10000), (uint32_t)device / 100 % 100), (uint32_t)device % 100);
+    return two(two(two(to, (uint32_t)device / 10000), (uint32_t)device / 100 % 100),
+               (uint32_t)device % 100);
 }
 
 static char *write_fields(const EventWriter *w, const Event *e, char *to) {
@@ -259,13 +286,15 @@ size_t event_write(EventWriter *w, const Event *e, EventKind kind, char *start) 
     to = wrong_type ? PUT(to, "\"high\"") : decimal_32(PUT(to, "0."), e->value);
     to = write_device(PUT(to, ", \"deviceId\": \""), e->device);
     to = decimal(PUT(to, "\", \"deviceSequenceNumber\": "), (uint64_t)e->sequence);
-    to = e->co2 ? PUT(to, ", \"type\": \"CO2\", \"createdAt\": \"") : PUT(to, ", \"type\": \"TEMP\", \"createdAt\": \"");
+    to = e->co2 ? PUT(to, ", \"type\": \"CO2\", \"createdAt\": \"")
+                : PUT(to, ", \"type\": \"TEMP\", \"createdAt\": \"");
     to = wrong_time ? PUT(to, "yesterday") : write_time(w, to, e->created_us);
     to = PUT(to, "\", \"complexData\": { ");
     if (w->spec.fields) to = write_fields(w, e, to);
     to = w->spec.fields ? PUT(to, " } }") : PUT(to, "} }");
     size_t size = (size_t)(to - start);
     if (kind == EVENT_BROKEN && e->broken_how == BROKEN_CUT)
-        size = 2 + (size_t)(chance(draw_of(sequence_of(&w->spec, e->number), DRAW_CUT)) * (double)(size - 4));
+        size = 2 + (size_t)(chance(draw_of(sequence_of(&w->spec, e->number), DRAW_CUT)) *
+                            (double)(size - 4));
     return size;
 }

@@ -1,11 +1,12 @@
-/* The simulator's events (LANGUAGE.md 8): what event number n looks like depends on the seed, n and its segment alone, so any
- * event can be made at any time: a source resumes in the middle, the verifier knows what was sent without a copy. */
+/* The simulator's events (LANGUAGE.md 8): what event number n looks like depends on the seed, n and
+ * its segment alone, so any event can be made at any time: a source resumes in the middle, the
+ * verifier knows what was sent without a copy. */
 #pragma once
 #include "base/memory.h"
 
 enum {
     EVENT_FIELDS_MOST = 1000,
-    EVENT_RATE = 1000,          /* events a second of event time where no rate is given */
+    EVENT_RATE = 1000, /* events a second of event time where no rate is given */
     EVENT_LATE_US = 30 * 1000000,
 };
 
@@ -23,7 +24,8 @@ typedef struct Segment {
     int64_t first, time_us;
 } Segment;
 
-int64_t segment_time(const EventSpec *, Segment, int64_t number); /* when it is due, in event time */
+int64_t segment_time(const EventSpec *, Segment,
+                     int64_t number); /* when it is due, in event time */
 
 /* Beside an event may be sent: the same bytes again, and a broken record. */
 typedef enum EventKind { EVENT_ITSELF, EVENT_COPY, EVENT_BROKEN, EVENT_KINDS } EventKind;

@@ -4,23 +4,32 @@
 #define SOURCE OPTION_SOURCE
 const Option generator_options[] = {
     {"events", OPTION_INT, NULL, NULL, "events", "how many; default: without end", SOURCE},
-    {"rate", OPTION_NUMBER, "0", NULL, "events/s", "events a second; 0: as fast as possible, in event time 1000 a second", SOURCE},
+    {"rate", OPTION_NUMBER, "0", NULL, "events/s",
+     "events a second; 0: as fast as possible, in event time 1000 a second", SOURCE},
     {"devices", OPTION_INT, "1000", NULL, "devices", "devices that take turns", SOURCE},
     {"fields", OPTION_INT, "23", NULL, "fields", "members of complexData", SOURCE},
-    {"duplicates", OPTION_NUMBER, "0.001", NULL, "probability", "that an event is sent again, with the same bytes", SOURCE},
-    {"disorder", OPTION_INTERVAL, "0 seconds", NULL, NULL, "how far events are out of order at most", SOURCE},
-    {"start", OPTION_TIME, NULL, NULL, NULL, "event time of the first; default: the first run's clock, kept in the home", SOURCE},
-    {"seed", OPTION_INT, NULL, NULL, NULL, "same seed, same events; default: by chance, kept in the home", SOURCE},
-    {"bad", OPTION_NUMBER, "0", NULL, "probability", "of a broken record beside the event: cut short, wrong type, bad time in turn", SOURCE},
-    {"late", OPTION_NUMBER, "0", NULL, "probability", "that an event is sent 30 seconds after its time", SOURCE},
+    {"duplicates", OPTION_NUMBER, "0.001", NULL, "probability",
+     "that an event is sent again, with the same bytes", SOURCE},
+    {"disorder", OPTION_INTERVAL, "0 seconds", NULL, NULL,
+     "how far events are out of order at most", SOURCE},
+    {"start", OPTION_TIME, NULL, NULL, NULL,
+     "event time of the first; default: the first run's clock, kept in the home", SOURCE},
+    {"seed", OPTION_INT, NULL, NULL, NULL,
+     "same seed, same events; default: by chance, kept in the home", SOURCE},
+    {"bad", OPTION_NUMBER, "0", NULL, "probability",
+     "of a broken record beside the event: cut short, wrong type, bad time in turn", SOURCE},
+    {"late", OPTION_NUMBER, "0", NULL, "probability",
+     "that an event is sent 30 seconds after its time", SOURCE},
     {0},
 };
 #undef SOURCE
 
-static Status in_range(const Options *options, const char *name, double value, double least, double most, Error *error) {
+static Status in_range(const Options *options, const char *name, double value, double least,
+                       double most, Error *error) {
     if (value >= least && value <= most) return OK;
     const OptionValue *given = option_find(options, name);
-    return fail(error, "option '%s' must be between %g and %g, got '%s'", name, least, most, given ? given->text : "");
+    return fail(error, "option '%s' must be between %g and %g, got '%s'", name, least, most,
+                given ? given->text : "");
 }
 
 Status generator_spec(const Options *o, EventSpec *out, Error *error) {
@@ -38,12 +47,15 @@ Status generator_spec(const Options *o, EventSpec *out, Error *error) {
     if (status == OK) status = in_range(o, "duplicates", out->duplicates, 0, 1, error);
     if (status == OK) status = in_range(o, "bad", out->bad, 0, 1, error);
     if (status == OK) status = in_range(o, "late", out->late, 0, 1, error);
-    if (status == OK) status = in_range(o, "events", (double)option_int(o, "events", 0), 0, 1e15, error);
-    if (status == OK && out->disorder_us < 0) status = fail(error, "option 'disorder' must not be negative");
+    if (status == OK)
+        status = in_range(o, "events", (double)option_int(o, "events", 0), 0, 1e15, error);
+    if (status == OK && out->disorder_us < 0)
+        status = fail(error, "option 'disorder' must not be negative");
     return status;
 }
 
-static Status check(const Options *options, bool as_source, bool as_sink, bool has_key, Error *error) {
+static Status check(const Options *options, bool as_source, bool as_sink, bool has_key,
+                    Error *error) {
     (void)as_source, (void)has_key;
     EventSpec spec;
     if (as_sink) return fail(error, "a generator cannot be written to");
@@ -52,8 +64,9 @@ static Status check(const Options *options, bool as_source, bool as_sink, bool h
     return generator_spec(options, &spec, error);
 }
 
-const Connector generator_connector = {.name = "generator",
-                                       .help = "the simulator: telemetry of devices, as many events a second as one likes",
-                                       .options = generator_options,
-                                       .source = &generator_source,
-                                       .check = check};
+const Connector generator_connector = {
+    .name = "generator",
+    .help = "the simulator: telemetry of devices, as many events a second as one likes",
+    .options = generator_options,
+    .source = &generator_source,
+    .check = check};

@@ -1,5 +1,5 @@
-/* The simulator: same seed, same events, from any place; ids that lead back; chances as promised; the source's pace, restarts
- * and segments. */
+/* The simulator: same seed, same events, from any place; ids that lead back; chances as promised;
+ * the source's pace, restarts and segments. */
 #include "connector/generator/generator.h"
 #include "connector/test_source.h"
 #include "data/jsonb.h"
@@ -7,7 +7,13 @@
 static const int64_t start_us = INT64_C(1767225600000000);
 
 static EventSpec sample(void) {
-    return (EventSpec){.seed = 7, .devices = 1000, .fields = 23, .duplicates = 0.01, .bad = 0.003, .late = 0.01, .disorder_us = 2000000};
+    return (EventSpec){.seed = 7,
+                       .devices = 1000,
+                       .fields = 23,
+                       .duplicates = 0.01,
+                       .bad = 0.003,
+                       .late = 0.01,
+                       .disorder_us = 2000000};
 }
 
 static void test_layout(void **state) {
@@ -34,10 +40,14 @@ static void test_layout(void **state) {
     event_of(&spec, segment, 0, e);
     event_fields(&spec, e);
     Str first = {text, event_write(writer, e, EVENT_ITSELF, text)};
-    static const char begin[] = "{ \"eventId\": \"36741d93-371a-4b45-b84c-708ce4f203cd\", \"value\": 0.1228152407, \"deviceId\": "
-                                "\"contoso-device-id-000000\", \"deviceSequenceNumber\": 0, \"type\": \"CO2\", \"createdAt\": "
-                                "\"2026-01-01T00:00:00.0000000Z\", \"complexData\": { \"moreData1\": 0.502029502, \"moreData2\": ";
-    assert_true(first.size > sizeof begin && memcmp(first.data, begin, sizeof begin - 1) == 0); /* the same for ever */
+    static const char begin[] = "{ \"eventId\": \"36741d93-371a-4b45-b84c-708ce4f203cd\", "
+                                "\"value\": 0.1228152407, \"deviceId\": "
+                                "\"contoso-device-id-000000\", \"deviceSequenceNumber\": 0, "
+                                "\"type\": \"CO2\", \"createdAt\": "
+                                "\"2026-01-01T00:00:00.0000000Z\", \"complexData\": { "
+                                "\"moreData1\": 0.502029502, \"moreData2\": ";
+    assert_true(first.size > sizeof begin &&
+                memcmp(first.data, begin, sizeof begin - 1) == 0); /* the same for ever */
     free(e);
     free(text);
     event_writer_free(&writer);
@@ -103,7 +113,9 @@ static void open_generator(TestSource *t) {
     t->context.chunk_bytes = 20000;
 }
 
-static void option(TestSource *t, const char *name, const char *text) { test_option(t, generator_options, name, text); }
+static void option(TestSource *t, const char *name, const char *text) {
+    test_option(t, generator_options, name, text);
+}
 
 static void test_resume_anywhere(void **state) {
     (void)state;
@@ -134,7 +146,8 @@ static void test_resume_anywhere(void **state) {
         assert_int_equal(generator_source.seek(t.source, 0, ends[i], &t.error), OK);
         got.size = 0;
         while (test_next(&t, 0, &got, NULL) == OK) {}
-        assert_true(str_equal(buffer_str(&got), (Str){whole.data + sizes[i], whole.size - sizes[i]}));
+        assert_true(
+            str_equal(buffer_str(&got), (Str){whole.data + sizes[i], whole.size - sizes[i]}));
     }
     buffer_free(&whole);
     buffer_free(&got);
@@ -193,8 +206,11 @@ static void test_many_restarts(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout), cmocka_unit_test(test_ids), cmocka_unit_test(test_chances),
-                                       cmocka_unit_test(test_resume_anywhere), cmocka_unit_test(test_pace_and_segments),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_layout),
+                                       cmocka_unit_test(test_ids),
+                                       cmocka_unit_test(test_chances),
+                                       cmocka_unit_test(test_resume_anywhere),
+                                       cmocka_unit_test(test_pace_and_segments),
                                        cmocka_unit_test(test_many_restarts)};
     return cmocka_run_group_tests_name("connector/generator", tests, NULL, NULL);
 }

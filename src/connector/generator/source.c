@@ -1,7 +1,8 @@
-/* The simulator as a source of one partition. Event n may bring up to three records: itself, its copy, a broken one; a record's
- * position is POSITIONS * n and which of them it is, and a chunk never ends between them. Start, seed and segments are kept
- * in the home: a restart opens a segment from which event time goes on by the clock, so the time that it was down is
- * not caught up on. With a given start, or as fast as possible, event time has nothing to do with the clock and just
+/* The simulator as a source of one partition. Event n may bring up to three records: itself, its
+ * copy, a broken one; a record's position is POSITIONS * n and which of them it is, and a chunk
+ * never ends between them. Start, seed and segments are kept in the home: a restart opens a segment
+ * from which event time goes on by the clock, so the time that it was down is not caught up on.
+ * With a given start, or as fast as possible, event time has nothing to do with the clock and just
  * goes on. */
 #include "connector/generator/generator.h"
 #include <inttypes.h>
@@ -10,9 +11,9 @@
 #include <time.h>
 
 enum {
-    POSITIONS = 4,          /* of an event */
-    PAUSE_US = 20000,       /* paced: a chunk so often, or when it is full */
-    SEGMENTS_MOST = 64,     /* kept; older ones are behind every position that a home can hold */
+    POSITIONS = 4,      /* of an event */
+    PAUSE_US = 20000,   /* paced: a chunk so often, or when it is full */
+    SEGMENTS_MOST = 64, /* kept; older ones are behind every position that a home can hold */
 };
 
 typedef struct GeneratorSource {
@@ -26,7 +27,8 @@ typedef struct GeneratorSource {
     bool start_given; /* event time does not follow the clock */
     Segment segments[SEGMENTS_MOST];
     int segment_count;
-    int64_t paced_from, paced_at_us; /* event number and monotonic clock from which the rate is counted */
+    int64_t paced_from,
+        paced_at_us; /* event number and monotonic clock from which the rate is counted */
     int64_t last_chunk_us;
 } GeneratorSource;
 
@@ -38,7 +40,9 @@ typedef struct EventChunk {
 
 static GeneratorSource *generator_of(Source *source) { return (GeneratorSource *)(void *)source; }
 
-static int64_t monotonic(const GeneratorSource *g) { return g->context.env->monotonic_us(g->context.env); }
+static int64_t monotonic(const GeneratorSource *g) {
+    return g->context.env->monotonic_us(g->context.env);
+}
 
 static const char *kept(const GeneratorSource *g, const char *name) {
     return g->context.get ? g->context.get(g->context.home, name) : NULL;
@@ -130,7 +134,8 @@ static Status open_segment(GeneratorSource *g, int64_t number, Error *error) {
     if (count > 0) {
         Segment last = g->segments[count - 1];
         Segment next = {number, segment_time(&g->spec, last, number)};
-        if (g->start_given || g->spec.rate <= 0) next = last; /* goes on as if nothing had happened */
+        if (g->start_given || g->spec.rate <= 0)
+            next = last; /* goes on as if nothing had happened */
         else if (now > next.time_us) next.time_us = now;
         int drop = count < SEGMENTS_MOST / 2 ? 0 : count - SEGMENTS_MOST / 2;
         memmove(g->segments, g->segments + drop, (size_t)(count - drop) * sizeof *g->segments);
@@ -142,7 +147,8 @@ static Status open_segment(GeneratorSource *g, int64_t number, Error *error) {
     g->segment_count = count;
     Buffer text = {0};
     for (int i = 0; i < count; i++)
-        buffer_add_format(&text, "%s%" PRId64 ":%" PRId64, i ? "," : "", g->segments[i].first, g->segments[i].time_us);
+        buffer_add_format(&text, "%s%" PRId64 ":%" PRId64, i ? "," : "", g->segments[i].first,
+                          g->segments[i].time_us);
     buffer_add_char(&text, 0);
     Status status = keep(g, "segments", text.data, error);
     buffer_free(&text);
@@ -170,27 +176,33 @@ static void release(Chunk *chunk) {
 /* The first event that is not due yet. */
 static int64_t due_before(const GeneratorSource *g, int64_t now) {
     int64_t due = INT64_MAX;
-    if (g->spec.rate > 0) due = g->paced_from + (int64_t)((double)(now - g->paced_at_us) * g->spec.rate / 1e6) + 1;
+    if (g->spec.rate > 0)
+        due = g->paced_from + (int64_t)((double)(now - g->paced_at_us) * g->spec.rate / 1e6) + 1;
     return g->most >= 0 && g->most < due ? g->most : due;
 }
 
 static void add_record(GeneratorSource *g, EventChunk *c, EventKind kind, size_t *used) {
     char *to = c->bytes + *used;
     size_t size = event_write(g->writer, g->event, kind, to);
-    c->records[c->chunk.record_count++] = (Record){
-        .body = {to, size}, .position = g->event->number * POSITIONS + (int)kind, .timestamp_us = NO_TIME};
+    c->records[c->chunk.record_count++] =
+        (Record){.body = {to, size},
+                 .position = g->event->number * POSITIONS + (int)kind,
+                 .timestamp_us = NO_TIME};
     *used += size;
 }
 
 static EventChunk *make_chunk(GeneratorSource *g, int64_t due) {
-    size_t room = g->context.chunk_bytes > 4096 ? g->context.chunk_bytes : 4096, most = EVENT_KINDS * event_bytes_most(g->writer);
+    size_t room = g->context.chunk_bytes > 4096 ? g->context.chunk_bytes : 4096,
+           most = EVENT_KINDS * event_bytes_most(g->writer);
     int rows = g->context.chunk_rows ? g->context.chunk_rows : INT32_MAX, capacity = 0;
     EventChunk *c = xcalloc(1, sizeof *c);
     int64_t now = g->context.env->now_us(g->context.env);
-    c->chunk = (Chunk){.begin = g->next * POSITIONS, .taken_us = now, .release = release, .owner = g};
+    c->chunk =
+        (Chunk){.begin = g->next * POSITIONS, .taken_us = now, .release = release, .owner = g};
     if (due - g->next < (int64_t)(room / 512)) room = (size_t)(due - g->next) * most;
     c->bytes = xmalloc(room + most);
-    for (size_t used = 0; g->next < due && used <= room && c->chunk.record_count < rows; g->next++) {
+    for (size_t used = 0; g->next < due && used <= room && c->chunk.record_count < rows;
+         g->next++) {
         if (c->chunk.record_count + EVENT_KINDS > capacity) {
             capacity = capacity ? 2 * capacity : 256;
             c->records = xrealloc(c->records, (size_t)capacity * sizeof *c->records);
@@ -214,7 +226,8 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
     int64_t now = monotonic(g), due = due_before(g, now);
     bool full = (double)(due - g->next) * 850 >= (double)g->context.chunk_bytes;
     bool last = g->most >= 0 && due >= g->most;
-    if (due <= g->next || (g->spec.rate > 0 && !full && !last && now - g->last_chunk_us < PAUSE_US)) {
+    if (due <= g->next ||
+        (g->spec.rate > 0 && !full && !last && now - g->last_chunk_us < PAUSE_US)) {
         *at_end = true;
         return AGAIN;
     }
@@ -226,7 +239,8 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
 static void wait_for_event(Source *source, int64_t timeout_us) {
     GeneratorSource *g = generator_of(source);
     if (g->spec.rate <= 0) return;
-    int64_t due = g->paced_at_us + (int64_t)((double)(g->next - g->paced_from) * 1e6 / g->spec.rate);
+    int64_t due =
+        g->paced_at_us + (int64_t)((double)(g->next - g->paced_from) * 1e6 / g->spec.rate);
     if (due < g->last_chunk_us + PAUSE_US) due = g->last_chunk_us + PAUSE_US;
     int64_t us = due - monotonic(g);
     if (us > timeout_us) us = timeout_us;
