@@ -253,6 +253,14 @@ static void others_homes_are_refused(void **state) {
     refused("p", "format version 99");
 }
 
+static void a_start_that_was_killed_leaves_nothing_behind(void **state) {
+    (void)state;
+    run_sql("PRAGMA journal_mode = WAL; CREATE TABLE t (x); DROP TABLE t");
+    Home *home = open_home();
+    assert_true(home_info(home)->made_now);
+    home_close(&home);
+}
+
 static void an_old_copy_is_refused(void **state) {
     (void)state;
     Home *home = open_home();
@@ -331,7 +339,7 @@ int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         CASE(everything_comes_back), CASE(deltas_go_once_every_shard_was_written_whole), CASE(views_are_plain_tables_for_others),
-        CASE(rejects_keep_the_newest), CASE(others_homes_are_refused), CASE(an_old_copy_is_refused), CASE(a_flipped_bit_is_found),
+        CASE(rejects_keep_the_newest), CASE(others_homes_are_refused), CASE(a_start_that_was_killed_leaves_nothing_behind), CASE(an_old_copy_is_refused), CASE(a_flipped_bit_is_found),
         CASE(a_lost_generation_stops_commits), CASE(fresh_sets_the_old_one_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

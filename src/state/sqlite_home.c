@@ -277,9 +277,16 @@ static Status raise_generation(Home *home, Error *error) {
     return status;
 }
 
-/* Told apart before anything is written: no SQLite file at all, or one that cannot be read or written. */
-static Status check_file(Home *home, Error *error) {
-    if (sqlite3_exec(home->db, "PRAGMA schema_version", NULL, NULL, NULL) == SQLITE_OK) return OK;
+static int take_count(void *count, int columns, char **values, char **names) {
+    (void)columns, (void)names;
+    *(bool *)count = strcmp(values[0], "0") == 0;
+    return 0;
+}
+
+/* Told apart before anything is written: no SQLite file at all, or one that cannot be read. *empty: nothing
+ * is in it yet, as when the start that made it was killed. */
+static Status check_file(Home *home, bool *empty, Error *error) {
+    if (sqlite3_exec(home->db, "SELECT count(*) FROM sqlite_master", take_count, empty, NULL) == SQLITE_OK) return OK;
     if ((sqlite3_errcode(home->db) & 0xff) == SQLITE_NOTADB)
         return fail(error, "%s is no home of Leat (not a SQLite file); SET home to another file", home->path);
     return home_sqlite_error(home->db, FAIL, home->path, error);
@@ -304,7 +311,9 @@ Status home_open(const char *path, const char *pipeline, bool fresh, Env *env, H
         status = home_sqlite_error(home->db, FAIL, path, error);
     if (status == OK) {
         sqlite3_busy_timeout(home->db, 5000);
-        if (exists) status = check_file(home, error);
+        bool empty = false;
+        if (exists) status = check_file(home, &empty, error);
+        if (empty) exists = false;
     }
     if (status == OK) {
         status = home_exec(home->db, "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=2000;", error);
