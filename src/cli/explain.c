@@ -1,17 +1,19 @@
-/* leat explain and leat check: read a pipeline file and plan it, contacting nothing; the one prints the plan, the other says that it
- * is well. What is wrong goes to standard error as FILE.sql:LINE:COLUMN, with the line and a caret. */
+/* leat explain and leat check: read a pipeline file and plan it, contacting nothing; the one prints
+ * the plan, the other says that it is well. What is wrong goes to standard error as
+ * FILE.sql:LINE:COLUMN, with the line and a caret. */
 #include "cli/cli.h"
 #include "sql/plan.h"
 #include <stdio.h>
 
 static const char EXPLAIN_HELP[] =
     "usage: leat explain FILE.sql\n\n"
-    "Shows the plan: what is read of each source, the options that hold with their defaults, each query's\n"
+    "Shows the plan: what is read of each source, the options that hold with their defaults, each "
+    "query's\n"
     "operators with what bounds their state, and how each sink is delivered. Contacts nothing.\n";
 
-static const char CHECK_HELP[] =
-    "usage: leat check FILE.sql\n\n"
-    "Checks names, types and options of a pipeline file. Contacts nothing. Exit status 0 when all is well, else 2.\n";
+static const char CHECK_HELP[] = "usage: leat check FILE.sql\n\n"
+                                 "Checks names, types and options of a pipeline file. Contacts "
+                                 "nothing. Exit status 0 when all is well, else 2.\n";
 
 /* OK: plan it; END: help was shown; FAIL: a usage error was told. */
 static Status read_arguments(int argc, char **argv, const char *help, const char **file) {
@@ -49,7 +51,8 @@ static int plan_file(int argc, char **argv, const char *help, bool explain) {
         buffer_free(&text);
     } else {
         fprintf(stderr, "%s: all is well: %d quer%s over %d source%s\n", file, plan->query_count,
-                plan->query_count == 1 ? "y" : "ies", plan->source_count, plan->source_count == 1 ? "" : "s");
+                plan->query_count == 1 ? "y" : "ies", plan->source_count,
+                plan->source_count == 1 ? "" : "s");
     }
     plan_free(&plan);
     catalog_free(&catalog);

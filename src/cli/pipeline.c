@@ -1,5 +1,5 @@
-/* From a file's name to its plan, for every verb that takes a pipeline: what is wrong goes to standard error as
- * FILE.sql:LINE:COLUMN with the line and a caret, warnings too. */
+/* From a file's name to its plan, for every verb that takes a pipeline: what is wrong goes to
+ * standard error as FILE.sql:LINE:COLUMN with the line and a caret, warnings too. */
 #include "cli/cli.h"
 #include <stdio.h>
 
@@ -28,7 +28,8 @@ Status pipeline_plan(const char *file, Catalog **catalog, Plan **plan) {
     Error error = {0};
     Status status = catalog_read(file, catalog, &error);
     if (status == OK) status = plan_new(*catalog, plan, &error);
-    for (int i = 0; *catalog && i < (*catalog)->warning_count; i++) fprintf(stderr, "%s\n", (*catalog)->warnings[i]);
+    for (int i = 0; *catalog && i < (*catalog)->warning_count; i++)
+        fprintf(stderr, "%s\n", (*catalog)->warnings[i]);
     if (status == OK) return OK;
     pipeline_error(file, *catalog, &error);
     if (*catalog) catalog_free(catalog);

@@ -1,6 +1,7 @@
-/* From a catalog to a plan. Every materialized view and every INSERT is a query; a view that remembers is one too, and is run once
- * for all that read it; any other view is planned anew where it is used. Then what is needed is marked from the queries down,
- * tables are checked by how they are used, and nodes are made in the order in which they feed one another. */
+/* From a catalog to a plan. Every materialized view and every INSERT is a query; a view that
+ * remembers is one too, and is run once for all that read it; any other view is planned anew where
+ * it is used. Then what is needed is marked from the queries down, tables are checked by how they
+ * are used, and nodes are made in the order in which they feed one another. */
 #include "sql/planner.h"
 
 static Query *query_new(Planner *p, QueryKind kind, const char *name, int line, int place) {
@@ -22,14 +23,16 @@ static Status view_fail(const View *view, Error *error, const char *format, cons
 static Status name_view_columns(Planner *p, const View *view, Relation *r, Error *error) {
     ColumnSet *set = r->set;
     if (view->column_name_count > set->declared)
-        return fail_at(error, view->line, view->place, "CREATE VIEW %s specifies more column names (%d) than columns (%d)",
+        return fail_at(error, view->line, view->place,
+                       "CREATE VIEW %s specifies more column names (%d) than columns (%d)",
                        view->name, view->column_name_count, set->declared);
     for (int i = 0; i < view->column_name_count; i++) set->columns[i].name = view->column_names[i];
     for (int i = 0; i < set->declared; i++)
         for (int k = 0; k < i; k++)
             if (strcmp(set->columns[i].name, set->columns[k].name) == 0)
                 return fail_at(error, view->line, view->place,
-                               "column \"%s\" of view %s is there more than once; give one of them another name with AS",
+                               "column \"%s\" of view %s is there more than once; give one of them "
+                               "another name with AS",
                                set->columns[i].name, view->name);
     (void)p;
     return OK;
@@ -53,23 +56,31 @@ static Status plan_view_text(Planner *p, View *view, Query *query, Relation **ou
 static Status check_view_options(Planner *p, const View *view, const Relation *root, Error *error) {
     const ViewState *state = &p->views[view - p->catalog->views];
     if (view->horizon_given && !state->horizon_used)
-        return view_fail(view, error, "option horizon of view %s would do nothing: %s; take it away",
+        return view_fail(view, error,
+                         "option horizon of view %s would do nothing: %s; take it away",
                          "there is no DISTINCT ON by event time in it");
     if (!view->materialized) {
         if (view->emit_final || view->retention_given)
-            return view_fail(view, error, "option %2$s is for materialized views, which keep rows, not for view %1$s",
-                             view->emit_final ? "emit" : "retention");
+            return view_fail(
+                view, error,
+                "option %2$s is for materialized views, which keep rows, not for view %1$s",
+                view->emit_final ? "emit" : "retention");
         return OK;
     }
     if (view->emit_final && root->changes)
-        return view_fail(view, error, "view %s has no final rows: %s; take emit = 'final' away or group by a window",
-                         "its GROUP BY has no window and its sources never end");
+        return view_fail(
+            view, error,
+            "view %s has no final rows: %s; take emit = 'final' away or group by a window",
+            "its GROUP BY has no window and its sources never end");
     if (view->retention_given && root->ungrouped)
-        return view_fail(view, error, "option retention of view %s would do nothing: %s; take it away",
+        return view_fail(view, error,
+                         "option retention of view %s would do nothing: %s; take it away",
                          "groups without a window have no time");
     if (view->retention_given && !root->results && !root->timed)
-        return view_fail(view, error, "option retention of view %s would do nothing: %s; say event_time on the table",
-                         "its rows have no event time");
+        return view_fail(
+            view, error,
+            "option retention of view %s would do nothing: %s; say event_time on the table",
+            "its rows have no event time");
     return OK;
 }
 
@@ -92,8 +103,8 @@ static Status plan_materialized(Planner *p, View *view, Error *error) {
     return OK;
 }
 
-/* A plain view: its text is planned as a query of its own first; when nothing in it remembers, that is thrown away and the text
- * is planned again in each query that reads it. */
+/* A plain view: its text is planned as a query of its own first; when nothing in it remembers, that
+ * is thrown away and the text is planned again in each query that reads it. */
 static Status plan_plain(Planner *p, View *view, Relation **out, Error *error) {
     ViewState *state = &p->views[view - p->catalog->views];
     if (state->phase == VIEW_NEW) {
@@ -116,15 +127,19 @@ Status view_relation(Planner *p, View *view, int location, Relation **out, Error
     ViewState *state = &p->views[view - p->catalog->views];
     state->read = true;
     if (state->phase == VIEW_PLANNING)
-        return error_at(p->catalog, location, error, "view %s reads itself; name what it is made from", view->name);
+        return error_at(p->catalog, location, error,
+                        "view %s reads itself; name what it is made from", view->name);
     if (state->phase != VIEW_SHARED) {
-        if (view->materialized ? plan_materialized(p, view, error) != OK : plan_plain(p, view, out, error) != OK) return FAIL;
+        if (view->materialized ? plan_materialized(p, view, error) != OK
+                               : plan_plain(p, view, out, error) != OK)
+            return FAIL;
         if (state->phase == VIEW_EXPANDED) return OK;
     }
     *out = state->query->root;
     if ((*out)->changes || (view->materialized && (*out)->ungrouped))
         return error_at(p->catalog, location, error,
-                        "view %s is a GROUP BY without a window, whose rows change; queries that read such a view come with a "
+                        "view %s is a GROUP BY without a window, whose rows change; queries that "
+                        "read such a view come with a "
                         "later version; write its GROUP BY here, or group by a window",
                         view->name);
     return OK;
@@ -133,34 +148,43 @@ Status view_relation(Planner *p, View *view, int location, Relation **out, Error
 /* ---- INSERT ---- */
 
 /* The sink's column for each column of the SELECT. */
-static Status insert_columns(Planner *p, const Insert *insert, const Table *sink, const Relation *rows, int *columns, Error *error) {
-    int count = rows->set->declared, wanted = insert->columns ? insert->column_count : sink->column_count;
+static Status insert_columns(Planner *p, const Insert *insert, const Table *sink,
+                             const Relation *rows, int *columns, Error *error) {
+    int count = rows->set->declared,
+        wanted = insert->columns ? insert->column_count : sink->column_count;
     (void)p;
     if (count > wanted)
-        return fail_at(error, insert->line, insert->place,
-                       "INSERT has more expressions than target columns: the SELECT gives %d, %s takes %d", count, sink->name,
-                       wanted);
+        return fail_at(
+            error, insert->line, insert->place,
+            "INSERT has more expressions than target columns: the SELECT gives %d, %s takes %d",
+            count, sink->name, wanted);
     if (count < wanted)
-        return fail_at(error, insert->line, insert->place,
-                       "INSERT has more target columns than expressions: %s %d, the SELECT gives %d%s",
-                       insert->columns ? "it names" : "the table has", wanted, count,
-                       insert->columns ? "" : "; name those that are meant, INSERT INTO t (a, b) SELECT …: the others get NULL");
+        return fail_at(
+            error, insert->line, insert->place,
+            "INSERT has more target columns than expressions: %s %d, the SELECT gives %d%s",
+            insert->columns ? "it names" : "the table has", wanted, count,
+            insert->columns ? ""
+                            : "; name those that are meant, INSERT INTO t (a, b) SELECT …: the "
+                              "others get NULL");
     for (int i = 0; i < count; i++) {
         columns[i] = insert->columns ? -1 : i;
         for (int k = 0; k < sink->column_count && columns[i] < 0; k++)
-            if (name_matches(insert->columns[i], insert->columns_quoted[i], sink->columns[k].name)) columns[i] = k;
+            if (name_matches(insert->columns[i], insert->columns_quoted[i], sink->columns[k].name))
+                columns[i] = k;
         if (columns[i] < 0)
-            return fail_at(error, insert->line, insert->place, "column \"%s\" of table %s does not exist", insert->columns[i],
+            return fail_at(error, insert->line, insert->place,
+                           "column \"%s\" of table %s does not exist", insert->columns[i],
                            sink->name);
         for (int k = 0; k < i; k++)
             if (columns[k] == columns[i])
-                return fail_at(error, insert->line, insert->place, "column \"%s\" is named more than once", insert->columns[i]);
+                return fail_at(error, insert->line, insert->place,
+                               "column \"%s\" is named more than once", insert->columns[i]);
     }
     return OK;
 }
 
-static Status cast_for_sink(Planner *p, const Insert *insert, const Table *sink, const TableColumn *to, Expr *e, Expr **out,
-                            Error *error) {
+static Status cast_for_sink(Planner *p, const Insert *insert, const Table *sink,
+                            const TableColumn *to, Expr *e, Expr **out, Error *error) {
     Scope scope = {.catalog = p->catalog, .arena = p->arena};
     if (bind_cast(&scope, e, to->type, CAST_ASSIGNMENT, out, error) == OK) return OK;
     bool literal = e->type.kind == TYPE_UNKNOWN && error->text[0];
@@ -171,13 +195,17 @@ static Status cast_for_sink(Planner *p, const Insert *insert, const Table *sink,
         error->column = place;
         return FAIL;
     }
-    return fail_at(error, line, place, "column \"%s\" of %s is of type %s but the expression is of type %s; cast it: (…)::%s",
-                   to->name, sink->name, type_name(to->type, p->arena), type_name(e->type, p->arena),
-                   type_name(to->type, p->arena));
+    return fail_at(
+        error, line, place,
+        "column \"%s\" of %s is of type %s but the expression is of type %s; cast it: (…)::%s",
+        to->name, sink->name, type_name(to->type, p->arena), type_name(e->type, p->arena),
+        type_name(to->type, p->arena));
 }
 
-/* The SELECT's rows as the sink's columns. A project is taken apart, so that its casts need no operator of their own. */
-static Status sink_project(Planner *p, const Insert *insert, const Table *sink, Relation *rows, Relation **out, Error *error) {
+/* The SELECT's rows as the sink's columns. A project is taken apart, so that its casts need no
+ * operator of their own. */
+static Status sink_project(Planner *p, const Insert *insert, const Table *sink, Relation *rows,
+                           Relation **out, Error *error) {
     int *columns = arena_new_array(p->arena, int, sink->column_count + rows->set->declared + 1);
     if (insert_columns(p, insert, sink, rows, columns, error) != OK) return FAIL;
     bool apart = rows->kind == REL_PROJECT;
@@ -193,7 +221,8 @@ static Status sink_project(Planner *p, const Insert *insert, const Table *sink, 
         bool given = from < rows->set->declared, required = to->not_null || to->key > 0;
         if (!given && required)
             return fail_at(error, insert->line, insert->place,
-                           "column \"%s\" of %s is NOT NULL but gets no value; select one for it", to->name, sink->name);
+                           "column \"%s\" of %s is NOT NULL but gets no value; select one for it",
+                           to->name, sink->name);
         Expr *e = NULL;
         if (given) {
             const PlannedColumn *c = &rows->set->columns[from];
@@ -203,13 +232,16 @@ static Status sink_project(Planner *p, const Insert *insert, const Table *sink, 
         }
         if (given && cast_for_sink(p, insert, sink, to, e, &e, error) != OK) return FAIL;
         if (required && e->kind == EXPR_CONSTANT && e->value.null)
-            return fail_at(error, insert->line, insert->place, "column \"%s\" of %s is NOT NULL but gets NULL; select a value for it",
+            return fail_at(error, insert->line, insert->place,
+                           "column \"%s\" of %s is NOT NULL but gets NULL; select a value for it",
                            to->name, sink->name);
-        bool maybe_null = !(e->kind == EXPR_COLUMN && r->inputs[0]->set->columns[e->column].not_null) &&
+        bool maybe_null = !(e->kind == EXPR_COLUMN &&
+                            r->inputs[0]->set->columns[e->column].not_null) &&
                           !(e->kind == EXPR_CONSTANT && !e->value.null);
         if (required && maybe_null) {
-            r->required[k] = arena_format(p->arena, "null value in column \"%s\" of %s, which is %s", to->name, sink->name,
-                                          to->key > 0 ? "its PRIMARY KEY" : "NOT NULL");
+            r->required[k] = arena_format(
+                p->arena, "null value in column \"%s\" of %s, which is %s", to->name, sink->name,
+                to->key > 0 ? "its PRIMARY KEY" : "NOT NULL");
             any_required = true;
         }
         project_add(p, r, e, to->name, to->quoted);
@@ -228,7 +260,8 @@ static Status sink_keys(Planner *p, Query *query, Error *error) {
     if (!key || !key->text || !key->given) return OK;
     if (t->key_count > 0)
         return fail_at(error, key->line, key->place,
-                       "table %s has both a PRIMARY KEY and the option key; take one of them away: rows are keyed by the PRIMARY "
+                       "table %s has both a PRIMARY KEY and the option key; take one of them away: "
+                       "rows are keyed by the PRIMARY "
                        "KEY anyway",
                        t->name);
     query->sink_keys = arena_new_array(p->arena, int, t->column_count);
@@ -245,12 +278,15 @@ static Status sink_keys(Planner *p, Query *query, Error *error) {
         if (end == begin) break;
         const char *name = arena_text(p->arena, (Str){begin, (size_t)(end - begin)});
         int column = 0;
-        while (column < t->column_count && !name_matches(name, quoted, t->columns[column].name)) column++;
+        while (column < t->column_count && !name_matches(name, quoted, t->columns[column].name))
+            column++;
         if (column == t->column_count)
-            return fail_at(error, key->line, key->place, "option key names column \"%s\", which table %s does not have", name,
+            return fail_at(error, key->line, key->place,
+                           "option key names column \"%s\", which table %s does not have", name,
                            t->name);
         if (query->sink_key_count == t->column_count)
-            return fail_at(error, key->line, key->place, "option key names more columns than table %s has", t->name);
+            return fail_at(error, key->line, key->place,
+                           "option key names more columns than table %s has", t->name);
         query->sink_keys[query->sink_key_count++] = column;
     }
     return OK;
@@ -258,13 +294,15 @@ static Status sink_keys(Planner *p, Query *query, Error *error) {
 
 static Status check_sink(const Insert *insert, const Table *sink, Error *error) {
     if (!sink->connector->sink)
-        return fail_at(error, insert->line, insert->place, "connector '%s' cannot be written to: table %s can only be read",
+        return fail_at(error, insert->line, insert->place,
+                       "connector '%s' cannot be written to: table %s can only be read",
                        sink->connector->name, sink->name);
     for (int i = 0; i < sink->column_count; i++)
         if (sink->columns[i].generated)
-            return fail_at(error, sink->columns[i].line, sink->columns[i].place,
-                           "column %s of sink %s is computed; compute it in the SELECT that writes there",
-                           sink->columns[i].name, sink->name);
+            return fail_at(
+                error, sink->columns[i].line, sink->columns[i].place,
+                "column %s of sink %s is computed; compute it in the SELECT that writes there",
+                sink->columns[i].name, sink->name);
     return OK;
 }
 
@@ -281,34 +319,42 @@ static Status insert_target(Planner *p, const Insert *insert, Table **out, Error
     if (*out) return OK;
     if (view)
         return fail_at(error, insert->line, insert->place,
-                       "%s is a view and is made by its own SELECT; INSERT writes to a table that has a connector", view->name);
-    return fail_at(error, insert->line, insert->place, "there is no table '%s'; declare it with CREATE TABLE", insert->table);
+                       "%s is a view and is made by its own SELECT; INSERT writes to a table that "
+                       "has a connector",
+                       view->name);
+    return fail_at(error, insert->line, insert->place,
+                   "there is no table '%s'; declare it with CREATE TABLE", insert->table);
 }
 
 static const char *insert_name(Planner *p, const Table *sink) {
     int number = 1;
-    for (int i = 0; i < p->query_count; i++) number += p->queries[i]->kind == QUERY_SINK && p->queries[i]->sink == sink;
+    for (int i = 0; i < p->query_count; i++)
+        number += p->queries[i]->kind == QUERY_SINK && p->queries[i]->sink == sink;
     return number == 1 ? sink->name : arena_format(p->arena, "%s %d", sink->name, number);
 }
 
 static Status plan_insert(Planner *p, Insert *insert, Error *error) {
     Table *sink = NULL;
-    if (insert_target(p, insert, &sink, error) != OK || check_sink(insert, sink, error) != OK) return FAIL;
+    if (insert_target(p, insert, &sink, error) != OK || check_sink(insert, sink, error) != OK)
+        return FAIL;
     Query *query = query_new(p, QUERY_SINK, insert_name(p, sink), insert->line, insert->place);
     query->insert = insert;
     query->sink = sink;
     sink->is_sink = true;
     p->query = query;
     Relation *rows = NULL;
-    if (plan_select(p, insert->select, (SelectOptions){.keep_unknown = true}, &rows, error) != OK) return FAIL;
+    if (plan_select(p, insert->select, (SelectOptions){.keep_unknown = true}, &rows, error) != OK)
+        return FAIL;
     if (rows->changes && sink->key_count == 0)
         return fail_at(error, insert->line, insert->place,
-                       "a GROUP BY without a window over sources that do not end writes its groups again as they change; give "
+                       "a GROUP BY without a window over sources that do not end writes its groups "
+                       "again as they change; give "
                        "table %s a PRIMARY KEY, or group by a window",
                        sink->name);
     if (rows->changes && rows->kind == REL_UNION)
         return fail_at(error, insert->line, insert->place,
-                       "a UNION ALL of groups without a window cannot be written by key; write an INSERT for each branch");
+                       "a UNION ALL of groups without a window cannot be written by key; write an "
+                       "INSERT for each branch");
     if (sink_project(p, insert, sink, rows, &query->root, error) != OK) return FAIL;
     p->query = NULL;
     p->queries[p->query_count++] = query;
@@ -320,7 +366,8 @@ static Status plan_insert(Planner *p, Insert *insert, Error *error) {
 static Status plan_adhoc(Planner *p, Error *error) {
     Query *query = query_new(p, QUERY_SINK, "query", 1, 1);
     p->query = query;
-    if (plan_select(p, p->catalog->adhoc, (SelectOptions){.top = true}, &query->root, error) != OK) return FAIL;
+    if (plan_select(p, p->catalog->adhoc, (SelectOptions){.top = true}, &query->root, error) != OK)
+        return FAIL;
     make_exact(query->root);
     p->queries[p->query_count++] = query;
     return OK;
@@ -358,7 +405,8 @@ static Status check_unread_views(Planner *p, Error *error) {
         Relation *unused = NULL;
         if (state->phase == VIEW_NEW && plan_plain(p, view, &unused, error) != OK) return FAIL;
         int location = tree_begin(&view->select->base);
-        warn_at(p->catalog, location, "view %s is read by no INSERT and no materialized view; it is checked but not run",
+        warn_at(p->catalog, location,
+                "view %s is read by no INSERT and no materialized view; it is checked but not run",
                 view->name);
     }
     p->query = NULL;
@@ -368,9 +416,12 @@ static Status check_unread_views(Planner *p, Error *error) {
 static Status plan_all(Planner *p, Error *error) {
     const Catalog *c = p->catalog;
     if (!c->adhoc && c->table_count + c->view_count + c->insert_count == 0)
-        return fail(error, "there is nothing in it to run; write CREATE TABLE for a source, and CREATE MATERIALIZED VIEW or INSERT "
+        return fail(error, "there is nothing in it to run; write CREATE TABLE for a source, and "
+                           "CREATE MATERIALIZED VIEW or INSERT "
                            "INTO for what is wanted of it");
-    if (plan_queries(p, error) != OK || check_unread_views(p, error) != OK || check_tables(p, error) != OK) return FAIL;
+    if (plan_queries(p, error) != OK || check_unread_views(p, error) != OK ||
+        check_tables(p, error) != OK)
+        return FAIL;
     Query **roots = p->queries;
     int root_count = p->query_count;
     p->queries = arena_new_array(p->arena, Query *, root_count + p->catalog->view_count + 1);
@@ -388,7 +439,8 @@ Status plan_new(Catalog *catalog, Plan **out, Error *error) {
     plan->catalog = catalog;
     plan->limit = -1;
     for (int i = 0; i < catalog->table_count; i++)
-        catalog->tables[i].is_source = catalog->tables[i].is_sink = catalog->tables[i].is_reference = false;
+        catalog->tables[i].is_source = catalog->tables[i].is_sink =
+            catalog->tables[i].is_reference = false;
     Planner p = {.catalog = catalog,
                  .arena = arena,
                  .plan = plan,
@@ -396,7 +448,8 @@ Status plan_new(Catalog *catalog, Plan **out, Error *error) {
                  .sources = arena_new_array(arena, Relation *, catalog->table_count + 1),
                  .references = arena_new_array(arena, Relation *, catalog->table_count + 1),
                  .views = arena_new_array(arena, ViewState, catalog->view_count + 1),
-                 .queries = arena_new_array(arena, Query *, catalog->view_count + catalog->insert_count + 1)};
+                 .queries = arena_new_array(arena, Query *,
+                                            catalog->view_count + catalog->insert_count + 1)};
     Status status = plan_all(&p, error);
     if (status == OK) *out = plan;
     else arena_free(&arena);

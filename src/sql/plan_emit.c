@@ -1,19 +1,21 @@
-/* From relations to nodes: operators with the columns that are read. A filter and a window pass all columns of their input on;
- * a project of plain columns alone is no operator at all, only other numbers for the same columns, except where rows must be exactly
- * so: before a view, a sink, a union and a join of windows. */
+/* From relations to nodes: operators with the columns that are read. A filter and a window pass all
+ * columns of their input on; a project of plain columns alone is no operator at all, only other
+ * numbers for the same columns, except where rows must be exactly so: before a view, a sink, a
+ * union and a join of windows. */
 #include "sql/planner.h"
-
-static int emit_relation(Planner *, Relation *);
 
 static int place_of_column(const void *context, int column) {
     return ((const ColumnSet *)context)->columns[column].place;
 }
 
-static Expr *placed(Planner *p, const Expr *e, const ColumnSet *set) { return expr_map(p->arena, e, place_of_column, set); }
+Expr *expr_placed(Planner *p, const Expr *e, const ColumnSet *set) {
+    return expr_map(p->arena, e, place_of_column, set);
+}
 
 static Schema schema_copy(Planner *p, const Schema *from, int more) {
     Schema schema = {from->count, arena_new_array(p->arena, Field, from->count + more + 1)};
-    if (from->count > 0) memcpy(schema.fields, from->fields, sizeof *from->fields * (size_t)from->count);
+    if (from->count > 0)
+        memcpy(schema.fields, from->fields, sizeof *from->fields * (size_t)from->count);
     return schema;
 }
 
@@ -31,8 +33,8 @@ static const char *node_name(Planner *p, const Query *query, const OperatorType 
     return arena_format(p->arena, "%s.%s%d", query->name, kind, number);
 }
 
-static int add_node(Planner *p, const Query *query, const OperatorType *type, const void *spec, Schema schema, const int *inputs,
-                    int input_count) {
+int add_node(Planner *p, const Query *query, const OperatorType *type, const void *spec,
+             Schema schema, const int *inputs, int input_count) {
     PlanNode node = {.kind = NODE_OPERATOR,
                      .name = node_name(p, query, type),
                      .query = query->number,
@@ -48,7 +50,7 @@ static int add_node(Planner *p, const Query *query, const OperatorType *type, co
 }
 
 /* A name for a computed column that has none. */
-static const char *expr_name(Planner *p, const Expr *e, const Schema *input) {
+const char *expr_name(Planner *p, const Expr *e, const Schema *input) {
     Buffer text = {0};
     expr_words(e, input, &text);
     const char *name = arena_text(p->arena, buffer_str(&text));
@@ -58,7 +60,8 @@ static const char *expr_name(Planner *p, const Expr *e, const Schema *input) {
 
 /* ---- one of each ---- */
 
-/* May rows come again or be taken back: groups that grow, groups without a window over what does not end? */
+/* May rows come again or be taken back: groups that grow, groups without a window over what does
+ * not end? */
 static bool rows_change(const Relation *r) {
     if (r->kind == REL_AGGREGATE) return r->growth || r->changes;
     if (r->kind != REL_PROJECT && r->kind != REL_FILTER && r->kind != REL_UNION) return r->changes;
@@ -69,9 +72,10 @@ static bool rows_change(const Relation *r) {
 
 static int emit_filter(Planner *p, Relation *r, int input) {
     FilterSpec *spec = arena_zero(p->arena, sizeof *spec);
-    spec->condition = placed(p, r->condition, r->set);
+    spec->condition = expr_placed(p, r->condition, r->set);
     spec->changes = rows_change(r);
-    return add_node(p, r->query, &filter_operator, spec, schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
+    return add_node(p, r->query, &filter_operator, spec,
+                    schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
 }
 
 /* The used columns, as they would stand behind one another. */
@@ -80,7 +84,10 @@ static Schema project_schema(Planner *p, ColumnSet *set, const Schema *input) {
     for (int i = 0; i < set->count; i++) {
         const PlannedColumn *c = &set->columns[i];
         if (!c->used) continue;
-        const char *name = c->name ? c->name : expr_name(p, placed(p, c->expr, set->owner->inputs[0]->set), input);
+        const char *name = c->name
+                               ? c->name
+                               : expr_name(p, expr_placed(p, c->expr, set->owner->inputs[0]->set),
+                                           input);
         schema.fields[schema.count++] = (Field){name, c->type, c->not_null};
     }
     return schema;
@@ -102,7 +109,8 @@ static int emit_project(Planner *p, Relation *r, int input) {
     identity &= count == input_schema->count;
     if (plain && (!r->exact || identity)) {
         for (int i = 0; i < set->count; i++)
-            if (set->columns[i].used) set->columns[i].place = below->columns[set->columns[i].expr->column].place;
+            if (set->columns[i].used)
+                set->columns[i].place = below->columns[set->columns[i].expr->column].place;
         return input;
     }
     ProjectSpec *spec = arena_zero(p->arena, sizeof *spec);
@@ -113,10 +121,11 @@ static int emit_project(Planner *p, Relation *r, int input) {
         if (!c->used) continue;
         if (required) required[spec->count] = r->required[i];
         c->place = spec->count;
-        spec->exprs[spec->count++] = placed(p, c->expr, below);
+        spec->exprs[spec->count++] = expr_placed(p, c->expr, below);
     }
     spec->required = required;
-    return add_node(p, r->query, &project_operator, spec, project_schema(p, set, input_schema), &input, 1);
+    return add_node(p, r->query, &project_operator, spec, project_schema(p, set, input_schema),
+                    &input, 1);
 }
 
 static int emit_window(Planner *p, Relation *r, int input) {
@@ -142,208 +151,11 @@ static int emit_dedup(Planner *p, Relation *r, int input) {
     *spec = (DedupSpec){.keys = arena_new_array(p->arena, int, r->key_count),
                         .key_count = r->key_count,
                         .horizon_us = r->horizon_us,
-                        .window_end = r->window_end < 0 ? -1 : r->set->columns[r->window_end].place};
+                        .window_end = r->window_end < 0 ? -1
+                                                        : r->set->columns[r->window_end].place};
     for (int i = 0; i < r->key_count; i++) spec->keys[i] = r->set->columns[r->keys[i]].place;
-    return add_node(p, r->query, &dedup_operator, spec, schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
-}
-
-/* ---- computed columns in front of operators that take columns alone ---- */
-
-typedef struct Extra {
-    Expr **exprs; /* over the input's places */
-    int count;
-} Extra;
-
-static Extra extra_new(Planner *p, int most) { return (Extra){arena_new_array(p->arena, Expr *, most + 1), 0}; }
-
-static int extra_column(Extra *extra, Expr *e) {
-    for (int i = 0; i < extra->count; i++)
-        if (expr_equal(extra->exprs[i], e)) return i;
-    extra->exprs[extra->count] = e;
-    return extra->count++;
-}
-
-/* Expressions as columns: of the input itself when all are plain, else of a project in front. `columns` holds numbers of
- * `extra` and gets places. With `keep` the project also passes all columns of the input on, in front. */
-static int emit_extra(Planner *p, const Query *query, int input, Extra *extra, bool keep, int *columns, int count) {
-    bool plain = true;
-    for (int i = 0; i < extra->count; i++) plain &= extra->exprs[i]->kind == EXPR_COLUMN;
-    const Schema *below = &p->plan->nodes[input].schema;
-    if (plain) {
-        for (int i = 0; i < count; i++)
-            if (columns[i] >= 0) columns[i] = extra->exprs[columns[i]]->column;
-        return input;
-    }
-    int kept = keep ? below->count : 0;
-    ProjectSpec *spec = arena_zero(p->arena, sizeof *spec);
-    spec->exprs = arena_new_array(p->arena, Expr *, kept + extra->count);
-    Schema schema = {0, arena_new_array(p->arena, Field, kept + extra->count)};
-    for (int i = 0; i < kept; i++) {
-        spec->exprs[spec->count++] = expr_column(p->arena, i, below->fields[i].type);
-        schema.fields[schema.count++] = below->fields[i];
-    }
-    int *places = arena_new_array(p->arena, int, extra->count);
-    for (int i = 0; i < extra->count; i++) {
-        Expr *e = extra->exprs[i];
-        bool column = e->kind == EXPR_COLUMN;
-        places[i] = keep && column ? e->column : spec->count;
-        if (keep && column) continue;
-        spec->exprs[spec->count++] = e;
-        schema.fields[schema.count++] = (Field){column ? below->fields[e->column].name : expr_name(p, e, below), e->type, false};
-    }
-    for (int i = 0; i < count; i++)
-        if (columns[i] >= 0) columns[i] = places[columns[i]];
-    return add_node(p, query, &project_operator, spec, schema, &input, 1);
-}
-
-/* ---- groups ---- */
-
-static const char *call_name(Planner *p, const AggregateUse *use, const Schema *input, const ColumnSet *set) {
-    Buffer text = {0};
-    buffer_add_format(&text, "%s(%s", use->aggregate->name, use->distinct ? "DISTINCT " : "");
-    if (use->arg) expr_words(placed(p, use->arg, set), input, &text);
-    else buffer_add_char(&text, '*');
-    buffer_add_char(&text, ')');
-    if (use->filter) {
-        buffer_add_text(&text, " FILTER (WHERE ");
-        expr_words(placed(p, use->filter, set), input, &text);
-        buffer_add_char(&text, ')');
-    }
-    const char *name = arena_text(p->arena, buffer_str(&text));
-    buffer_free(&text);
-    return name;
-}
-
-static Schema group_schema(Planner *p, Relation *r, const Schema *input) {
-    const ColumnSet *below = r->inputs[0]->set;
-    Schema schema = {r->key_count + r->use_count, arena_new_array(p->arena, Field, r->key_count + r->use_count + 1)};
-    for (int i = 0; i < schema.count; i++) {
-        PlannedColumn *c = &r->set->columns[i];
-        const char *name = c->name;
-        if (i >= r->key_count && !name) name = call_name(p, &r->uses[i - r->key_count], input, below);
-        else if (!name) name = expr_name(p, placed(p, r->key_exprs[0][i], below), input);
-        schema.fields[i] = (Field){name, c->type, c->not_null};
-        c->place = i;
-    }
-    return schema;
-}
-
-/* What a GROUP BY needs as columns of its input. The session's own window columns have no place there: they become negative. */
-typedef struct GroupColumns {
-    int *keys, *args, *filters; /* filters has one more: the session's own, or -1 */
-    int *all, count;
-} GroupColumns;
-
-static GroupColumns group_columns(Planner *p, Relation *r, Extra *extra, Expr *session_filter) {
-    const ColumnSet *below = r->inputs[0]->set;
-    int count = r->key_count + 2 * r->use_count + 1;
-    GroupColumns g = {.all = arena_new_array(p->arena, int, count), .count = count};
-    g.keys = g.all;
-    g.args = g.keys + r->key_count;
-    g.filters = g.args + r->use_count;
-    for (int i = 0; i < r->key_count; i++) {
-        const Expr *e = r->key_exprs[0][i];
-        const PlannedColumn *c = e->kind == EXPR_COLUMN ? &below->columns[e->column] : NULL;
-        bool own = r->session && c && c->input < 0 && (c->role == ROLE_WINDOW_START || c->role == ROLE_WINDOW_END);
-        g.keys[i] = !own ? extra_column(extra, placed(p, e, below))
-                         : c->role == ROLE_WINDOW_START ? SESSION_START : SESSION_END;
-    }
-    for (int i = 0; i < r->use_count; i++) {
-        const AggregateUse *use = &r->uses[i];
-        g.args[i] = use->arg ? extra_column(extra, placed(p, use->arg, below)) : -1;
-        g.filters[i] = use->filter ? extra_column(extra, placed(p, use->filter, below)) : -1;
-    }
-    g.filters[r->use_count] = session_filter ? extra_column(extra, placed(p, session_filter, below)) : -1;
-    return g;
-}
-
-static AggregateCall *group_calls(Planner *p, const Relation *r, const GroupColumns *g) {
-    AggregateCall *calls = arena_new_array(p->arena, AggregateCall, r->use_count + 1);
-    for (int i = 0; i < r->use_count; i++) {
-        const AggregateUse *use = &r->uses[i];
-        calls[i] = (AggregateCall){.aggregate = use->aggregate,
-                                   .distinct = use->distinct,
-                                   .arg = g->args[i],
-                                   .filter = g->filters[i],
-                                   .arg_type = use->arg ? use->arg->type : type_of(TYPE_UNKNOWN),
-                                   .result = use->result};
-    }
-    return calls;
-}
-
-static int emit_session(Planner *p, Relation *r) {
-    Relation *session = r->session;
-    Expr *filter = NULL;
-    for (Relation *below = r->inputs[0]; below != session; below = below->inputs[0]) {
-        if (filter) {
-            Expr **both = arena_new_array(p->arena, Expr *, 2);
-            both[0] = below->condition;
-            both[1] = filter;
-            filter = expr_of(p->arena, EXPR_AND, type_of(TYPE_BOOL), both, 2);
-        } else {
-            filter = below->condition;
-        }
-    }
-    int input = emit_relation(p, session->inputs[0]);
-    const ColumnSet *below = session->inputs[0]->set;
-    for (int i = 0; i < session->set->count; i++) {
-        PlannedColumn *c = &session->set->columns[i];
-        if (c->input >= 0) c->place = below->columns[c->from].place;
-    }
-    Extra extra = extra_new(p, session->key_count + 1 + r->key_count + 2 * r->use_count + 1);
-    int *partition = arena_new_array(p->arena, int, session->key_count + 1);
-    for (int i = 0; i < session->key_count; i++) {
-        const PlannedColumn *c = &below->columns[session->keys[i]];
-        partition[i] = extra_column(&extra, expr_column(p->arena, c->place, c->type));
-    }
-    if (session->window.time_kind != TIME_EVENT) {
-        const PlannedColumn *c = &below->columns[session->window.time];
-        partition[session->key_count] = extra_column(&extra, expr_column(p->arena, c->place, c->type));
-    } else {
-        partition[session->key_count] = -1;
-    }
-    GroupColumns g = group_columns(p, r, &extra, filter);
-    Schema output = group_schema(p, r, &p->plan->nodes[input].schema);
-    int *columns = arena_new_array(p->arena, int, g.count + session->key_count + 1);
-    memcpy(columns, g.all, sizeof *columns * (size_t)g.count);
-    memcpy(columns + g.count, partition, sizeof *columns * (size_t)(session->key_count + 1));
-    input = emit_extra(p, r->query, input, &extra, false, columns, g.count + session->key_count + 1);
-    memcpy(g.all, columns, sizeof *columns * (size_t)g.count);
-    SessionSpec *spec = arena_zero(p->arena, sizeof *spec);
-    *spec = (SessionSpec){.time_kind = session->window.time_kind,
-                          .time = columns[g.count + session->key_count],
-                          .gap_us = session->gap_us,
-                          .partition = columns + g.count,
-                          .partition_count = session->key_count,
-                          .keys = g.keys,
-                          .key_count = r->key_count,
-                          .filter = g.filters[r->use_count],
-                          .calls = group_calls(p, r, &g),
-                          .call_count = r->use_count,
-                          .output = output};
-    spec->block_size = aggregates_layout(spec->calls, spec->call_count);
-    return add_node(p, r->query, &session_operator, spec, output, &input, 1);
-}
-
-static int emit_aggregate(Planner *p, Relation *r) {
-    if (r->session) return emit_session(p, r);
-    int input = emit_relation(p, r->inputs[0]);
-    Extra extra = extra_new(p, r->key_count + 2 * r->use_count);
-    GroupColumns g = group_columns(p, r, &extra, NULL);
-    Schema output = group_schema(p, r, &p->plan->nodes[input].schema);
-    input = emit_extra(p, r->query, input, &extra, false, g.all, g.count);
-    AggregateSpec *spec = arena_zero(p->arena, sizeof *spec);
-    *spec = (AggregateSpec){.keys = g.keys,
-                            .key_count = r->key_count,
-                            .calls = group_calls(p, r, &g),
-                            .call_count = r->use_count,
-                            .close = r->close,
-                            .bucket = r->bucket,
-                            .growth = r->growth,
-                            .bounded = r->close == CLOSE_NEVER && r->bounded,
-                            .output = output};
-    spec->block_size = aggregates_layout(spec->calls, spec->call_count);
-    return add_node(p, r->query, &aggregate_operator, spec, output, &input, 1);
+    return add_node(p, r->query, &dedup_operator, spec,
+                    schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
 }
 
 /* ---- joins, unions ---- */
@@ -363,7 +175,8 @@ static int emit_reference_join(Planner *p, Relation *r, int input) {
     Extra extra = extra_new(p, r->key_count);
     ReferenceJoinSpec *spec = arena_zero(p->arena, sizeof *spec);
     spec->keys = arena_new_array(p->arena, int, r->key_count + 1);
-    for (int i = 0; i < r->key_count; i++) spec->keys[i] = extra_column(&extra, placed(p, r->key_exprs[0][i], below));
+    for (int i = 0; i < r->key_count; i++)
+        spec->keys[i] = extra_column(&extra, expr_placed(p, r->key_exprs[0][i], below));
     input = emit_extra(p, r->query, input, &extra, true, spec->keys, r->key_count);
     Schema schema = schema_copy(p, &p->plan->nodes[input].schema, reference->schema.count);
     int first = schema.count;
@@ -376,13 +189,14 @@ static int emit_reference_join(Planner *p, Relation *r, int input) {
     }
     for (int i = 0; i < r->set->count; i++) {
         PlannedColumn *c = &r->set->columns[i];
-        int place = c->input == 1 ? table->set->columns[c->from].place : below->columns[c->from].place;
+        int place = c->input == 1 ? table->set->columns[c->from].place
+                                  : below->columns[c->from].place;
         c->place = place < 0 ? -1 : c->input == 1 ? first + place : place;
     }
     spec->reference = table->node;
     spec->key_count = r->key_count;
     spec->left = r->left;
-    spec->residual = r->condition ? placed(p, r->condition, r->set) : NULL;
+    spec->residual = r->condition ? expr_placed(p, r->condition, r->set) : NULL;
     spec->table = reference->schema;
     return add_node(p, r->query, &reference_join_operator, spec, schema, &input, 1);
 }
@@ -393,7 +207,8 @@ static int emit_window_join(Planner *p, Relation *r) {
     spec->close = r->close;
     spec->left = r->left;
     int left_count = p->plan->nodes[inputs[0]].schema.count;
-    Schema schema = schema_copy(p, &p->plan->nodes[inputs[0]].schema, p->plan->nodes[inputs[1]].schema.count);
+    Schema schema = schema_copy(p, &p->plan->nodes[inputs[0]].schema,
+                                p->plan->nodes[inputs[1]].schema.count);
     for (int side = 0; side < 2; side++) {
         const Schema *rows = &p->plan->nodes[inputs[side]].schema;
         const ColumnSet *set = r->inputs[side]->set;
@@ -407,7 +222,8 @@ static int emit_window_join(Planner *p, Relation *r) {
         }
         for (int i = 0; i < rows->count && side == 1; i++) {
             Field field = rows->fields[i];
-            if (has_field(&schema, left_count, field.name)) field.name = arena_format(p->arena, "right.%s", field.name);
+            if (has_field(&schema, left_count, field.name))
+                field.name = arena_format(p->arena, "right.%s", field.name);
             field.not_null &= !r->left;
             schema.fields[schema.count++] = field;
         }
@@ -417,7 +233,7 @@ static int emit_window_join(Planner *p, Relation *r) {
         int place = r->inputs[c->input]->set->columns[c->from].place;
         c->place = place < 0 ? -1 : place + (c->input == 1 ? left_count : 0);
     }
-    spec->residual = r->condition ? placed(p, r->condition, r->set) : NULL;
+    spec->residual = r->condition ? expr_placed(p, r->condition, r->set) : NULL;
     return add_node(p, r->query, &window_join_operator, spec, schema, inputs, 2);
 }
 
@@ -435,7 +251,7 @@ static int emit_union(Planner *p, Relation *r) {
 
 /* ---- trees ---- */
 
-static int emit_relation(Planner *p, Relation *r) {
+int emit_relation(Planner *p, Relation *r) {
     if (r->node >= 0) return r->node;
     switch (r->kind) {
     case REL_SOURCE: emit_source(p, r); break;
@@ -446,15 +262,17 @@ static int emit_relation(Planner *p, Relation *r) {
     case REL_WINDOW: r->node = emit_window(p, r, emit_relation(p, r->inputs[0])); break;
     case REL_DEDUP: r->node = emit_dedup(p, r, emit_relation(p, r->inputs[0])); break;
     case REL_AGGREGATE: r->node = emit_aggregate(p, r); break;
-    case REL_REFERENCE_JOIN: r->node = emit_reference_join(p, r, emit_relation(p, r->inputs[0])); break;
+    case REL_REFERENCE_JOIN:
+        r->node = emit_reference_join(p, r, emit_relation(p, r->inputs[0]));
+        break;
     case REL_WINDOW_JOIN: r->node = emit_window_join(p, r); break;
     case REL_UNION: r->node = emit_union(p, r); break;
     }
     return r->node;
 }
 
-/* A view shows its groups as they grow where nothing stands between them and the view that would need final rows, and where
- * they are made of rows, not of other results. */
+/* A view shows its groups as they grow where nothing stands between them and the view that would
+ * need final rows, and where they are made of rows, not of other results. */
 static void mark_growth(const Query *query, Relation *r) {
     if (r->query != query) return;
     if (r->kind == REL_PROJECT || r->kind == REL_FILTER || r->kind == REL_UNION)
@@ -476,7 +294,9 @@ static void own_sources(Planner *p, Relation *r, const Query *query, PlanQuery *
         if (r->inputs[i]->kind != REL_REFERENCE) own_sources(p, r->inputs[i], query, to);
 }
 
-static int window_column(const ColumnSet *set, TimeRole role) { return set_find_role(set, role, NULL); }
+static int window_column(const ColumnSet *set, TimeRole role) {
+    return set_find_role(set, role, NULL);
+}
 
 static void emit_view(Planner *p, Query *query, PlanQuery *to, int input) {
     const Relation *root = query->root;
@@ -494,7 +314,11 @@ static void emit_view(Planner *p, Query *query, PlanQuery *to, int input) {
                     .window_start = window_column(root->set, ROLE_WINDOW_START),
                     .window_end = window_column(root->set, ROLE_WINDOW_END)};
     to->index = p->plan->view_count++;
-    PlanNode node = {.kind = NODE_VIEW, .name = view->name, .query = query->number, .index = to->index, .schema = v->schema};
+    PlanNode node = {.kind = NODE_VIEW,
+                     .name = view->name,
+                     .query = query->number,
+                     .index = to->index,
+                     .schema = v->schema};
     node.inputs = arena_new_array(p->arena, int, 1);
     node.inputs[0] = input;
     node.input_count = 1;
@@ -536,7 +360,8 @@ static void emit_sink(Planner *p, Query *query, PlanQuery *to, int input) {
 Schema set_schema(Planner *p, const ColumnSet *set, int count) {
     Schema schema = {count, arena_new_array(p->arena, Field, count + 1)};
     for (int i = 0; i < count; i++)
-        schema.fields[i] = (Field){set->columns[i].name, set->columns[i].type, set->columns[i].not_null};
+        schema.fields[i] = (Field){set->columns[i].name, set->columns[i].type,
+                                   set->columns[i].not_null};
     return schema;
 }
 
@@ -551,7 +376,8 @@ static void emit_query(Planner *p, Query *query) {
                       .bounded = root->bounded,
                       .windowed = root->windowed,
                       .grouped = root->ungrouped,
-                      .replayable = root->one_record && !query->stateful && !query->reads_queries && !query->volatile_or_stable,
+                      .replayable = root->one_record && !query->stateful && !query->reads_queries &&
+                                    !query->volatile_or_stable,
                       .sources = arena_new_array(p->arena, int, p->plan->source_count + 1),
                       .line = query->line};
     own_sources(p, root, query, to);
@@ -564,7 +390,8 @@ static void emit_query(Planner *p, Query *query) {
 static void make_room(Planner *p) {
     Plan *plan = p->plan;
     int tables = p->catalog->table_count;
-    plan->nodes = arena_new_array(p->arena, PlanNode, 2 * p->relation_count + 2 * p->query_count + tables + 1);
+    plan->nodes = arena_new_array(p->arena, PlanNode,
+                                  2 * p->relation_count + 2 * p->query_count + tables + 1);
     plan->sources = arena_new_array(p->arena, PlanSource, tables + 1);
     plan->references = arena_new_array(p->arena, PlanReference, tables + 1);
     plan->queries = arena_new_array(p->arena, PlanQuery, p->query_count + 1);

@@ -1,5 +1,6 @@
-/* FROM: what each item gives, and the names for its columns. A table gives its source, a view its text anew or, where it
- * remembers, the rows of the one query that runs it; a sub-select and a name of WITH are planned where they stand. */
+/* FROM: what each item gives, and the names for its columns. A table gives its source, a view its
+ * text anew or, where it remembers, the rows of the one query that runs it; a sub-select and a name
+ * of WITH are planned where they stand. */
 #include "sql/planner.h"
 
 void from_add(Planner *p, From *from, ScopeColumn column) {
@@ -50,13 +51,16 @@ void from_scope(Planner *p, From *from, Scope *scope) {
 static Status unknown_name(Planner *p, const char *name, int location, Error *error) {
     Catalog *c = p->catalog;
     int count = 0;
-    const char **names = arena_new_array(p->arena, const char *, c->table_count + c->view_count + 1);
+    const char **names = arena_new_array(p->arena, const char *,
+                                         c->table_count + c->view_count + 1);
     for (int i = 0; i < c->table_count; i++) names[count++] = c->tables[i].name;
     for (int i = 0; i < c->view_count; i++) names[count++] = c->views[i].name;
     const char *closest = closest_name(name, names, count);
     if (closest)
-        return error_at(c, location, error, "there is no table or view '%s'; did you mean '%s'?", name, closest);
-    return error_at(c, location, error, "there is no table or view '%s'; declare it with CREATE TABLE or CREATE VIEW",
+        return error_at(c, location, error, "there is no table or view '%s'; did you mean '%s'?",
+                        name, closest);
+    return error_at(c, location, error,
+                    "there is no table or view '%s'; declare it with CREATE TABLE or CREATE VIEW",
                     name);
 }
 
@@ -66,10 +70,12 @@ static Cte *find_cte(Planner *p, const char *name, bool quoted) {
     return NULL;
 }
 
-static Status name_columns(Planner *p, Relation *r, const char *const *names, int count, int location, Error *error) {
+static Status name_columns(Planner *p, Relation *r, const char *const *names, int count,
+                           int location, Error *error) {
     if (count > r->set->declared)
-        return error_at(p->catalog, location, error, "%d column names are given for %d columns; leave out the last ones",
-                        count, r->set->declared);
+        return error_at(p->catalog, location, error,
+                        "%d column names are given for %d columns; leave out the last ones", count,
+                        r->set->declared);
     for (int i = 0; i < count; i++) r->set->columns[i].name = names[i];
     return OK;
 }
@@ -80,7 +86,8 @@ static Status cte_relation(Planner *p, Cte *cte, int location, Relation **out, E
     cte->read = true;
     Status status = plan_select(p, cte->select, (SelectOptions){0}, out, error);
     p->ctes = ctes;
-    if (status == OK) status = name_columns(p, *out, cte->columns, cte->column_count, location, error);
+    if (status == OK)
+        status = name_columns(p, *out, cte->columns, cte->column_count, location, error);
     return status;
 }
 
@@ -96,7 +103,8 @@ Status check_unread_ctes(Planner *p, const Cte *until, Error *error) {
     return OK;
 }
 
-Status relation_named(Planner *p, const char *name, bool quoted, int location, From *out, Error *error) {
+Status relation_named(Planner *p, const char *name, bool quoted, int location, From *out,
+                      Error *error) {
     Relation *r = NULL;
     Cte *cte = find_cte(p, name, quoted);
     if (cte) {
@@ -122,7 +130,8 @@ Status relation_named(Planner *p, const char *name, bool quoted, int location, F
     return OK;
 }
 
-Status from_aliases(Planner *p, From *from, const AliasSpelling *alias, int location, Error *error) {
+Status from_aliases(Planner *p, From *from, const AliasSpelling *alias, int location,
+                    Error *error) {
     if (!alias->name) return OK;
     int named = 0;
     for (int i = 0; i < from->count; i++) {
@@ -135,8 +144,9 @@ Status from_aliases(Planner *p, From *from, const AliasSpelling *alias, int loca
         }
     }
     if (alias->column_count > named)
-        return error_at(p->catalog, location, error, "'%s' has %d columns but %d names are given for them", alias->name,
-                        named, alias->column_count);
+        return error_at(p->catalog, location, error,
+                        "'%s' has %d columns but %d names are given for them", alias->name, named,
+                        alias->column_count);
     return OK;
 }
 
@@ -154,7 +164,8 @@ Table *table_named(Planner *p, const PgQuery__RangeVar *var) {
 static Status plan_range_var(Planner *p, NodeTree *node, From *out, Error *error) {
     const PgQuery__RangeVar *var = node->range_var;
     if (var->schemaname && *var->schemaname)
-        return refuse(p->catalog, var->location, error, "a schema before a table's name", "write the name alone");
+        return refuse(p->catalog, var->location, error, "a schema before a table's name",
+                      "write the name alone");
     bool quoted = false;
     const char *name = spelling_of(p->catalog, var->location, var->relname, &quoted);
     if (relation_named(p, name, quoted, var->location, out, error) != OK) return FAIL;
@@ -166,11 +177,13 @@ static Status plan_sub_select(Planner *p, NodeTree *node, From *out, Error *erro
     const PgQuery__RangeSubselect *sub = node->range_subselect;
     int location = tree_begin(&sub->base);
     if (sub->lateral)
-        return refuse(p->catalog, location, error, "LATERAL", "write the sub-select without it, reading its own tables");
+        return refuse(p->catalog, location, error, "LATERAL",
+                      "write the sub-select without it, reading its own tables");
     if (!sub->subquery || sub->subquery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
         return refuse(p->catalog, location, error, "this sub-query", "write (SELECT …) AS name");
     Relation *r = NULL;
-    if (plan_select(p, sub->subquery->select_stmt, (SelectOptions){0}, &r, error) != OK) return FAIL;
+    if (plan_select(p, sub->subquery->select_stmt, (SelectOptions){0}, &r, error) != OK)
+        return FAIL;
     AliasSpelling alias = from_alias(p->catalog, node);
     from_relation(p, out, r, alias.name ? alias.name : "subquery", alias.quoted);
     return from_aliases(p, out, &alias, location, error);
@@ -180,14 +193,16 @@ Status plan_from(Planner *p, NodeTree *node, From *out, Error *error) {
     switch (node->node_case) {
     case PG_QUERY__NODE__NODE_RANGE_VAR: return plan_range_var(p, node, out, error);
     case PG_QUERY__NODE__NODE_RANGE_SUBSELECT: return plan_sub_select(p, node, out, error);
-    case PG_QUERY__NODE__NODE_RANGE_FUNCTION: return plan_window(p, node->range_function, node, out, error);
+    case PG_QUERY__NODE__NODE_RANGE_FUNCTION:
+        return plan_window(p, node->range_function, node, out, error);
     case PG_QUERY__NODE__NODE_JOIN_EXPR: {
         if (plan_join(p, node->join_expr, out, error) != OK) return FAIL;
         AliasSpelling alias = from_alias(p->catalog, node);
         return from_aliases(p, out, &alias, tree_begin(&node->base), error);
     }
     case PG_QUERY__NODE__NODE_RANGE_TABLE_SAMPLE:
-        return refuse(p->catalog, tree_begin(&node->base), error, "TABLESAMPLE", "write WHERE random() < 0.01");
+        return refuse(p->catalog, tree_begin(&node->base), error, "TABLESAMPLE",
+                      "write WHERE random() < 0.01");
     default:
         return refuse(p->catalog, tree_begin(&node->base), error, node_kind_name(node),
                       "FROM takes a table, a view, a sub-select or a window");

@@ -1,14 +1,17 @@
-/* GROUP BY. Its items become the keys of an aggregate; a window's start or end among them implies the other, and one of the two
- * says when a group is over. The SELECT list is bound over the grouped row by the binder, which collects the aggregate calls; the
- * relation is made when all of them are known. */
+/* GROUP BY. Its items become the keys of an aggregate; a window's start or end among them implies
+ * the other, and one of the two says when a group is over. The SELECT list is bound over the
+ * grouped row by the binder, which collects the aggregate calls; the relation is made when all of
+ * them are known. */
 #include "sql/planner.h"
 
 static bool find_aggregate(const ProtobufCMessage *message, void *context) {
     bool *found = context;
-    if (message->descriptor == &pg_query__select_stmt__descriptor) return true; /* a sub-query's own */
+    if (message->descriptor == &pg_query__select_stmt__descriptor)
+        return true; /* a sub-query's own */
     if (message->descriptor == &pg_query__func_call__descriptor) {
         const PgQuery__FuncCall *call = (const PgQuery__FuncCall *)message;
-        const char *name = call->n_funcname > 0 ? string_of(call->funcname[call->n_funcname - 1]) : NULL;
+        const char *name = call->n_funcname > 0 ? string_of(call->funcname[call->n_funcname - 1])
+                                                : NULL;
         if (name && !call->over && aggregate_exists(str_from(name))) *found = true;
     }
     return !*found && each_child(message, find_aggregate, context);
@@ -35,7 +38,8 @@ static void add_group(Groups *groups, Expr *e) {
 
 /* A bare name is a column of FROM if there is one, else an output name. */
 static bool names_column(Planner *p, const From *from, const NodeTree *node) {
-    if (node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || node->column_ref->n_fields != 1) return true;
+    if (node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || node->column_ref->n_fields != 1)
+        return true;
     NamePart parts[NAME_PARTS_MOST];
     column_ref_parts(p->catalog, node->column_ref, parts);
     for (int i = 0; i < from->count && parts[0].name; i++)
@@ -43,13 +47,15 @@ static bool names_column(Planner *p, const From *from, const NodeTree *node) {
     return false;
 }
 
-static Status bind_group(Planner *p, From *from, NodeTree *node, const Target *targets, int count, Expr **out,
-                         Error *error) {
+static Status bind_group(Planner *p, From *from, NodeTree *node, const Target *targets, int count,
+                         Expr **out, Error *error) {
     if (node->node_case == PG_QUERY__NODE__NODE_GROUPING_SET)
         return refuse(p->catalog, node_location(node), error, "GROUPING SETS, ROLLUP and CUBE",
                       "write a query for each grouping, joined by UNION ALL");
     int target = -1;
-    if (target_of(p, node, targets, count, !names_column(p, from, node), "GROUP BY", &target, error) != OK) return FAIL;
+    if (target_of(p, node, targets, count, !names_column(p, from, node), "GROUP BY", &target,
+                  error) != OK)
+        return FAIL;
     if (target >= 0 && !targets[target].node) {
         const ScopeColumn *c = &from->columns[targets[target].column];
         *out = expr_column(p->arena, c->column, c->type);
@@ -60,10 +66,12 @@ static Status bind_group(Planner *p, From *from, NodeTree *node, const Target *t
     scope.clause = "GROUP BY";
     NodeTree *tree = target >= 0 ? targets[target].node : node;
     if (bind_expr(&scope, tree, type_of(TYPE_UNKNOWN), out, error) != OK) return FAIL;
-    if ((*out)->type.kind == TYPE_UNKNOWN) return bind_cast(&scope, *out, type_of(TYPE_TEXT), CAST_IMPLICIT, out, error);
+    if ((*out)->type.kind == TYPE_UNKNOWN)
+        return bind_cast(&scope, *out, type_of(TYPE_TEXT), CAST_IMPLICIT, out, error);
     if (expr_flags(*out) & FUNCTION_VOLATILE)
-        return error_at(p->catalog, node_location(tree), error,
-                        "GROUP BY of a value that is another each time it is asked for; group by a column");
+        return error_at(
+            p->catalog, node_location(tree), error,
+            "GROUP BY of a value that is another each time it is asked for; group by a column");
     return OK;
 }
 
@@ -81,11 +89,13 @@ static void imply_windows(Planner *p, const Relation *input, Groups *groups) {
         if (c->role != ROLE_WINDOW_START && c->role != ROLE_WINDOW_END) continue;
         TimeRole other = c->role == ROLE_WINDOW_START ? ROLE_WINDOW_END : ROLE_WINDOW_START;
         int column = set_find_role(set, other, c->window);
-        if (column >= 0) add_group(groups, expr_column(p->arena, column, set->columns[column].type));
+        if (column >= 0)
+            add_group(groups, expr_column(p->arena, column, set->columns[column].type));
     }
 }
 
-static Status check_session(Planner *p, const Relation *input, const Groups *groups, int location, Error *error) {
+static Status check_session(Planner *p, const Relation *input, const Groups *groups, int location,
+                            Error *error) {
     const Relation *session = input->session;
     const ColumnSet *set = session->set;
     bool window = false;
@@ -95,7 +105,8 @@ static Status check_session(Planner *p, const Relation *input, const Groups *gro
     }
     if (!window)
         return error_at(p->catalog, location, error,
-                        "the GROUP BY behind a session window must name window_start or window_end; add window_start to it");
+                        "the GROUP BY behind a session window must name window_start or "
+                        "window_end; add window_start to it");
     for (int k = 0; k < session->key_count; k++) {
         bool found = false;
         for (int i = 0; i < groups->count; i++) {
@@ -104,27 +115,33 @@ static Status check_session(Planner *p, const Relation *input, const Groups *gro
         }
         if (!found)
             return error_at(p->catalog, location, error,
-                            "the GROUP BY behind a session window must hold the session's columns; add %s to it",
+                            "the GROUP BY behind a session window must hold the session's columns; "
+                            "add %s to it",
                             session->inputs[0]->set->columns[session->keys[k]].name);
     }
     return OK;
 }
 
-Status plan_group(Planner *p, PgQuery__SelectStmt *select, From *from, const Target *targets, int count, Scope *grouped,
-                  Error *error) {
-    int location = select->n_group_clause > 0 ? node_location(select->group_clause[0]) : tree_begin(&select->base);
+Status plan_group(Planner *p, PgQuery__SelectStmt *select, From *from, const Target *targets,
+                  int count, Scope *grouped, Error *error) {
+    int location = select->n_group_clause > 0 ? node_location(select->group_clause[0])
+                                              : tree_begin(&select->base);
     if (from->relation->changes)
-        return refuse(p->catalog, location, error, "a GROUP BY over a GROUP BY without a window (its rows change)",
-                      "group by a window inside, or write the inner groups to a table and stop there");
+        return refuse(
+            p->catalog, location, error,
+            "a GROUP BY over a GROUP BY without a window (its rows change)",
+            "group by a window inside, or write the inner groups to a table and stop there");
     Groups groups = {.capacity = 2 * (int)select->n_group_clause + 2};
     groups.items = arena_new_array(p->arena, Expr *, groups.capacity);
     for (size_t i = 0; i < select->n_group_clause; i++) {
         Expr *e = NULL;
-        if (bind_group(p, from, select->group_clause[i], targets, count, &e, error) != OK) return FAIL;
+        if (bind_group(p, from, select->group_clause[i], targets, count, &e, error) != OK)
+            return FAIL;
         add_group(&groups, e);
     }
     imply_windows(p, from->relation, &groups);
-    if (from->relation->session && check_session(p, from->relation, &groups, location, error) != OK) return FAIL;
+    if (from->relation->session && check_session(p, from->relation, &groups, location, error) != OK)
+        return FAIL;
     from_scope(p, from, grouped);
     grouped->grouped = true;
     grouped->groups = groups.items;
@@ -136,13 +153,15 @@ Status plan_group(Planner *p, PgQuery__SelectStmt *select, From *from, const Tar
 /* ---- the relation ---- */
 
 /* What a session keeps is computed before its windows are known. */
-static Status check_before_window(Planner *p, const ColumnSet *set, const Expr *e, int location, Error *error) {
+static Status check_before_window(Planner *p, const ColumnSet *set, const Expr *e, int location,
+                                  Error *error) {
     if (e->kind == EXPR_COLUMN) {
         const PlannedColumn *c = &set->columns[e->column];
         if (c->role != ROLE_WINDOW_START && c->role != ROLE_WINDOW_END) return OK;
         if (c->input >= 0) return OK;
         return error_at(p->catalog, location, error,
-                        "%s of a session is not known before it is over; use it as a column of GROUP BY, in the SELECT list and "
+                        "%s of a session is not known before it is over; use it as a column of "
+                        "GROUP BY, in the SELECT list and "
                         "in HAVING alone",
                         c->name);
     }
@@ -151,7 +170,8 @@ static Status check_before_window(Planner *p, const ColumnSet *set, const Expr *
     return OK;
 }
 
-static Status check_session_exprs(Planner *p, const From *from, const Relation *r, int location, Error *error) {
+static Status check_session_exprs(Planner *p, const From *from, const Relation *r, int location,
+                                  Error *error) {
     const ColumnSet *set = from->relation->set;
     for (int i = 0; i < r->key_count; i++)
         if (r->key_exprs[0][i]->kind != EXPR_COLUMN &&
@@ -160,9 +180,11 @@ static Status check_session_exprs(Planner *p, const From *from, const Relation *
     for (int i = 0; i < r->use_count; i++) {
         const AggregateUse *use = &r->uses[i];
         if (use->arg && check_before_window(p, set, use->arg, location, error) != OK) return FAIL;
-        if (use->filter && check_before_window(p, set, use->filter, location, error) != OK) return FAIL;
+        if (use->filter && check_before_window(p, set, use->filter, location, error) != OK)
+            return FAIL;
     }
-    for (const Relation *below = from->relation; below->kind == REL_FILTER; below = below->inputs[0])
+    for (const Relation *below = from->relation; below->kind == REL_FILTER;
+         below = below->inputs[0])
         if (check_before_window(p, set, below->condition, location, error) != OK) return FAIL;
     return OK;
 }
@@ -185,7 +207,8 @@ static void find_bucket(const ColumnSet *set, Relation *r) {
     }
 }
 
-Status finish_group(Planner *p, From *from, Scope *grouped, int location, Relation **out, Error *error) {
+Status finish_group(Planner *p, From *from, Scope *grouped, int location, Relation **out,
+                    Error *error) {
     Relation *input = from->relation;
     Relation *r = relation_over(p, REL_AGGREGATE, input);
     r->key_exprs[0] = grouped->groups;

@@ -1,6 +1,7 @@
-/* The hash of a query: of a text that says what its answer depends on and nothing else. Expressions and types are in it, and the
- * options that change answers; addresses, secrets and rates are not, nor is anything about the query's neighbours: which columns
- * others read must not change it. Columns of tables are written with all that decides their values. */
+/* The hash of a query: of a text that says what its answer depends on and nothing else. Expressions
+ * and types are in it, and the options that change answers; addresses, secrets and rates are not,
+ * nor is anything about the query's neighbours: which columns others read must not change it.
+ * Columns of tables are written with all that decides their values. */
 #include "sql/planner.h"
 #include "base/hash.h"
 
@@ -19,7 +20,8 @@ static Schema text_schema(Planner *p, const ColumnSet *set) {
             name = table_column_text(p, set->owner, i);
         } else if (c->path_of >= 0) {
             Buffer text = {0};
-            buffer_add_text(&text, set->columns[c->path_of].name ? set->columns[c->path_of].name : "");
+            buffer_add_text(&text,
+                            set->columns[c->path_of].name ? set->columns[c->path_of].name : "");
             for (int k = 0; k < c->path_count; k++) buffer_add_format(&text, ".%s", c->path[k]);
             buffer_add_format(&text, "::%s", type_name(c->type, p->arena));
             name = arena_text(p->arena, buffer_str(&text));
@@ -42,12 +44,14 @@ static const char *table_column_text(Planner *p, const Relation *table, int colu
     } else {
         buffer_add_format(&text, "metadata %d", (int)c->decode);
     }
-    buffer_add_format(&text, "::%s%s", type_name(c->type, p->arena), c->not_null ? " not null" : "");
+    buffer_add_format(&text, "::%s%s", type_name(c->type, p->arena),
+                      c->not_null ? " not null" : "");
     if (c->expr) {
         buffer_add_char(&text, '=');
         Schema schema = {table->set->count, arena_new_array(p->arena, Field, table->set->count)};
         for (int i = 0; i < schema.count; i++)
-            schema.fields[i].name = table->set->columns[i].expr ? NULL : table_column_text(p, table, i);
+            schema.fields[i].name = table->set->columns[i].expr ? NULL
+                                                                : table_column_text(p, table, i);
         expr_text(c->expr, &schema, &text);
     }
     const char *name = arena_text(p->arena, buffer_str(&text));
@@ -55,20 +59,26 @@ static const char *table_column_text(Planner *p, const Relation *table, int colu
     return name;
 }
 
-/* As it was understood, so that '60 seconds' and '1 minute' are one, and a default is the same as saying it. */
+/* As it was understood, so that '60 seconds' and '1 minute' are one, and a default is the same as
+ * saying it. */
 static void option_text_of(const Table *t, const Option *option, int use, Buffer *out) {
     enum { uses = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
-    if (!(option->flags & OPTION_ANSWER) || (option->flags & uses && !(option->flags & use))) return;
+    if (!(option->flags & OPTION_ANSWER) || (option->flags & uses && !(option->flags & use)))
+        return;
     const OptionValue *value = option_find(&t->options, option->name);
     OptionValue fallback = {0};
     if (!value || !value->given) {
         Error ignored;
-        if (!option->default_text || option_parse(option, option->default_text, &fallback, &ignored) != OK) return;
+        if (!option->default_text ||
+            option_parse(option, option->default_text, &fallback, &ignored) != OK)
+            return;
         fallback.text = option->default_text;
         value = &fallback;
     }
-    if (option->type == OPTION_TEXT) buffer_add_format(out, ",%s=%s", option->name, value->text ? value->text : "");
-    else if (option->type == OPTION_NUMBER) buffer_add_format(out, ",%s=%.17g", option->name, value->number);
+    if (option->type == OPTION_TEXT)
+        buffer_add_format(out, ",%s=%s", option->name, value->text ? value->text : "");
+    else if (option->type == OPTION_NUMBER)
+        buffer_add_format(out, ",%s=%.17g", option->name, value->number);
     else buffer_add_format(out, ",%s=%lld", option->name, (long long)value->integer);
 }
 
@@ -90,7 +100,8 @@ static void table_text(Planner *p, const Relation *r, Buffer *out) {
         buffer_add_format(out, "[%s]", table_column_text(p, r, t->keys[i]));
 }
 
-static void list_text(Planner *p, const char *word, Expr *const *exprs, int count, const ColumnSet *set, Buffer *out) {
+static void list_text(Planner *p, const char *word, Expr *const *exprs, int count,
+                      const ColumnSet *set, Buffer *out) {
     Schema schema = text_schema(p, set);
     buffer_add_format(out, " %s(", word);
     for (int i = 0; i < count; i++) {
@@ -100,9 +111,11 @@ static void list_text(Planner *p, const char *word, Expr *const *exprs, int coun
     buffer_add_char(out, ')');
 }
 
-static void columns_text(Planner *p, const char *word, const int *columns, int count, const ColumnSet *set, Buffer *out) {
+static void columns_text(Planner *p, const char *word, const int *columns, int count,
+                         const ColumnSet *set, Buffer *out) {
     Expr **exprs = arena_new_array(p->arena, Expr *, count + 1);
-    for (int i = 0; i < count; i++) exprs[i] = expr_column(p->arena, columns[i], set->columns[columns[i]].type);
+    for (int i = 0; i < count; i++)
+        exprs[i] = expr_column(p->arena, columns[i], set->columns[columns[i]].type);
     list_text(p, word, exprs, count, set, out);
 }
 
@@ -123,8 +136,9 @@ static void window_text(Planner *p, const Relation *r, Buffer *out) {
         buffer_add_format(out, "session(gap=%lld", (long long)r->gap_us);
         columns_text(p, "by", r->keys, r->key_count, r->inputs[0]->set, out);
     } else {
-        buffer_add_format(out, "window(slide=%lld size=%lld offset=%lld", (long long)r->window.slide_us,
-                          (long long)r->window.size_us, (long long)r->window.offset_us);
+        buffer_add_format(out, "window(slide=%lld size=%lld offset=%lld",
+                          (long long)r->window.slide_us, (long long)r->window.size_us,
+                          (long long)r->window.offset_us);
     }
     columns_text(p, "time", &r->window.time, 1, r->inputs[0]->set, out);
     buffer_add_char(out, ')');
@@ -148,7 +162,8 @@ static void aggregate_text(Planner *p, const Relation *r, Buffer *out) {
 }
 
 static void join_text(Planner *p, const Relation *r, Buffer *out) {
-    buffer_add_format(out, "%s%s(", r->left ? "left " : "", r->kind == REL_WINDOW_JOIN ? "window join" : "reference join");
+    buffer_add_format(out, "%s%s(", r->left ? "left " : "",
+                      r->kind == REL_WINDOW_JOIN ? "window join" : "reference join");
     list_text(p, "keys", r->key_exprs[0], r->key_count, r->inputs[0]->set, out);
     if (r->kind == REL_WINDOW_JOIN) {
         buffer_add_format(out, " close=%d bucket=%d", (int)r->close, r->bucket);
@@ -175,7 +190,8 @@ static void own_text(Planner *p, const Relation *r, Buffer *out) {
     case REL_WINDOW:
     case REL_SESSION: window_text(p, r, out); break;
     case REL_DEDUP:
-        buffer_add_format(out, "distinct(horizon=%lld window=%d", (long long)r->horizon_us, r->window_end >= 0);
+        buffer_add_format(out, "distinct(horizon=%lld window=%d", (long long)r->horizon_us,
+                          r->window_end >= 0);
         columns_text(p, "on", r->keys, r->key_count, r->set, out);
         buffer_add_char(out, ')');
         break;
@@ -202,10 +218,12 @@ void hash_query(Planner *p, Query *query, PlanQuery *to) {
     if (query->sink) {
         buffer_add_text(&text, "into ");
         options_text(query->sink, OPTION_SINK, &text);
-        for (int i = 0; i < query->sink_key_count; i++) buffer_add_format(&text, ",key=%d", query->sink_keys[i]);
+        for (int i = 0; i < query->sink_key_count; i++)
+            buffer_add_format(&text, ",key=%d", query->sink_keys[i]);
         buffer_add_text(&text, ")\n");
     } else if (query->view) {
-        buffer_add_format(&text, "view %s%s\n", query->name, query->view->emit_final ? " emit=final" : "");
+        buffer_add_format(&text, "view %s%s\n", query->name,
+                          query->view->emit_final ? " emit=final" : "");
     }
     relation_text(p, query, query->root, &text);
     to->plan_text = arena_text(p->arena, buffer_str(&text));

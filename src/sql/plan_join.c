@@ -1,5 +1,6 @@
-/* Joins: of rows with a reference table by its primary key, and of two results of windows. The ON condition is bound over both sides
- * at once and then taken apart: equalities that name the key are looked up, the rest is a condition of the pair. */
+/* Joins: of rows with a reference table by its primary key, and of two results of windows. The ON
+ * condition is bound over both sides at once and then taken apart: equalities that name the key are
+ * looked up, the rest is a condition of the pair. */
 #include "sql/planner.h"
 
 enum { ON_MOST = 64 };
@@ -18,7 +19,8 @@ static Status bind_on(Planner *p, Scope *scope, NodeTree *node, Conditions *out,
         return OK;
     }
     if (out->count == ON_MOST)
-        return error_at(p->catalog, node_location(node), error, "more than %d conditions in one ON; join in steps", ON_MOST);
+        return error_at(p->catalog, node_location(node), error,
+                        "more than %d conditions in one ON; join in steps", ON_MOST);
     out->locations[out->count] = node_location(node);
     return bind_condition(scope, node, "JOIN/ON", &out->items[out->count++], error);
 }
@@ -43,7 +45,8 @@ static const Expr *without_casts(const Expr *e) {
 }
 
 static bool casts_column(const Expr *e) {
-    while (e->kind == EXPR_CALL && e->function->flags & FUNCTION_CAST && e->arg_count >= 1) e = e->args[0];
+    while (e->kind == EXPR_CALL && e->function->flags & FUNCTION_CAST && e->arg_count >= 1)
+        e = e->args[0];
     return e->kind == EXPR_COLUMN;
 }
 
@@ -72,12 +75,13 @@ static int find_using(const From *from, const char *name, bool quoted, int *foun
     return at;
 }
 
-static Status plan_using(Planner *p, const PgQuery__JoinExpr *join, const From *left, const From *right, Using *out,
-                         Error *error) {
+static Status plan_using(Planner *p, const PgQuery__JoinExpr *join, const From *left,
+                         const From *right, Using *out, Error *error) {
     int location = tree_begin(&join->rarg->base);
     for (size_t i = 0; i < join->n_using_clause; i++) {
         bool quoted = false;
-        const char *name = spelling_of(p->catalog, location, string_of(join->using_clause[i]), &quoted);
+        const char *name = spelling_of(p->catalog, location, string_of(join->using_clause[i]),
+                                       &quoted);
         const From *sides[2] = {left, right};
         int columns[2];
         for (int side = 0; side < 2; side++) {
@@ -85,12 +89,14 @@ static Status plan_using(Planner *p, const PgQuery__JoinExpr *join, const From *
             columns[side] = find_using(sides[side], name, quoted, &found);
             if (found == 0)
                 return error_at(p->catalog, location, error,
-                                "column \"%s\" of USING does not exist on the %s side of the join; write ON a.x = b.y",
+                                "column \"%s\" of USING does not exist on the %s side of the join; "
+                                "write ON a.x = b.y",
                                 name, side ? "right" : "left");
             if (found > 1)
                 return error_at(p->catalog, location, error,
-                                "column \"%s\" of USING is there more than once on the %s side; write ON a.x = b.y", name,
-                                side ? "right" : "left");
+                                "column \"%s\" of USING is there more than once on the %s side; "
+                                "write ON a.x = b.y",
+                                name, side ? "right" : "left");
         }
         out[i] = (Using){columns[0], columns[1]};
     }
@@ -98,8 +104,8 @@ static Status plan_using(Planner *p, const PgQuery__JoinExpr *join, const From *
 }
 
 /* Columns of both sides over the join's rows: merged ones first, as PostgreSQL puts them. */
-static void join_columns(Planner *p, From *out, const From *left, const From *right, int left_declared,
-                         const Using *using, int using_count) {
+static void join_columns(Planner *p, From *out, const From *left, const From *right,
+                         int left_declared, const Using *using, int using_count) {
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < left->count; i++) {
             bool merged = false;
@@ -116,21 +122,23 @@ static void join_columns(Planner *p, From *out, const From *left, const From *ri
 }
 
 /* left.x = right.x of the same or alike types, over the join's rows. */
-static Status using_pair(Planner *p, const From *left, const From *right, Using u, int left_declared, int location,
-                         Expr *pair[2], Error *error) {
+static Status using_pair(Planner *p, const From *left, const From *right, Using u,
+                         int left_declared, int location, Expr *pair[2], Error *error) {
     const ScopeColumn *a = &left->columns[u.left], *b = &right->columns[u.right];
     pair[0] = expr_column(p->arena, a->column, a->type);
     pair[1] = expr_column(p->arena, left_declared + b->column, b->type);
     if (keys_alike(a->type, b->type)) return OK;
     return error_at(p->catalog, location, error,
-                    "column \"%s\" of USING has type %s on the left and %s on the right; write ON a.%s::… = b.%s", a->name,
-                    type_name(a->type, p->arena), type_name(b->type, p->arena), a->name, b->name);
+                    "column \"%s\" of USING has type %s on the left and %s on the right; write ON "
+                    "a.%s::… = b.%s",
+                    a->name, type_name(a->type, p->arena), type_name(b->type, p->arena), a->name,
+                    b->name);
 }
 
 /* ---- with a reference table ---- */
 
 typedef struct ReferenceKeys {
-    Expr **exprs; /* by place in the PRIMARY KEY; over the join's rows */
+    Expr **exprs;         /* by place in the PRIMARY KEY; over the join's rows */
     const Expr *cast_key; /* an equality whose key side would have to be cast */
     int cast_location;
 } ReferenceKeys;
@@ -154,7 +162,8 @@ static bool reference_key(const Relation *join, Expr *e, int location, Reference
         if (set->columns[key->column].input != 1) continue;
         int from = set->columns[key->column].from;
         for (int k = 0; k < table->key_count; k++) {
-            if (table->keys[k] != from || keys->exprs[k] || !keys_alike(other->type, key->type)) continue;
+            if (table->keys[k] != from || keys->exprs[k] || !keys_alike(other->type, key->type))
+                continue;
             keys->exprs[k] = other;
             return true;
         }
@@ -171,21 +180,23 @@ static const char *key_names(Planner *p, const Table *t) {
     return names;
 }
 
-static Status missing_key(Planner *p, const Relation *join, const ReferenceKeys *keys, const char *alias, int location,
-                          Error *error) {
+static Status missing_key(Planner *p, const Relation *join, const ReferenceKeys *keys,
+                          const char *alias, int location, Error *error) {
     const Table *t = join->inputs[1]->table;
     if (keys->cast_key)
         return error_at(p->catalog, keys->cast_location, error,
-                        "the key of %s would have to be cast for every row; cast the other side to the key's type (%s)",
+                        "the key of %s would have to be cast for every row; cast the other side to "
+                        "the key's type (%s)",
                         t->name, type_name(t->columns[t->keys[0]].type, p->arena));
     return error_at(p->catalog, location, error,
-                    "a join with reference table %s must equal every column of its PRIMARY KEY (%s); write ON %s.%s = … for "
+                    "a join with reference table %s must equal every column of its PRIMARY KEY "
+                    "(%s); write ON %s.%s = … for "
                     "each",
                     t->name, key_names(p, t), alias, t->columns[t->keys[0]].name);
 }
 
-static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *left, Table *table, bool outer, int location,
-                             From *out, Error *error) {
+static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *left, Table *table,
+                             bool outer, int location, From *out, Error *error) {
     Relation *reference = NULL;
     if (reference_relation(p, table, &reference, error) != OK) return FAIL;
     Relation *r = relation_over(p, REL_REFERENCE_JOIN, left->relation);
@@ -215,10 +226,12 @@ static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *le
     int rest_count = 0;
     for (size_t i = 0; i < join->n_using_clause; i++) {
         Expr *pair[2];
-        if (using_pair(p, left, &right, using[i], left_declared, location, pair, error) != OK) return FAIL;
+        if (using_pair(p, left, &right, using[i], left_declared, location, pair, error) != OK)
+            return FAIL;
         int k = 0;
         while (k < table->key_count && table->keys[k] != right.columns[using[i].right].column) k++;
-        if (k == table->key_count) return missing_key(p, r, &keys, right.columns[0].relation, location, error);
+        if (k == table->key_count)
+            return missing_key(p, r, &keys, right.columns[0].relation, location, error);
         keys.exprs[k] = pair[0];
     }
     if (join->quals) {
@@ -228,12 +241,14 @@ static Status reference_join(Planner *p, const PgQuery__JoinExpr *join, From *le
         Conditions on = {.count = 0};
         if (bind_on(p, &scope, join->quals, &on, error) != OK) return FAIL;
         for (int i = 0; i < on.count; i++)
-            if (!reference_key(r, on.items[i], on.locations[i], &keys)) rest[rest_count++] = on.items[i];
+            if (!reference_key(r, on.items[i], on.locations[i], &keys))
+                rest[rest_count++] = on.items[i];
     }
     r->key_count = table->key_count;
     r->key_exprs[0] = arena_new_array(p->arena, Expr *, table->key_count);
     for (int k = 0; k < table->key_count; k++) {
-        if (!keys.exprs[k]) return missing_key(p, r, &keys, right.columns[0].relation, location, error);
+        if (!keys.exprs[k])
+            return missing_key(p, r, &keys, right.columns[0].relation, location, error);
         r->key_exprs[0][k] = expr_to_input(p, keys.exprs[k], set);
     }
     r->condition = all_of(p, rest, rest_count);
@@ -246,7 +261,8 @@ static bool same_windows(const WindowOf *a, const WindowOf *b) {
     return a && b && a->fixed && b->fixed && a->size_us == b->size_us;
 }
 
-/* The side's own project, so that the join keeps what is read and nothing else, with the expression as a column of it. */
+/* The side's own project, so that the join keeps what is read and nothing else, with the expression
+ * as a column of it. */
 static Expr *side_key(Planner *p, Relation *side, const Expr *key) {
     if (key->kind == EXPR_COLUMN) return expr_column(p->arena, key->column, key->type);
     ColumnSet *set = side->set;
@@ -266,7 +282,8 @@ typedef struct WindowPair {
 static bool window_pair(const Relation *join, const Expr *a, const Expr *b, WindowPair *out) {
     if (a->kind != EXPR_COLUMN || b->kind != EXPR_COLUMN) return false;
     const PlannedColumn *x = &join->set->columns[a->column], *y = &join->set->columns[b->column];
-    if (x->role != y->role || (x->role != ROLE_WINDOW_START && x->role != ROLE_WINDOW_END)) return false;
+    if (x->role != y->role || (x->role != ROLE_WINDOW_START && x->role != ROLE_WINDOW_END))
+        return false;
     *out = (WindowPair){x->from, y->from, x->role};
     return true;
 }
@@ -279,11 +296,13 @@ static void add_pair(Planner *p, Relation *r, Expr *a, Expr *b) {
     r->key_count++;
 }
 
-static void add_condition(Planner *p, Relation *r, Expr *e, WindowPair *window, Expr **rest, int *rest_count) {
+static void add_condition(Planner *p, Relation *r, Expr *e, WindowPair *window, Expr **rest,
+                          int *rest_count) {
     if (is_equality(e)) {
         int first = column_input(e->args[0], r->set), second = column_input(e->args[1], r->set);
         Expr *a = first == 1 ? e->args[0] : e->args[1], *b = first == 1 ? e->args[1] : e->args[0];
-        if (((first == 1 && second == 2) || (first == 2 && second == 1)) && keys_alike(a->type, b->type)) {
+        if (((first == 1 && second == 2) || (first == 2 && second == 1)) &&
+            keys_alike(a->type, b->type)) {
             WindowPair pair;
             /* An end is better than a start: it is what time is told by. */
             if (window_pair(r, a, b, &pair) && (window->left < 0 || pair.role == ROLE_WINDOW_END)) {
@@ -306,10 +325,12 @@ static void prefer_end(Planner *p, Relation *r, WindowPair *window) {
     if (ends[0] < 0 || ends[1] < 0) return;
     *window = (WindowPair){ends[0], ends[1], ROLE_WINDOW_END};
     for (int side = 0; side < 2; side++)
-        r->key_exprs[side][r->bucket] = expr_column(p->arena, ends[side], r->inputs[side]->set->columns[ends[side]].type);
+        r->key_exprs[side][r->bucket] = expr_column(p->arena, ends[side],
+                                                    r->inputs[side]->set->columns[ends[side]].type);
 }
 
-/* A window column of the result keeps its meaning only where the join's closing says when no more of it comes. */
+/* A window column of the result keeps its meaning only where the join's closing says when no more
+ * of it comes. */
 static void join_roles(Relation *r, const WindowPair *window) {
     const WindowOf *a = r->inputs[0]->set->columns[window->left].window;
     const WindowOf *b = r->inputs[1]->set->columns[window->right].window;
@@ -334,8 +355,8 @@ static Relation *join_side(Planner *p, Relation *input) {
     return side;
 }
 
-static Status window_join(Planner *p, const PgQuery__JoinExpr *join, From *left, From *right, bool outer, int location,
-                          From *out, Error *error) {
+static Status window_join(Planner *p, const PgQuery__JoinExpr *join, From *left, From *right,
+                          bool outer, int location, From *out, Error *error) {
     Relation *r = relation_new(p, REL_WINDOW_JOIN, 2);
     r->inputs[0] = join_side(p, left->relation);
     r->inputs[1] = join_side(p, right->relation);
@@ -361,8 +382,10 @@ static Status window_join(Planner *p, const PgQuery__JoinExpr *join, From *left,
     for (size_t i = 0; i < join->n_using_clause; i++) {
         Expr *pair[2];
         WindowPair found;
-        if (using_pair(p, left, right, using[i], left_declared, location, pair, error) != OK) return FAIL;
-        if (window_pair(r, pair[0], pair[1], &found) && (window.left < 0 || found.role == ROLE_WINDOW_END)) {
+        if (using_pair(p, left, right, using[i], left_declared, location, pair, error) != OK)
+            return FAIL;
+        if (window_pair(r, pair[0], pair[1], &found) &&
+            (window.left < 0 || found.role == ROLE_WINDOW_END)) {
             window = found;
             r->bucket = r->key_count;
         }
@@ -374,17 +397,20 @@ static Status window_join(Planner *p, const PgQuery__JoinExpr *join, From *left,
         scope.clause = "JOIN conditions";
         Conditions on = {.count = 0};
         if (bind_on(p, &scope, join->quals, &on, error) != OK) return FAIL;
-        for (int i = 0; i < on.count; i++) add_condition(p, r, on.items[i], &window, rest, &rest_count);
+        for (int i = 0; i < on.count; i++)
+            add_condition(p, r, on.items[i], &window, rest, &rest_count);
     }
     if (window.left < 0)
         return error_at(p->catalog, location, error,
-                        "a join of two results of windows must equal their windows; write ON a.window_start = b.window_start "
+                        "a join of two results of windows must equal their windows; write ON "
+                        "a.window_start = b.window_start "
                         "(or both window_end) AND …, and select that column on both sides");
     prefer_end(p, r, &window);
     r->close = window.role == ROLE_WINDOW_END ? CLOSE_TIME : CLOSE_WINDOW_START;
     r->condition = all_of(p, rest, rest_count);
     join_roles(r, &window);
-    for (int i = 0; i < out->count; i++) out->columns[i].role = set->columns[out->columns[i].column].role;
+    for (int i = 0; i < out->count; i++)
+        out->columns[i].role = set->columns[out->columns[i].column].role;
     return OK;
 }
 
@@ -392,21 +418,27 @@ static Status window_join(Planner *p, const PgQuery__JoinExpr *join, From *left,
 
 static Status check_kind(Planner *p, const PgQuery__JoinExpr *join, int location, Error *error) {
     Catalog *c = p->catalog;
-    if (join->is_natural) return refuse(c, location, error, "NATURAL JOIN", "write JOIN … USING (columns)");
+    if (join->is_natural)
+        return refuse(c, location, error, "NATURAL JOIN", "write JOIN … USING (columns)");
     switch (join->jointype) {
     case PG_QUERY__JOIN_TYPE__JOIN_INNER:
         if (join->quals || join->n_using_clause > 0) return OK;
-        return refuse(c, location, error, "CROSS JOIN", "write JOIN … ON with the reference table's PRIMARY KEY");
+        return refuse(c, location, error, "CROSS JOIN",
+                      "write JOIN … ON with the reference table's PRIMARY KEY");
     case PG_QUERY__JOIN_TYPE__JOIN_LEFT: return OK;
     case PG_QUERY__JOIN_TYPE__JOIN_RIGHT:
-        return refuse(c, location, error, "RIGHT JOIN", "write the tables in the other order with LEFT JOIN");
+        return refuse(c, location, error, "RIGHT JOIN",
+                      "write the tables in the other order with LEFT JOIN");
     case PG_QUERY__JOIN_TYPE__JOIN_FULL:
         return refuse(c, location, error, "FULL JOIN", "write a LEFT JOIN, or UNION ALL of two");
-    default: return refuse(c, location, error, "this kind of join", "write JOIN or LEFT JOIN … ON");
+    default:
+        return refuse(c, location, error, "this kind of join", "write JOIN or LEFT JOIN … ON");
     }
 }
 
-static bool joinable_result(const Relation *r) { return r->results && r->windowed && !r->changes && !r->session; }
+static bool joinable_result(const Relation *r) {
+    return r->results && r->windowed && !r->changes && !r->session;
+}
 
 Status plan_join(Planner *p, PgQuery__JoinExpr *join, From *out, Error *error) {
     int location = tree_begin(&join->rarg->base);
@@ -415,26 +447,33 @@ Status plan_join(Planner *p, PgQuery__JoinExpr *join, From *out, Error *error) {
     From left;
     if (plan_from(p, join->larg, &left, error) != OK) return FAIL;
     if (left.relation->changes)
-        return refuse(p->catalog, location, error, "a join over a GROUP BY without a window (its rows change)",
+        return refuse(p->catalog, location, error,
+                      "a join over a GROUP BY without a window (its rows change)",
                       "group by a window, or join first and group then");
     if (left.relation->session)
         return refuse(p->catalog, location, error, "a join over an open session window",
                       "group the session first, or join inside: session((SELECT …), time, gap)");
-    Table *table = join->rarg->node_case == PG_QUERY__NODE__NODE_RANGE_VAR ? table_named(p, join->rarg->range_var) : NULL;
-    if (table && table->key_count > 0) return reference_join(p, join, &left, table, outer, location, out, error);
+    Table *table = join->rarg->node_case == PG_QUERY__NODE__NODE_RANGE_VAR
+                       ? table_named(p, join->rarg->range_var)
+                       : NULL;
+    if (table && table->key_count > 0)
+        return reference_join(p, join, &left, table, outer, location, out, error);
     if (table && left.relation->set->owner->kind == REL_SOURCE && left.relation->table &&
         left.relation->table->key_count > 0)
         return error_at(p->catalog, location, error,
-                        "%s stands on the right side of the join but has no PRIMARY KEY; the reference table stands right: "
+                        "%s stands on the right side of the join but has no PRIMARY KEY; the "
+                        "reference table stands right: "
                         "write FROM %s JOIN %s ON …",
                         table->name, table->name, left.relation->table->name);
     From right;
     if (plan_from(p, join->rarg, &right, error) != OK) return FAIL;
     if (joinable_result(left.relation) && joinable_result(right.relation))
         return window_join(p, join, &left, &right, outer, location, out, error);
-    const char *hint = table ? "declare a PRIMARY KEY on it if it is reference data" : "join with a reference table";
+    const char *hint = table ? "declare a PRIMARY KEY on it if it is reference data"
+                             : "join with a reference table";
     return error_at(p->catalog, location, error,
-                    "a join of two streams comes with a later version; %s, or join the results of two windows (GROUP BY …, "
+                    "a join of two streams comes with a later version; %s, or join the results of "
+                    "two windows (GROUP BY …, "
                     "window_start)",
                     hint);
 }

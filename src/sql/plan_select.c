@@ -1,22 +1,19 @@
-/* One SELECT: FROM, then WHERE, then GROUP BY or DISTINCT ON, then HAVING, then the SELECT list as a project. A row goes through the
- * operators in the order that the query was written in, so that what is late and what is counted does not depend on the
- * planner. */
+/* One SELECT: FROM, then WHERE, then GROUP BY or DISTINCT ON, then HAVING, then the SELECT list as
+ * a project. A row goes through the operators in the order that the query was written in, so that
+ * what is late and what is counted does not depend on the planner. */
 #include "sql/planner.h"
 
 /* ---- targets ---- */
 
-typedef struct Targets {
-    Target *items;
-    int count, capacity;
-} Targets;
-
-static Status add_target(Planner *p, Targets *targets, Target target, Error *error) {
+Status add_target(Planner *p, Targets *targets, Target target, Error *error) {
     if (targets->count == SELECT_MOST_COLUMNS)
-        return error_at(p->catalog, target.location, error, "target lists can have at most %d entries", SELECT_MOST_COLUMNS);
+        return error_at(p->catalog, target.location, error,
+                        "target lists can have at most %d entries", SELECT_MOST_COLUMNS);
     if (targets->count == targets->capacity) {
         int capacity = targets->capacity ? targets->capacity * 2 : 32;
         Target *items = arena_new_array(p->arena, Target, capacity);
-        if (targets->count > 0) memcpy(items, targets->items, sizeof *items * (size_t)targets->count);
+        if (targets->count > 0)
+            memcpy(items, targets->items, sizeof *items * (size_t)targets->count);
         targets->items = items;
         targets->capacity = capacity;
     }
@@ -25,30 +22,37 @@ static Status add_target(Planner *p, Targets *targets, Target target, Error *err
 }
 
 static bool is_star(const NodeTree *node) {
-    if (node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || node->column_ref->n_fields == 0) return false;
+    if (node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || node->column_ref->n_fields == 0)
+        return false;
     const PgQuery__ColumnRef *ref = node->column_ref;
     return ref->fields[ref->n_fields - 1]->node_case == PG_QUERY__NODE__NODE_A_STAR;
 }
 
-static Status expand_star(Planner *p, const From *from, NodeTree *node, Targets *targets, Error *error) {
+static Status expand_star(Planner *p, const From *from, NodeTree *node, Targets *targets,
+                          Error *error) {
     NamePart parts[NAME_PARTS_MOST];
     int count = column_ref_parts(p->catalog, node->column_ref, parts), found = 0;
     int location = node->column_ref->location;
-    if (count > 2) return refuse(p->catalog, location, error, "this form of *", "write * or name.*");
+    if (count > 2)
+        return refuse(p->catalog, location, error, "this form of *", "write * or name.*");
     for (int i = 0; i < from->count; i++) {
         const ScopeColumn *c = &from->columns[i];
-        if (count == 1 ? c->qualified_only : !name_matches(parts[0].name, parts[0].quoted, c->relation)) continue;
+        if (count == 1 ? c->qualified_only
+                       : !name_matches(parts[0].name, parts[0].quoted, c->relation))
+            continue;
         Target target = {.column = i, .name = c->name, .quoted = c->quoted, .location = location};
         if (add_target(p, targets, target, error) != OK) return FAIL;
         found++;
     }
     if (found == 0 && count == 2)
-        return error_at(p->catalog, location, error, "there is no table or alias '%s' here; write * or the name that FROM gives",
+        return error_at(p->catalog, location, error,
+                        "there is no table or alias '%s' here; write * or the name that FROM gives",
                         parts[0].name);
     return OK;
 }
 
-static Status expand_targets(Planner *p, PgQuery__SelectStmt *select, From *from, Targets *targets, Error *error) {
+static Status expand_targets(Planner *p, PgQuery__SelectStmt *select, From *from, Targets *targets,
+                             Error *error) {
     for (size_t i = 0; i < select->n_target_list; i++) {
         const PgQuery__ResTarget *item = select->target_list[i]->res_target;
         if (is_star(item->val)) {
@@ -66,35 +70,41 @@ static Status expand_targets(Planner *p, PgQuery__SelectStmt *select, From *from
         if (add_target(p, targets, target, error) != OK) return FAIL;
     }
     if (targets->count == 0)
-        return error_at(p->catalog, tree_begin(&select->base), error, "the SELECT list is empty; name the columns that are wanted");
+        return error_at(p->catalog, tree_begin(&select->base), error,
+                        "the SELECT list is empty; name the columns that are wanted");
     return OK;
 }
 
-static Status ordinal_target(Planner *p, const PgQuery__AConst *constant, int location, int count, const char *clause, int *out,
-                             Error *error) {
+static Status ordinal_target(Planner *p, const PgQuery__AConst *constant, int location, int count,
+                             const char *clause, int *out, Error *error) {
     if (constant->isnull || constant->val_case != PG_QUERY__A__CONST__VAL_IVAL)
-        return error_at(p->catalog, location, error, "non-integer constant in %s; write a column's name or number", clause);
+        return error_at(p->catalog, location, error,
+                        "non-integer constant in %s; write a column's name or number", clause);
     int number = constant->ival->ival;
     if (number < 1 || number > count)
-        return error_at(p->catalog, location, error, "%s position %d is not in the SELECT list, which has %d columns", clause,
+        return error_at(p->catalog, location, error,
+                        "%s position %d is not in the SELECT list, which has %d columns", clause,
                         number, count);
     *out = number - 1;
     return OK;
 }
 
-Status target_of(Planner *p, NodeTree *node, const Target *targets, int count, bool names, const char *clause, int *out,
-                 Error *error) {
+Status target_of(Planner *p, NodeTree *node, const Target *targets, int count, bool names,
+                 const char *clause, int *out, Error *error) {
     *out = -1;
     int location = node_location(node);
     if (node->node_case == PG_QUERY__NODE__NODE_A_CONST)
         return ordinal_target(p, node->a_const, location, count, clause, out, error);
-    if (!names || node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF || node->column_ref->n_fields != 1) return OK;
+    if (!names || node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF ||
+        node->column_ref->n_fields != 1)
+        return OK;
     NamePart parts[NAME_PARTS_MOST];
     column_ref_parts(p->catalog, node->column_ref, parts);
     for (int i = 0; i < count && parts[0].name; i++) {
         if (!name_matches(parts[0].name, parts[0].quoted, targets[i].name)) continue;
         if (*out >= 0)
-            return error_at(p->catalog, location, error, "%s \"%s\" is ambiguous; write the column's number in the SELECT list",
+            return error_at(p->catalog, location, error,
+                            "%s \"%s\" is ambiguous; write the column's number in the SELECT list",
                             clause, parts[0].name);
         *out = i;
     }
@@ -103,7 +113,8 @@ Status target_of(Planner *p, NodeTree *node, const Target *targets, int count, b
 
 /* ---- expressions of the SELECT list ---- */
 
-static Status star_in_group(Planner *p, const From *from, const Target *target, const Scope *scope, Expr **out, Error *error) {
+static Status star_in_group(Planner *p, const From *from, const Target *target, const Scope *scope,
+                            Expr **out, Error *error) {
     const ScopeColumn *c = &from->columns[target->column];
     if (!scope->grouped) {
         *out = expr_column(p->arena, c->column, c->type);
@@ -114,12 +125,14 @@ static Status star_in_group(Planner *p, const From *from, const Target *target, 
             *out = expr_column(p->arena, i, c->type);
             return OK;
         }
-    return error_at(p->catalog, target->location, error,
-                    "column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function", c->relation,
-                    c->name);
+    return error_at(
+        p->catalog, target->location, error,
+        "column \"%s.%s\" must appear in the GROUP BY clause or be used in an aggregate function",
+        c->relation, c->name);
 }
 
-static Status bind_targets(Planner *p, const From *from, const Targets *targets, Scope *scope, Expr **out, Error *error) {
+static Status bind_targets(Planner *p, const From *from, const Targets *targets, Scope *scope,
+                           Expr **out, Error *error) {
     for (int i = 0; i < targets->count; i++) {
         const Target *target = &targets->items[i];
         if (!target->node) {
@@ -127,12 +140,14 @@ static Status bind_targets(Planner *p, const From *from, const Targets *targets,
             continue;
         }
         scope->clause = "SELECT";
-        if (bind_expr(scope, target->node, type_of(TYPE_UNKNOWN), &out[i], error) != OK) return FAIL;
+        if (bind_expr(scope, target->node, type_of(TYPE_UNKNOWN), &out[i], error) != OK)
+            return FAIL;
     }
     return OK;
 }
 
-Status project_cast(Planner *p, Relation *project, int column, Type type, CastContext context, Error *error) {
+Status project_cast(Planner *p, Relation *project, int column, Type type, CastContext context,
+                    Error *error) {
     PlannedColumn *c = &project->set->columns[column];
     if (c->type.kind == type.kind && c->type.modifier == type.modifier) return OK;
     Scope scope = {.catalog = p->catalog, .arena = p->arena};
@@ -154,178 +169,6 @@ Status project_resolve(Planner *p, Relation *project, Error *error) {
     return OK;
 }
 
-/* ---- DISTINCT ON ---- */
-
-static Status dedup_horizon(Planner *p, Relation *r, const Relation *input, int location, Error *error) {
-    const ColumnSet *set = input->set;
-    for (int i = 0; i < r->key_count; i++) {
-        const PlannedColumn *c = &set->columns[r->keys[i]];
-        if (c->role != ROLE_WINDOW_END && c->role != ROLE_WINDOW_START) continue;
-        int end = c->role == ROLE_WINDOW_END ? r->keys[i] : set_find_role(set, ROLE_WINDOW_END, c->window);
-        if (end < 0)
-            return error_at(p->catalog, location, error,
-                            "DISTINCT ON by window_start needs the window_end beside it; select window_end inside too");
-        r->window_end = end;
-        return OK;
-    }
-    r->horizon_us = p->view ? p->view->horizon_us : 10 * 60 * INT64_C(1000000);
-    if (input->results)
-        return error_at(p->catalog, location, error,
-                        "DISTINCT ON over results of a GROUP BY needs window_start or window_end in its list");
-    if (input->timed) {
-        if (p->view) p->views[p->view - p->catalog->views].horizon_used = true;
-        return OK;
-    }
-    if (p->adhoc && input->bounded) {
-        r->horizon_us = END_OF_TIME;
-        return OK;
-    }
-    return error_at(p->catalog, location, error,
-                    "DISTINCT ON over a source without an event time would keep every key for ever; say event_time = 'column' "
-                    "among the table's options");
-}
-
-static Status check_distinct(Planner *p, const PgQuery__SelectStmt *select, bool grouped, const Relation *input, int location,
-                             Error *error) {
-    Catalog *c = p->catalog;
-    if (select->n_distinct_clause == 1 && select->distinct_clause[0]->node_case == PG_QUERY__NODE__NODE__NOT_SET)
-        return refuse(c, location, error, "SELECT DISTINCT",
-                      "write SELECT DISTINCT ON (columns) …, which passes the first row of each key");
-    if (select->n_sort_clause > 0)
-        return refuse(c, location, error, "DISTINCT ON with ORDER BY", "leave ORDER BY out: the first row that comes passes");
-    if (grouped)
-        return refuse(c, location, error, "DISTINCT ON and GROUP BY in one SELECT",
-                      "put the GROUP BY into a sub-select: FROM (SELECT … GROUP BY …) q");
-    if (input->changes)
-        return refuse(c, location, error, "DISTINCT ON over a GROUP BY without a window (its rows change)",
-                      "group by a window inside");
-    if (input->session)
-        return error_at(c, location, error, "a session window must be followed by its GROUP BY, not by DISTINCT ON");
-    return OK;
-}
-
-static Status plan_distinct(Planner *p, PgQuery__SelectStmt *select, From *from, const Targets *targets, Error *error) {
-    int location = node_location(select->distinct_clause[0]);
-    int count = (int)select->n_distinct_clause;
-    Expr **exprs = arena_new_array(p->arena, Expr *, count);
-    Scope scope;
-    from_scope(p, from, &scope);
-    scope.clause = "DISTINCT ON";
-    for (int i = 0; i < count; i++) {
-        NodeTree *node = select->distinct_clause[i];
-        int target = -1;
-        if (target_of(p, node, targets->items, targets->count, true, "SELECT DISTINCT ON", &target, error) != OK) return FAIL;
-        if (target >= 0 && !targets->items[target].node) {
-            const ScopeColumn *c = &from->columns[targets->items[target].column];
-            exprs[i] = expr_column(p->arena, c->column, c->type);
-            continue;
-        }
-        if (target >= 0) node = targets->items[target].node;
-        if (bind_expr(&scope, node, type_of(TYPE_UNKNOWN), &exprs[i], error) != OK) return FAIL;
-        if (exprs[i]->type.kind == TYPE_UNKNOWN &&
-            bind_cast(&scope, exprs[i], type_of(TYPE_TEXT), CAST_IMPLICIT, &exprs[i], error) != OK)
-            return FAIL;
-        if (expr_flags(exprs[i]) & FUNCTION_VOLATILE)
-            return error_at(p->catalog, location, error,
-                            "DISTINCT ON a value that is another each time it is asked for; name a column");
-    }
-    int *keys = arena_new_array(p->arena, int, count);
-    Relation *input = relation_with(p, from->relation, exprs, count, keys);
-    Relation *r = relation_over(p, REL_DEDUP, input);
-    r->set = input->set;
-    r->keys = keys;
-    r->key_count = count;
-    r->one_record = false;
-    p->query->stateful = true;
-    if (dedup_horizon(p, r, input, location, error) != OK) return FAIL;
-    from->relation = r;
-    return OK;
-}
-
-/* ---- ORDER BY, LIMIT: ad hoc only ---- */
-
-static Status constant_count(Planner *p, NodeTree *node, const char *what, int64_t otherwise, int64_t *out, Error *error) {
-    *out = otherwise;
-    if (!node || (node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->isnull)) return OK;
-    Scope scope = {.catalog = p->catalog, .arena = p->arena, .clause = what};
-    Expr *e = NULL;
-    if (bind_expr(&scope, node, type_of(TYPE_INT8), &e, error) != OK ||
-        bind_cast(&scope, e, type_of(TYPE_INT8), CAST_IMPLICIT, &e, error) != OK)
-        return FAIL;
-    if (e->kind != EXPR_CONSTANT) return error_at(p->catalog, node_location(node), error, "%s takes a plain number", what);
-    if (e->value.null) return OK;
-    if (e->value.integer < 0) return error_at(p->catalog, node_location(node), error, "%s must not be negative", what);
-    *out = e->value.integer;
-    return OK;
-}
-
-static Status check_order(Planner *p, const PgQuery__SelectStmt *select, bool top, Error *error) {
-    if (select->n_sort_clause == 0 && !select->limit_count && !select->limit_offset) return OK;
-    NodeTree *node = select->n_sort_clause > 0 ? select->sort_clause[0]
-                     : select->limit_count     ? select->limit_count
-                                               : select->limit_offset;
-    const char *what = select->n_sort_clause > 0 ? "ORDER BY" : select->limit_count ? "LIMIT" : "OFFSET";
-    int location = node_location(node);
-    if (!p->adhoc)
-        return refuse(p->catalog, location, error, what,
-                      "a stream has no end to sort or count to; leat sql and the HTTP API sort and limit what is there");
-    if (!top) return refuse(p->catalog, location, error, arena_format(p->arena, "%s in a sub-select", what),
-                            "it works at the end of the whole query");
-    if (select->limit_option == PG_QUERY__LIMIT_OPTION__LIMIT_OPTION_WITH_TIES)
-        return refuse(p->catalog, location, error, "WITH TIES", "write LIMIT");
-    return OK;
-}
-
-static Status add_order(Planner *p, const PgQuery__SortBy *sort, int column, Error *error) {
-    if (sort->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_USING)
-        return refuse(p->catalog, node_location(sort->node), error, "ORDER BY … USING", "write ASC or DESC");
-    bool descending = sort->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-    bool nulls_first = sort->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
-                       (descending && sort->sortby_nulls != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST);
-    p->plan->order[p->plan->order_count++] = (PlanOrder){column, descending, nulls_first};
-    return OK;
-}
-
-/* Expressions that are not in the SELECT list are computed behind it. */
-static Status bind_order(Planner *p, PgQuery__SelectStmt *select, const Targets *targets, Scope *scope, Expr **exprs,
-                         int *expr_count, Error *error) {
-    p->plan->visible = targets->count;
-    p->plan->order = arena_new_array(p->arena, PlanOrder, (int)select->n_sort_clause + 1);
-    for (size_t i = 0; i < select->n_sort_clause; i++) {
-        const PgQuery__SortBy *sort = select->sort_clause[i]->sort_by;
-        int column = -1;
-        if (target_of(p, sort->node, targets->items, targets->count, true, "ORDER BY", &column, error) != OK) return FAIL;
-        if (column < 0) {
-            Expr *e = NULL;
-            scope->clause = "ORDER BY";
-            if (bind_expr(scope, sort->node, type_of(TYPE_UNKNOWN), &e, error) != OK) return FAIL;
-            for (column = 0; column < *expr_count && !expr_equal(exprs[column], e);) column++;
-            if (column == *expr_count) exprs[(*expr_count)++] = e;
-        }
-        if (add_order(p, sort, column, error) != OK) return FAIL;
-    }
-    return OK;
-}
-
-/* Over a UNION only output names and numbers can be meant. */
-static Status order_union(Planner *p, PgQuery__SelectStmt *select, Relation *r, Error *error) {
-    Targets targets = {0};
-    for (int i = 0; i < r->set->declared; i++)
-        if (add_target(p, &targets, (Target){.name = r->set->columns[i].name, .column = i}, error) != OK) return FAIL;
-    p->plan->visible = targets.count;
-    p->plan->order = arena_new_array(p->arena, PlanOrder, (int)select->n_sort_clause + 1);
-    for (size_t i = 0; i < select->n_sort_clause; i++) {
-        const PgQuery__SortBy *sort = select->sort_clause[i]->sort_by;
-        int column = -1;
-        if (target_of(p, sort->node, targets.items, targets.count, true, "ORDER BY", &column, error) != OK) return FAIL;
-        if (column < 0)
-            return error_at(p->catalog, node_location(sort->node), error,
-                            "ORDER BY over a UNION takes the names or numbers of its columns; put the UNION into a sub-select");
-        if (add_order(p, sort, column, error) != OK) return FAIL;
-    }
-    return OK;
-}
-
 /* ---- the whole ---- */
 
 static Status plan_where(Planner *p, PgQuery__SelectStmt *select, From *from, Error *error) {
@@ -343,10 +186,11 @@ static Status plan_where(Planner *p, PgQuery__SelectStmt *select, From *from, Er
 static Status plan_from_list(Planner *p, PgQuery__SelectStmt *select, From *from, Error *error) {
     int location = tree_begin(&select->base);
     if (select->n_from_clause == 0)
-        return refuse(p->catalog, location, error, "SELECT without FROM", "name the table, view or window that rows come from");
+        return refuse(p->catalog, location, error, "SELECT without FROM",
+                      "name the table, view or window that rows come from");
     if (select->n_from_clause > 1)
-        return refuse(p->catalog, tree_begin(&select->from_clause[1]->base), error, "a list of tables in FROM",
-                      "write JOIN … ON …");
+        return refuse(p->catalog, tree_begin(&select->from_clause[1]->base), error,
+                      "a list of tables in FROM", "write JOIN … ON …");
     return plan_from(p, select->from_clause[0], from, error);
 }
 
@@ -359,14 +203,16 @@ static bool is_grouped(const PgQuery__SelectStmt *select, const Targets *targets
     return false;
 }
 
-/* Keys and aggregates that have no name of their own take that of the output column, for explanations. */
+/* Keys and aggregates that have no name of their own take that of the output column, for
+ * explanations. */
 static void name_groups(ColumnSet *set, const Targets *targets, Expr *const *exprs) {
     for (int i = 0; i < targets->count; i++)
         if (exprs[i]->kind == EXPR_COLUMN && !set->columns[exprs[i]->column].name)
             set->columns[exprs[i]->column].name = targets->items[i].name;
 }
 
-Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options, Relation **out, Error *error) {
+Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options,
+                          Relation **out, Error *error) {
     From from = {0};
     Targets targets = {0};
     if (plan_from_list(p, select, &from, error) != OK) return FAIL;
@@ -380,18 +226,24 @@ Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions
     }
     if (from.relation->session && !grouped)
         return error_at(p->catalog, location, error,
-                        "a session window must be followed by its GROUP BY; add GROUP BY with the session's columns and "
+                        "a session window must be followed by its GROUP BY; add GROUP BY with the "
+                        "session's columns and "
                         "window_start");
     Scope scope;
     if (!grouped) from_scope(p, &from, &scope);
-    else if (plan_group(p, select, &from, targets.items, targets.count, &scope, error) != OK) return FAIL;
+    else if (plan_group(p, select, &from, targets.items, targets.count, &scope, error) != OK)
+        return FAIL;
 
     Expr **exprs = arena_new_array(p->arena, Expr *, targets.count + (int)select->n_sort_clause);
     int expr_count = targets.count;
     Expr *having = NULL;
     if (bind_targets(p, &from, &targets, &scope, exprs, error) != OK) return FAIL;
-    if (select->having_clause && bind_condition(&scope, select->having_clause, "HAVING", &having, error) != OK) return FAIL;
-    if (options.top && p->adhoc && bind_order(p, select, &targets, &scope, exprs, &expr_count, error) != OK) return FAIL;
+    if (select->having_clause &&
+        bind_condition(&scope, select->having_clause, "HAVING", &having, error) != OK)
+        return FAIL;
+    if (options.top && p->adhoc &&
+        bind_order(p, select, &targets, &scope, exprs, &expr_count, error) != OK)
+        return FAIL;
 
     Relation *below = from.relation;
     if (grouped && finish_group(p, &from, &scope, location, &below, error) != OK) return FAIL;
@@ -401,7 +253,8 @@ Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions
     set_new(p, project);
     for (int i = 0; i < expr_count; i++) {
         bool shown = i < targets.count;
-        project_add(p, project, exprs[i], shown ? targets.items[i].name : "order", shown && targets.items[i].quoted);
+        project_add(p, project, exprs[i], shown ? targets.items[i].name : "order",
+                    shown && targets.items[i].quoted);
     }
     if (!options.keep_unknown && project_resolve(p, project, error) != OK) return FAIL;
     *out = project;
@@ -409,18 +262,21 @@ Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions
 }
 
 static Status add_ctes(Planner *p, const PgQuery__WithClause *with, Error *error) {
-    if (with->recursive) return refuse(p->catalog, with->location, error, "WITH RECURSIVE", "write the levels out");
+    if (with->recursive)
+        return refuse(p->catalog, with->location, error, "WITH RECURSIVE", "write the levels out");
     for (size_t i = 0; i < with->n_ctes; i++) {
         const PgQuery__CommonTableExpr *expr = with->ctes[i]->common_table_expr;
         if (!expr->ctequery || expr->ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
-            return refuse(p->catalog, expr->location, error, "a WITH that writes", "write WITH name AS (SELECT …)");
+            return refuse(p->catalog, expr->location, error, "a WITH that writes",
+                          "write WITH name AS (SELECT …)");
         Cte *cte = arena_zero(p->arena, sizeof *cte);
         cte->name = spelling_of(p->catalog, expr->location, expr->ctename, &cte->quoted);
         cte->select = expr->ctequery->select_stmt;
         cte->location = expr->location;
         cte->column_count = (int)expr->n_aliascolnames;
         if (cte->column_count > 0)
-            cte->columns = names_in_parentheses(p->catalog, token_at(trees_of(p->catalog), expr->location) + 1,
+            cte->columns = names_in_parentheses(p->catalog,
+                                                token_at(trees_of(p->catalog), expr->location) + 1,
                                                 cte->column_count, NULL);
         cte->outer = p->ctes;
         p->ctes = cte;
@@ -428,13 +284,17 @@ static Status add_ctes(Planner *p, const PgQuery__WithClause *with, Error *error
     return OK;
 }
 
-static Status plan_any_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options, Relation **out, Error *error) {
+static Status plan_any_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options,
+                              Relation **out, Error *error) {
     if (check_order(p, select, options.top, error) != OK) return FAIL;
     if (options.top && p->adhoc) {
-        if (constant_count(p, select->limit_count, "LIMIT", -1, &p->plan->limit, error) != OK) return FAIL;
-        if (constant_count(p, select->limit_offset, "OFFSET", 0, &p->plan->offset, error) != OK) return FAIL;
+        if (constant_count(p, select->limit_count, "LIMIT", -1, &p->plan->limit, error) != OK)
+            return FAIL;
+        if (constant_count(p, select->limit_offset, "OFFSET", 0, &p->plan->offset, error) != OK)
+            return FAIL;
     }
-    if (select->op <= PG_QUERY__SET_OPERATION__SETOP_NONE) return plan_simple_select(p, select, options, out, error);
+    if (select->op <= PG_QUERY__SET_OPERATION__SETOP_NONE)
+        return plan_simple_select(p, select, options, out, error);
     PgQuery__SelectStmt bare = *select; /* its WITH and ORDER BY are done here */
     bare.with_clause = NULL;
     bare.n_sort_clause = 0;
@@ -443,13 +303,15 @@ static Status plan_any_select(Planner *p, PgQuery__SelectStmt *select, SelectOpt
     return options.top && p->adhoc ? order_union(p, select, *out, error) : OK;
 }
 
-Status plan_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options, Relation **out, Error *error) {
+Status plan_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options, Relation **out,
+                   Error *error) {
     if (p->depth == PLAN_MOST_DEPTH)
-        return error_at(p->catalog, tree_begin(&select->base), error, "views and sub-selects are nested more than %d deep",
-                        PLAN_MOST_DEPTH);
+        return error_at(p->catalog, tree_begin(&select->base), error,
+                        "views and sub-selects are nested more than %d deep", PLAN_MOST_DEPTH);
     if (p->relation_count > PLAN_MOST_RELATIONS)
         return error_at(p->catalog, tree_begin(&select->base), error,
-                        "with all views in their place the queries have more than %d steps; make a materialized view of what is "
+                        "with all views in their place the queries have more than %d steps; make a "
+                        "materialized view of what is "
                         "used often",
                         PLAN_MOST_RELATIONS);
     p->depth++;

@@ -1,6 +1,7 @@
-/* Tables as the plan sees them: as sources, as reference data, as sinks. A table's relation has all of its columns, the computed
- * ones bound; what is decoded is decided at the end, when it is known which columns some query reads. A record is
- * judged by these alone, and nothing else of it is parsed. */
+/* Tables as the plan sees them: as sources, as reference data, as sinks. A table's relation has all
+ * of its columns, the computed ones bound; what is decoded is decided at the end, when it is known
+ * which columns some query reads. A record is judged by these alone, and nothing else of it is
+ * parsed. */
 #include "sql/planner.h"
 
 bool table_bounded(const Table *t) {
@@ -37,20 +38,24 @@ static int want_metadata(Scope *scope, DecodeKind kind) {
     ColumnSet *set = owner->set;
     for (int i = set->declared; i < set->count; i++)
         if (set->columns[i].decode == kind && set->columns[i].path_of < 0) return i;
-    return set_add(owner->planner, set,
-                   (PlannedColumn){.input = -1, .path_of = -1, .decode = kind, .type = metadata_type(kind)});
+    return set_add(
+        owner->planner, set,
+        (PlannedColumn){.input = -1, .path_of = -1, .decode = kind, .type = metadata_type(kind)});
 }
 
-static int want_table_path(Scope *scope, int index, const char *const *path, int count, TypeKind kind) {
+static int want_table_path(Scope *scope, int index, const char *const *path, int count,
+                           TypeKind kind) {
     TableScope *owner = scope->owner;
     return set_path(owner->planner, owner->set, scope->columns[index].column, path, count, kind);
 }
 
-static Status check_generated(Planner *p, const Table *t, const TableColumn *c, const Expr *e, Error *error) {
+static Status check_generated(Planner *p, const Table *t, const TableColumn *c, const Expr *e,
+                              Error *error) {
     if (e->kind == EXPR_COLUMN && e->column < t->column_count && t->columns[e->column].generated) {
         error->line = 0;
         return fail_at(error, e->line ? e->line : c->line, e->line ? e->place : c->place,
-                       "column %s cannot be computed from %s, which is computed itself; write its expression in its place",
+                       "column %s cannot be computed from %s, which is computed itself; write its "
+                       "expression in its place",
                        c->name, t->columns[e->column].name);
     }
     for (int i = 0; i < e->arg_count; i++)
@@ -92,7 +97,8 @@ static Status bind_computed(Planner *p, Table *t, ColumnSet *set, Error *error) 
     return OK;
 }
 
-static Status table_relation(Planner *p, Table *t, RelationKind kind, Relation **out, Error *error) {
+static Status table_relation(Planner *p, Table *t, RelationKind kind, Relation **out,
+                             Error *error) {
     Relation *r = relation_new(p, kind, 0);
     r->table = t;
     ColumnSet *set = set_new(p, r);
@@ -124,7 +130,8 @@ Status source_relation(Planner *p, Table *t, Relation **out, Error *error) {
     Relation **known = &p->sources[table_number(p, t)];
     if (!*known) {
         if (!t->connector->source)
-            return fail_at(error, t->line, t->place, "connector '%s' cannot be read: table %s can only be written to",
+            return fail_at(error, t->line, t->place,
+                           "connector '%s' cannot be read: table %s can only be written to",
                            t->connector->name, t->name);
         t->is_source = true;
         if (table_relation(p, t, REL_SOURCE, known, error) != OK) return FAIL;
@@ -137,9 +144,10 @@ Status reference_relation(Planner *p, Table *t, Relation **out, Error *error) {
     Relation **known = &p->references[table_number(p, t)];
     if (!*known) {
         if (!t->connector->reference || !t->connector->source)
-            return fail_at(error, t->line, t->place,
-                           "connector '%s' cannot hold reference data for a join; keep table %s in a file",
-                           t->connector->name, t->name);
+            return fail_at(
+                error, t->line, t->place,
+                "connector '%s' cannot hold reference data for a join; keep table %s in a file",
+                t->connector->name, t->name);
         t->is_reference = true;
         if (table_relation(p, t, REL_REFERENCE, known, error) != OK) return FAIL;
     }
@@ -164,8 +172,9 @@ static Status check_option(const Table *t, const OptionValue *value, Error *erro
     const char *where = value->option->flags & OPTION_SINK     ? "sinks"
                         : value->option->flags & OPTION_SOURCE ? "sources"
                                                                : "reference tables";
-    return fail_at(error, value->line, value->place, "option '%s' is for %s, but table %s is used as %s; take it away",
-                   value->name, where, t->name, table_uses(t));
+    return fail_at(error, value->line, value->place,
+                   "option '%s' is for %s, but table %s is used as %s; take it away", value->name,
+                   where, t->name, table_uses(t));
 }
 
 static Status read_and_written(const Catalog *c, const Table *t, Error *error) {
@@ -175,7 +184,9 @@ static Status read_and_written(const Catalog *c, const Table *t, Error *error) {
             line = c->inserts[i].line;
             place = c->inserts[i].place;
         }
-    return fail_at(error, line, place, "table %s is both read and written; write to one table and read from another", t->name);
+    return fail_at(error, line, place,
+                   "table %s is both read and written; write to one table and read from another",
+                   t->name);
 }
 
 static Status check_table(const Catalog *c, Table *t, Error *error) {
@@ -183,7 +194,8 @@ static Status check_table(const Catalog *c, Table *t, Error *error) {
     for (int i = 0; i < t->options.count; i++)
         if (check_option(t, &t->options.values[i], error) != OK) return FAIL;
     if (!t->connector->check) return OK;
-    Status status = t->connector->check(&t->options, t->is_source || t->is_reference, t->is_sink, t->key_count > 0, error);
+    Status status = t->connector->check(&t->options, t->is_source || t->is_reference, t->is_sink,
+                                        t->key_count > 0, error);
     if (status == OK) return OK;
     if (!error->line) {
         error->line = t->line;
@@ -223,7 +235,8 @@ static void csv_layout(Planner *p, const Table *t, DecodeSpec *spec) {
     spec->csv_columns = arena_new_array(p->arena, char *, t->column_count);
     for (int i = 0; i < t->column_count; i++)
         if (!t->columns[i].generated)
-            spec->csv_columns[spec->csv_column_count++] = arena_text(p->arena, str_from(t->columns[i].name));
+            spec->csv_columns[spec->csv_column_count++] = arena_text(p->arena,
+                                                                     str_from(t->columns[i].name));
 }
 
 /* Computed columns come last, since they are computed from those before them. */

@@ -1,19 +1,22 @@
-/* The planner, by pipelines as text: the shape of each query's plan, the words of its explanation, and for every refusal its
- * message and its place. */
+/* The planner, by pipelines as text: the shape of each query's plan, the words of its explanation,
+ * and for every refusal its message and its place. */
 #include "sql/plan.h"
 #include <setjmp.h>
 #include <stdio.h>
 /* cmocka.h comes last: it defines fail(). */
 #include <cmocka.h>
 
-#define TABLES                                                                                                        \
-    "CREATE TABLE t (k text, v int, x double precision, d jsonb, at timestamptz) WITH (connector = 'file', path = "     \
-    "'t.ndjson', event_time = 'at', watermark_delay = '3 seconds');\n"                                                 \
-    "CREATE TABLE u (k text, v int, at timestamptz) WITH (connector = 'generator', event_time = 'at');\n"               \
-    "CREATE TABLE plain (k text, v bigint) WITH (connector = 'file', path = 'p.ndjson');\n"                             \
-    "CREATE TABLE ref (k text PRIMARY KEY, site text, n int) WITH (connector = 'file', path = 'r.csv', format = "       \
-    "'csv');\n"                                                                                                        \
-    "CREATE TABLE o (k text, n bigint) WITH (connector = 'file', path = 'o.ndjson');\n"                                 \
+#define TABLES                                                                                     \
+    "CREATE TABLE t (k text, v int, x double precision, d jsonb, at timestamptz) WITH (connector " \
+    "= 'file', path = "                                                                            \
+    "'t.ndjson', event_time = 'at', watermark_delay = '3 seconds');\n"                             \
+    "CREATE TABLE u (k text, v int, at timestamptz) WITH (connector = 'generator', event_time = "  \
+    "'at');\n"                                                                                     \
+    "CREATE TABLE plain (k text, v bigint) WITH (connector = 'file', path = 'p.ndjson');\n"        \
+    "CREATE TABLE ref (k text PRIMARY KEY, site text, n int) WITH (connector = 'file', path = "    \
+    "'r.csv', format = "                                                                           \
+    "'csv');\n"                                                                                    \
+    "CREATE TABLE o (k text, n bigint) WITH (connector = 'file', path = 'o.ndjson');\n"            \
     "CREATE TABLE nn (k text NOT NULL, n bigint) WITH (connector = 'file', path = 'nn.ndjson');\n"
 enum { TABLE_LINES = 6 };
 
@@ -23,7 +26,9 @@ static void dump_node(const Plan *plan, int number, int query, Buffer *out) {
         buffer_add_text(out, n->kind == NODE_SOURCE ? n->name : plan->queries[n->query].name);
         return;
     }
-    buffer_add_text(out, n->kind == NODE_VIEW ? "view" : n->kind == NODE_SINK ? "sink" : n->type->name);
+    buffer_add_text(out, n->kind == NODE_VIEW   ? "view"
+                         : n->kind == NODE_SINK ? "sink"
+                                                : n->type->name);
     buffer_add_char(out, '(');
     for (int i = 0; i < n->input_count; i++) {
         if (i > 0) buffer_add_text(out, ", ");
@@ -67,7 +72,9 @@ static Plan *planned(const char *sql, Catalog **catalog) {
 
 /* ---- every column number of every spec is one of the input's, of the right type ---- */
 
-static void check_column(const Schema *input, int column, int least) { assert_in_range(column - least, 0, input->count - 1 - least); }
+static void check_column(const Schema *input, int column, int least) {
+    assert_in_range(column - least, 0, input->count - 1 - least);
+}
 
 static void check_expr(const Schema *input, const Expr *e) {
     if (e->kind == EXPR_COLUMN) {
@@ -77,13 +84,16 @@ static void check_expr(const Schema *input, const Expr *e) {
     for (int i = 0; i < e->arg_count; i++) check_expr(input, e->args[i]);
 }
 
-static void check_calls(const Schema *input, const Schema *output, int keys, const AggregateCall *calls, int count) {
+static void check_calls(const Schema *input, const Schema *output, int keys,
+                        const AggregateCall *calls, int count) {
     assert_int_equal(output->count, keys + count);
     for (int i = 0; i < count; i++) {
         check_column(input, calls[i].arg, -1);
         check_column(input, calls[i].filter, -1);
-        if (calls[i].arg >= 0) assert_int_equal(calls[i].arg_type.kind, input->fields[calls[i].arg].type.kind);
-        if (calls[i].filter >= 0) assert_int_equal(input->fields[calls[i].filter].type.kind, TYPE_BOOL);
+        if (calls[i].arg >= 0)
+            assert_int_equal(calls[i].arg_type.kind, input->fields[calls[i].arg].type.kind);
+        if (calls[i].filter >= 0)
+            assert_int_equal(input->fields[calls[i].filter].type.kind, TYPE_BOOL);
         assert_int_equal(calls[i].result.kind, output->fields[keys + i].type.kind);
     }
 }
@@ -106,7 +116,8 @@ static void check_session(const SessionSpec *spec, const Schema *input) {
     check_calls(input, &spec->output, spec->key_count, spec->calls, spec->call_count);
 }
 
-static void check_window_join(const WindowJoinSpec *spec, const PlanNode *n, const Schema *left, const Schema *right) {
+static void check_window_join(const WindowJoinSpec *spec, const PlanNode *n, const Schema *left,
+                              const Schema *right) {
     const Schema *sides[2] = {left, right};
     assert_int_equal(n->schema.count, left->count + right->count);
     for (int side = 0; side < 2; side++) {
@@ -142,16 +153,19 @@ static void check_spec(const Plan *plan, const PlanNode *n) {
     if (n->type == &session_operator) check_session(n->spec, input);
     if (n->type == &reference_join_operator) {
         const ReferenceJoinSpec *spec = n->spec;
-        assert_int_equal(n->schema.count, input->count + plan->references[spec->reference].schema.count);
+        assert_int_equal(n->schema.count,
+                         input->count + plan->references[spec->reference].schema.count);
         for (int i = 0; i < spec->key_count; i++) check_column(input, spec->keys[i], 0);
         if (spec->residual) check_expr(&n->schema, spec->residual);
     }
-    if (n->type == &window_join_operator) check_window_join(n->spec, n, input, &plan->nodes[n->inputs[1]].schema);
+    if (n->type == &window_join_operator)
+        check_window_join(n->spec, n, input, &plan->nodes[n->inputs[1]].schema);
 }
 
 static void check_types(const Schema *a, const Schema *b) {
     assert_int_equal(a->count, b->count);
-    for (int i = 0; i < a->count; i++) assert_int_equal(a->fields[i].type.kind, b->fields[i].type.kind);
+    for (int i = 0; i < a->count; i++)
+        assert_int_equal(a->fields[i].type.kind, b->fields[i].type.kind);
 }
 
 /* Inputs come before readers, and rows for views, sinks and unions are exactly so. */
@@ -160,13 +174,15 @@ static void check_nodes(const Plan *plan) {
         const PlanNode *n = &plan->nodes[i];
         for (int k = 0; k < n->input_count; k++) assert_in_range(n->inputs[k], 0, i - 1);
         bool exact = n->kind == NODE_VIEW || n->kind == NODE_SINK || n->type == &union_operator;
-        for (int k = 0; exact && k < n->input_count; k++) check_types(&plan->nodes[n->inputs[k]].schema, &n->schema);
+        for (int k = 0; exact && k < n->input_count; k++)
+            check_types(&plan->nodes[n->inputs[k]].schema, &n->schema);
         if (n->kind == NODE_OPERATOR) check_spec(plan, n);
     }
     for (int i = 0; i < plan->source_count; i++)
         for (int c = 0; c < plan->sources[i].decode.column_count; c++)
             if (plan->sources[i].decode.columns[c].expr)
-                check_expr(&(Schema){c, plan->nodes[plan->sources[i].node].schema.fields}, plan->sources[i].decode.columns[c].expr);
+                check_expr(&(Schema){c, plan->nodes[plan->sources[i].node].schema.fields},
+                           plan->sources[i].decode.columns[c].expr);
 }
 
 typedef struct Good {
@@ -175,61 +191,125 @@ typedef struct Good {
 } Good;
 
 static const Good good[] = {
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t;", "m: view(project(t)) bounded replayable\n", "reads: k text, v integer, at timestamp with time zone not null\n"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t;",
+     "m: view(project(t)) bounded replayable\n",
+     "reads: k text, v integer, at timestamp with time zone not null\n"},
     {"CREATE MATERIALIZED VIEW m AS SELECT * FROM t;", "m: view(t) bounded replayable\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT v + 1 AS w FROM u WHERE k = 'a';", "m: view(project(filter(u))) replayable\n", "keep rows where (k = 'a')"},
-    {"INSERT INTO o SELECT k, v FROM t WHERE x > 1;", "o: sink(project(filter(t))) bounded replayable\n", "delivered by length"},
-    {"INSERT INTO nn SELECT k, v FROM t;", "nn: sink(project(t)) bounded replayable\n", "NULL in k makes a dead letter"},
-    {"INSERT INTO o (n) SELECT v FROM t;", "o: sink(project(t)) bounded replayable\n", "compute NULL::text AS k, "},
-    {"INSERT INTO o SELECT k, v FROM t; INSERT INTO o SELECT 'x', 1 FROM t;", "o: sink(project(t)) bounded replayable\no 2: sink(project(t)) bounded replayable\n", NULL},
-    {"CREATE VIEW w AS SELECT k, v * 2 AS w, at FROM t WHERE v > 0; CREATE MATERIALIZED VIEW m AS SELECT k FROM w;", "m: view(project(filter(t))) bounded replayable\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY window_start;",
-     "m: view(project(aggregate(window(t)))) bounded windowed\n", "tumbling windows of 10 seconds by event time"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, window_end, sum(v) AS s FROM hop(t, at, INTERVAL '5 seconds', INTERVAL '10 seconds') GROUP BY k, window_start, window_end;",
-     "m: view(aggregate(window(t))) bounded windowed\n", "hopping windows of 10 seconds every 5 seconds"},
-    {"CREATE MATERIALIZED VIEW m WITH (emit = 'final') AS SELECT k, window_end, avg(d.a.b) AS s FROM hop(t, at, size => INTERVAL '10 seconds', slide => INTERVAL '5 seconds') GROUP BY k, window_end;",
-     "m: view(project(aggregate(window(t)))) bounded windowed\n", "reads: k text, at timestamp with time zone not null, d.a.b double precision\n"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT coalesce(k, '-') AS c, window_start, sum(v + 1) AS s FROM tumble(t, at, INTERVAL '1 minute') GROUP BY coalesce(k, '-'), window_start HAVING count(*) > 1;",
+    {"CREATE MATERIALIZED VIEW m AS SELECT v + 1 AS w FROM u WHERE k = 'a';",
+     "m: view(project(filter(u))) replayable\n", "keep rows where (k = 'a')"},
+    {"INSERT INTO o SELECT k, v FROM t WHERE x > 1;",
+     "o: sink(project(filter(t))) bounded replayable\n", "delivered by length"},
+    {"INSERT INTO nn SELECT k, v FROM t;", "nn: sink(project(t)) bounded replayable\n",
+     "NULL in k makes a dead letter"},
+    {"INSERT INTO o (n) SELECT v FROM t;", "o: sink(project(t)) bounded replayable\n",
+     "compute NULL::text AS k, "},
+    {"INSERT INTO o SELECT k, v FROM t; INSERT INTO o SELECT 'x', 1 FROM t;",
+     "o: sink(project(t)) bounded replayable\no 2: sink(project(t)) bounded replayable\n", NULL},
+    {"CREATE VIEW w AS SELECT k, v * 2 AS w, at FROM t WHERE v > 0; CREATE MATERIALIZED VIEW m AS "
+     "SELECT k FROM w;",
+     "m: view(project(filter(t))) bounded replayable\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n FROM tumble(t, at, INTERVAL "
+     "'10 seconds') GROUP BY window_start;",
+     "m: view(project(aggregate(window(t)))) bounded windowed\n",
+     "tumbling windows of 10 seconds by event time"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, window_end, sum(v) AS s FROM hop(t, "
+     "at, INTERVAL '5 seconds', INTERVAL '10 seconds') GROUP BY k, window_start, window_end;",
+     "m: view(aggregate(window(t))) bounded windowed\n",
+     "hopping windows of 10 seconds every 5 seconds"},
+    {"CREATE MATERIALIZED VIEW m WITH (emit = 'final') AS SELECT k, window_end, avg(d.a.b) AS s "
+     "FROM hop(t, at, size => INTERVAL '10 seconds', slide => INTERVAL '5 seconds') GROUP BY k, "
+     "window_end;",
+     "m: view(project(aggregate(window(t)))) bounded windowed\n",
+     "reads: k text, at timestamp with time zone not null, d.a.b double precision\n"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT coalesce(k, '-') AS c, window_start, sum(v + 1) AS s "
+     "FROM tumble(t, at, INTERVAL '1 minute') GROUP BY coalesce(k, '-'), window_start HAVING "
+     "count(*) > 1;",
      "m: view(project(filter(aggregate(project(window(t)))))) bounded windowed\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM t GROUP BY k;", "m: view(aggregate(t)) bounded grouped\n", "each group comes once, when the sources have ended; the view also shows it as it grows"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM u GROUP BY 1;", "m: view(aggregate(u)) grouped\n", "grows with the number of distinct (k)"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT upper(k) AS up, count(*) FROM t GROUP BY up;", "m: view(aggregate(project(t))) bounded grouped\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t;", "m: view(aggregate(t)) bounded grouped\n", "state: one row"},
-    {"CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT v FROM c; INSERT INTO o SELECT k, v FROM c;",
-     "c: dedup(t) bounded\nm: view(project(c)) bounded\no: sink(project(c)) bounded\n", "the keys of the last 10 minutes of event time"},
-    {"CREATE VIEW c WITH (horizon = '1 minute') AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT window_start, sum(v) AS s FROM tumble(c, at, INTERVAL '10 seconds') GROUP BY 1;",
-     "c: dedup(t) bounded\nm: view(project(aggregate(window(c)))) bounded windowed\n", "the keys of the last 1 minute of event time"},
-    {"CREATE VIEW c AS SELECT DISTINCT ON (k, window_start) * FROM tumble(t, at, INTERVAL '10 seconds'); CREATE MATERIALIZED VIEW m AS SELECT k FROM c;",
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM t GROUP BY k;",
+     "m: view(aggregate(t)) bounded grouped\n",
+     "each group comes once, when the sources have ended; the view also shows it as it grows"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM u GROUP BY 1;",
+     "m: view(aggregate(u)) grouped\n", "grows with the number of distinct (k)"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT upper(k) AS up, count(*) FROM t GROUP BY up;",
+     "m: view(aggregate(project(t))) bounded grouped\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t;",
+     "m: view(aggregate(t)) bounded grouped\n", "state: one row"},
+    {"CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT v "
+     "FROM c; INSERT INTO o SELECT k, v FROM c;",
+     "c: dedup(t) bounded\nm: view(project(c)) bounded\no: sink(project(c)) bounded\n",
+     "the keys of the last 10 minutes of event time"},
+    {"CREATE VIEW c WITH (horizon = '1 minute') AS SELECT DISTINCT ON (k) * FROM t; CREATE "
+     "MATERIALIZED VIEW m AS SELECT window_start, sum(v) AS s FROM tumble(c, at, INTERVAL '10 "
+     "seconds') GROUP BY 1;",
+     "c: dedup(t) bounded\nm: view(project(aggregate(window(c)))) bounded windowed\n",
+     "the keys of the last 1 minute of event time"},
+    {"CREATE VIEW c AS SELECT DISTINCT ON (k, window_start) * FROM tumble(t, at, INTERVAL '10 "
+     "seconds'); CREATE MATERIALIZED VIEW m AS SELECT k FROM c;",
      "c: dedup(window(t)) bounded\nm: view(project(c)) bounded\n", "the keys of open windows"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT t.k, r.site FROM t LEFT JOIN ref r ON r.k = t.k;", "m: view(project(reference join(t))) bounded\n", "LEFT JOIN reference table ref ON (k) = (k)\n"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, site, v FROM t JOIN ref USING (k);", "m: view(project(reference join(t))) bounded\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT t.v, r.site FROM t JOIN ref r ON upper(t.k) = r.k AND t.v > r.n;", "m: view(project(reference join(project(t)))) bounded\n", NULL},
-    {"CREATE VIEW e AS SELECT t.*, r.site FROM t LEFT JOIN ref r ON r.k = t.k; CREATE MATERIALIZED VIEW m AS SELECT coalesce(site, '?') AS site, window_start, count(*) AS n FROM tumble(e, at, INTERVAL '1 minute') GROUP BY coalesce(site, '?'), window_start;",
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k, r.site FROM t LEFT JOIN ref r ON r.k = t.k;",
+     "m: view(project(reference join(t))) bounded\n",
+     "LEFT JOIN reference table ref ON (k) = (k)\n"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, site, v FROM t JOIN ref USING (k);",
+     "m: view(project(reference join(t))) bounded\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.v, r.site FROM t JOIN ref r ON upper(t.k) = r.k AND "
+     "t.v > r.n;",
+     "m: view(project(reference join(project(t)))) bounded\n", NULL},
+    {"CREATE VIEW e AS SELECT t.*, r.site FROM t LEFT JOIN ref r ON r.k = t.k; CREATE MATERIALIZED "
+     "VIEW m AS SELECT coalesce(site, '?') AS site, window_start, count(*) AS n FROM tumble(e, at, "
+     "INTERVAL '1 minute') GROUP BY coalesce(site, '?'), window_start;",
      "m: view(project(aggregate(project(window(reference join(t)))))) bounded windowed\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t UNION ALL SELECT k, v FROM plain UNION ALL SELECT 'c', v * 2 FROM t;",
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t UNION ALL SELECT k, v FROM plain UNION ALL "
+     "SELECT 'c', v * 2 FROM t;",
      "m: view(union(project(t), plain, project(t))) bounded replayable\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM (SELECT k FROM t UNION ALL SELECT k FROM plain) q GROUP BY k;",
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, count(*) AS n FROM (SELECT k FROM t UNION ALL SELECT "
+     "k FROM plain) q GROUP BY k;",
      "m: view(aggregate(union(project(t), plain))) bounded grouped\n", NULL},
-    {"CREATE MATERIALIZED VIEW a AS SELECT k, window_start, window_end, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start, window_end; CREATE MATERIALIZED VIEW m AS SELECT window_start, max(n) AS most FROM a GROUP BY window_start;",
-     "a: view(aggregate(window(t))) bounded windowed\nm: view(project(aggregate(a))) bounded windowed\n", NULL},
-    {"CREATE VIEW a AS SELECT k, window_start, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start; CREATE MATERIALIZED VIEW m AS SELECT window_start, max(n) AS most FROM a GROUP BY window_start;",
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, window_start, window_end, count(*) AS n FROM "
+     "tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start, window_end; CREATE "
+     "MATERIALIZED VIEW m AS SELECT window_start, max(n) AS most FROM a GROUP BY window_start;",
+     "a: view(aggregate(window(t))) bounded windowed\nm: view(project(aggregate(a))) bounded "
+     "windowed\n",
+     NULL},
+    {"CREATE VIEW a AS SELECT k, window_start, count(*) AS n FROM tumble(t, at, INTERVAL '10 "
+     "seconds') GROUP BY k, window_start; CREATE MATERIALIZED VIEW m AS SELECT window_start, "
+     "max(n) AS most FROM a GROUP BY window_start;",
      NULL, "a time after which no window of its window_start can come"},
-    {"CREATE VIEW a AS SELECT k, window_end AS closed, count(*) AS n FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_end; CREATE MATERIALIZED VIEW m AS SELECT window_end, max(n) AS most FROM tumble(a, closed, INTERVAL '1 minute') GROUP BY window_end;",
+    {"CREATE VIEW a AS SELECT k, window_end AS closed, count(*) AS n FROM tumble(t, at, INTERVAL "
+     "'10 seconds') GROUP BY k, window_end; CREATE MATERIALIZED VIEW m AS SELECT window_end, "
+     "max(n) AS most FROM tumble(a, closed, INTERVAL '1 minute') GROUP BY window_end;",
      NULL, "tumbling windows of 1 minute by window_end"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, count(*) AS n FROM session(t, at, INTERVAL '10 seconds', partition_by => k) WHERE v > 1 GROUP BY k, window_start;",
-     "m: view(project(session(project(t)))) bounded windowed\n", "sessions, gap 10 seconds, for each k"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, v, window_start, window_end, count(*) AS n FROM session(t, at, INTERVAL '10 seconds', partition_by => (k, v)) GROUP BY k, v, window_start, window_end;",
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, count(*) AS n FROM session(t, at, "
+     "INTERVAL '10 seconds', partition_by => k) WHERE v > 1 GROUP BY k, window_start;",
+     "m: view(project(session(project(t)))) bounded windowed\n",
+     "sessions, gap 10 seconds, for each k"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v, window_start, window_end, count(*) AS n FROM "
+     "session(t, at, INTERVAL '10 seconds', partition_by => (k, v)) GROUP BY k, v, window_start, "
+     "window_end;",
      "m: view(session(t)) bounded windowed\n", NULL},
-    {"CREATE VIEW a AS SELECT k, window_start, sum(v) AS s FROM tumble(t, at, INTERVAL '10 seconds') GROUP BY k, window_start; CREATE VIEW b AS SELECT k, window_start, count(*) AS n FROM tumble(u, at, INTERVAL '10 seconds') GROUP BY k, window_start;"
-     "CREATE MATERIALIZED VIEW m AS SELECT a.k, a.window_start, a.s, b.n FROM a LEFT JOIN b ON a.window_start = b.window_start AND a.k = b.k;",
-     "a: aggregate(window(t)) bounded windowed\nb: aggregate(window(u)) windowed\nm: view(project(window join(project(a), project(b)))) windowed\n", "LEFT JOIN of windows, equal window_start, k"},
-    {"CREATE MATERIALIZED VIEW a AS SELECT k, window_start, window_end, count(*) AS n FROM session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY 1, 2, 3; CREATE MATERIALIZED VIEW m AS SELECT window_start, sum(n) AS n FROM a GROUP BY window_start;",
-     "a: view(session(t)) bounded windowed\nm: view(aggregate(a)) bounded windowed\n", "no window of its window_start can come"},
-    {"CREATE VIEW e AS SELECT * FROM t WHERE d.kind = 'x'; CREATE VIEW f AS SELECT k, d, at FROM e; CREATE MATERIALIZED VIEW m AS SELECT window_start, avg(f.d.n.m) AS a FROM tumble(f, at, INTERVAL '1 minute') AS f GROUP BY 1;",
+    {"CREATE VIEW a AS SELECT k, window_start, sum(v) AS s FROM tumble(t, at, INTERVAL '10 "
+     "seconds') GROUP BY k, window_start; CREATE VIEW b AS SELECT k, window_start, count(*) AS n "
+     "FROM tumble(u, at, INTERVAL '10 seconds') GROUP BY k, window_start;"
+     "CREATE MATERIALIZED VIEW m AS SELECT a.k, a.window_start, a.s, b.n FROM a LEFT JOIN b ON "
+     "a.window_start = b.window_start AND a.k = b.k;",
+     "a: aggregate(window(t)) bounded windowed\nb: aggregate(window(u)) windowed\nm: "
+     "view(project(window join(project(a), project(b)))) windowed\n",
+     "LEFT JOIN of windows, equal window_start, k"},
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, window_start, window_end, count(*) AS n FROM "
+     "session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY 1, 2, 3; CREATE MATERIALIZED "
+     "VIEW m AS SELECT window_start, sum(n) AS n FROM a GROUP BY window_start;",
+     "a: view(session(t)) bounded windowed\nm: view(aggregate(a)) bounded windowed\n",
+     "no window of its window_start can come"},
+    {"CREATE VIEW e AS SELECT * FROM t WHERE d.kind = 'x'; CREATE VIEW f AS SELECT k, d, at FROM "
+     "e; CREATE MATERIALIZED VIEW m AS SELECT window_start, avg(f.d.n.m) AS a FROM tumble(f, at, "
+     "INTERVAL '1 minute') AS f GROUP BY 1;",
      NULL, "reads: at timestamp with time zone not null, d.kind text, d.n.m double precision\n"},
-    {"CREATE MATERIALIZED VIEW m AS WITH q AS (SELECT k, v FROM t), r AS (SELECT k FROM q WHERE v > 1) SELECT * FROM r;", "m: view(project(filter(t))) bounded replayable\n", NULL},
-    {"CREATE MATERIALIZED VIEW m AS SELECT d ->> 'a' AS a, d.b.c = 'x' AS b FROM t;", NULL, "d.a text, d.b.c text"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, now() AS seen FROM t;", "m: view(project(t)) bounded\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS WITH q AS (SELECT k, v FROM t), r AS (SELECT k FROM q WHERE v "
+     "> 1) SELECT * FROM r;",
+     "m: view(project(filter(t))) bounded replayable\n", NULL},
+    {"CREATE MATERIALIZED VIEW m AS SELECT d ->> 'a' AS a, d.b.c = 'x' AS b FROM t;", NULL,
+     "d.a text, d.b.c text"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, now() AS seen FROM t;",
+     "m: view(project(t)) bounded\n", NULL},
 };
 
 static void test_good(void **state) {
@@ -249,8 +329,9 @@ static void test_good(void **state) {
         bool same = (!good[i].plan || strcmp(text.data, good[i].plan) == 0) &&
                     (!good[i].words || strstr(words.data, good[i].words));
         if (!same)
-            print_message("%s\n%s%s\nwanted\n%s%s\n", good[i].sql, text.data, good[i].words ? words.data : "",
-                          good[i].plan ? good[i].plan : "", good[i].words ? good[i].words : "");
+            print_message("%s\n%s%s\nwanted\n%s%s\n", good[i].sql, text.data,
+                          good[i].words ? words.data : "", good[i].plan ? good[i].plan : "",
+                          good[i].words ? good[i].words : "");
         failed |= !same;
         buffer_free(&text);
         buffer_free(&words);
@@ -266,60 +347,108 @@ typedef struct Bad {
 
 static const Bad bad[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT 1;", "SELECT without FROM"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM tt;", "there is no table or view 'tt'; did you mean 't'?"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM tt;",
+     "there is no table or view 'tt'; did you mean 't'?"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM m;", "view m reads itself"},
-    {"CREATE VIEW a AS SELECT k FROM b; CREATE VIEW b AS SELECT k FROM a; INSERT INTO o SELECT k, 1 FROM a;", "reads itself"},
+    {"CREATE VIEW a AS SELECT k FROM b; CREATE VIEW b AS SELECT k FROM a; INSERT INTO o SELECT k, "
+     "1 FROM a;",
+     "reads itself"},
     {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t, plain;", "a list of tables in FROM"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT k FROM t;", "write SELECT DISTINCT ON (columns)"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT k FROM t;",
+     "write SELECT DISTINCT ON (columns)"},
     {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k FROM t ORDER BY k;", "ORDER BY"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k FROM plain;", "would keep every key for ever"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k, count(*) FROM t GROUP BY k;", "DISTINCT ON and GROUP BY"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k FROM plain;",
+     "would keep every key for ever"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k) k, count(*) FROM t GROUP BY k;",
+     "DISTINCT ON and GROUP BY"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t ORDER BY k;", "ORDER BY is not supported"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t LIMIT 1;", "LIMIT is not supported"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION SELECT k FROM plain;", "UNION ALL"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION ALL SELECT k, v FROM plain;", "same number of columns"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION ALL SELECT v FROM plain;", "UNION types text and bigint cannot be matched"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t GROUP BY k;", "must appear in the GROUP BY clause"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM t GROUP BY k;", "must appear in the GROUP BY clause"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY 2;", "GROUP BY position 2 is not in the SELECT list"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION ALL SELECT k, v FROM plain;",
+     "same number of columns"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t UNION ALL SELECT v FROM plain;",
+     "UNION types text and bigint cannot be matched"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v FROM t GROUP BY k;",
+     "must appear in the GROUP BY clause"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM t GROUP BY k;",
+     "must appear in the GROUP BY clause"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY 2;",
+     "GROUP BY position 2 is not in the SELECT list"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY ROLLUP (k);", "GROUPING SETS"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k, k FROM t;", "is there more than once"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, v, INTERVAL '1 minute') GROUP BY 1;", "column at, passed on unchanged"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble((SELECT at + INTERVAL '1 second' AS at FROM t), at, INTERVAL '1 minute') GROUP BY 1;", "which is column at of t; select it inside, unchanged"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(plain, k, INTERVAL '1 minute') GROUP BY 1;", "say event_time = 'column'"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at) GROUP BY 1;", "argument 'size' of tumble is missing"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 minute') GROUP BY 1;", "did you mean 'size'?"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 minute', INTERVAL '1 hour') GROUP BY 1;", "later version"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM generate_series(1, 3);", "FROM takes the windows"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM hop(t, at, INTERVAL '1 hour', INTERVAL '1 minute') GROUP BY 1;", "slide is greater than size"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM session(t, at, INTERVAL '1 minute');", "must be followed by its GROUP BY"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT v, window_start FROM session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY v, window_start;", "add k to it"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM session(t, at, INTERVAL '1 minute', partition_by => k) GROUP BY k;", "must name window_start or window_end"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start FROM session(t, at, INTERVAL '1 minute', partition_by => k) WHERE window_start > now() GROUP BY k, window_start;", "is not known before it is over"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t JOIN plain ON t.k = plain.k;", "a join of two streams comes with a later version"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t JOIN ref ON t.k = ref.site;", "must equal every column of its PRIMARY KEY (k)"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t RIGHT JOIN ref ON t.k = ref.k;", "RIGHT JOIN"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, v, INTERVAL '1 minute') "
+     "GROUP BY 1;",
+     "column at, passed on unchanged"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble((SELECT at + INTERVAL '1 "
+     "second' AS at FROM t), at, INTERVAL '1 minute') GROUP BY 1;",
+     "which is column at of t; select it inside, unchanged"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(plain, k, INTERVAL '1 minute') "
+     "GROUP BY 1;",
+     "say event_time = 'column'"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at) GROUP BY 1;",
+     "argument 'size' of tumble is missing"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 "
+     "minute') GROUP BY 1;",
+     "did you mean 'size'?"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 minute', "
+     "INTERVAL '1 hour') GROUP BY 1;",
+     "later version"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM generate_series(1, 3);",
+     "FROM takes the windows"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM hop(t, at, INTERVAL '1 hour', "
+     "INTERVAL '1 minute') GROUP BY 1;",
+     "slide is greater than size"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT * FROM session(t, at, INTERVAL '1 minute');",
+     "must be followed by its GROUP BY"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT v, window_start FROM session(t, at, INTERVAL '1 "
+     "minute', partition_by => k) GROUP BY v, window_start;",
+     "add k to it"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM session(t, at, INTERVAL '1 minute', partition_by "
+     "=> k) GROUP BY k;",
+     "must name window_start or window_end"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start FROM session(t, at, INTERVAL '1 "
+     "minute', partition_by => k) WHERE window_start > now() GROUP BY k, window_start;",
+     "is not known before it is over"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t JOIN plain ON t.k = plain.k;",
+     "a join of two streams comes with a later version"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t JOIN ref ON t.k = ref.site;",
+     "must equal every column of its PRIMARY KEY (k)"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t RIGHT JOIN ref ON t.k = ref.k;",
+     "RIGHT JOIN"},
     {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t FULL JOIN ref ON t.k = ref.k;", "FULL JOIN"},
     {"CREATE MATERIALIZED VIEW m AS SELECT t.k FROM t CROSS JOIN ref;", "CROSS JOIN"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t NATURAL JOIN ref;", "NATURAL JOIN"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT ref.k FROM ref JOIN plain ON plain.k = ref.k;", "the reference table stands right"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT ref.k FROM ref JOIN plain ON plain.k = ref.k;",
+     "the reference table stands right"},
     {"INSERT INTO o SELECT k, v, x FROM t;", "INSERT has more expressions than target columns"},
     {"INSERT INTO nn SELECT NULL, v FROM t;", "column \"k\" of nn is NOT NULL but gets NULL"},
     {"INSERT INTO o SELECT k FROM t;", "INSERT has more target columns than expressions"},
-    {"CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM t GROUP BY k; INSERT INTO o SELECT k, n FROM a;", "with a later version"},
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM t GROUP BY k; INSERT INTO o "
+     "SELECT k, n FROM a;",
+     "with a later version"},
     {"INSERT INTO o (k, n) SELECT k FROM t;", "INSERT has more target columns than expressions"},
     {"INSERT INTO o (k, m) SELECT k, v FROM t;", "column \"m\" of table o does not exist"},
-    {"INSERT INTO o SELECT k, at FROM t;", "column \"n\" of o is of type bigint but the expression is of type timestamp with time zone"},
+    {"INSERT INTO o SELECT k, at FROM t;",
+     "column \"n\" of o is of type bigint but the expression is of type timestamp with time zone"},
     {"INSERT INTO t (k) SELECT k FROM t;", "table t is both read and written"},
     {"INSERT INTO nowhere SELECT k FROM t;", "there is no table 'nowhere'"},
     {"INSERT INTO o SELECT k, count(*) FROM u GROUP BY k;", "a PRIMARY KEY"},
-    {"CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM u GROUP BY k; INSERT INTO o SELECT k, n FROM a;", "with a later version"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT max(n) FROM (SELECT k, count(*) AS n FROM u GROUP BY k) q;", "its rows change"},
-    {"CREATE MATERIALIZED VIEW m WITH (emit = 'final') AS SELECT k, count(*) AS n FROM u GROUP BY k;", "has no final rows"},
-    {"CREATE MATERIALIZED VIEW m WITH (horizon = '1 minute') AS SELECT k FROM t;", "option horizon of view m would do nothing"},
-    {"CREATE MATERIALIZED VIEW m AS WITH RECURSIVE q AS (SELECT k FROM t) SELECT * FROM q;", "WITH RECURSIVE"},
+    {"CREATE MATERIALIZED VIEW a AS SELECT k, count(*) AS n FROM u GROUP BY k; INSERT INTO o "
+     "SELECT k, n FROM a;",
+     "with a later version"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT max(n) FROM (SELECT k, count(*) AS n FROM u GROUP BY k) "
+     "q;",
+     "its rows change"},
+    {"CREATE MATERIALIZED VIEW m WITH (emit = 'final') AS SELECT k, count(*) AS n FROM u GROUP BY "
+     "k;",
+     "has no final rows"},
+    {"CREATE MATERIALIZED VIEW m WITH (horizon = '1 minute') AS SELECT k FROM t;",
+     "option horizon of view m would do nothing"},
+    {"CREATE MATERIALIZED VIEW m AS WITH RECURSIVE q AS (SELECT k FROM t) SELECT * FROM q;",
+     "WITH RECURSIVE"},
     {"CREATE MATERIALIZED VIEW m AS SELECT nope FROM t;", "nope"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v;", "argument of WHERE must be type boolean"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v;",
+     "argument of WHERE must be type boolean"},
 };
 
 static void test_bad(void **state) {
@@ -332,9 +461,11 @@ static void test_bad(void **state) {
         Plan *plan = NULL;
         Error error = {0};
         Status status = plan_text(sql, &catalog, &plan, &error);
-        if (status == OK || !strstr(error.text, bad[i].text) || error.line != TABLE_LINES + 1 || error.column < 1) {
-            print_message("%s\n%s at %d:%d: %s\nwanted %s\n", bad[i].sql, status == OK ? "planned" : "failed", error.line,
-                          error.column, error.text, bad[i].text);
+        if (status == OK || !strstr(error.text, bad[i].text) || error.line != TABLE_LINES + 1 ||
+            error.column < 1) {
+            print_message("%s\n%s at %d:%d: %s\nwanted %s\n", bad[i].sql,
+                          status == OK ? "planned" : "failed", error.line, error.column, error.text,
+                          bad[i].text);
             failed = true;
         }
         plan_free(&plan);
@@ -360,34 +491,51 @@ static uint64_t hash_of(const char *queries, const char *name) {
 
 static void test_hash(void **state) {
     (void)state;
-    const char *one = "CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT window_start, avg(d.a) AS a FROM tumble(c, at, INTERVAL '1 minute') GROUP BY 1;";
+    const char *one =
+        "CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT "
+        "window_start, avg(d.a) AS a FROM tumble(c, at, INTERVAL '1 minute') GROUP BY 1;";
     char more[1024];
-    snprintf(more, sizeof more, "CREATE MATERIALIZED VIEW first AS SELECT d.z::text AS z, x FROM t; %s INSERT INTO o SELECT k, v FROM c WHERE d.q > 1.0;", one);
+    snprintf(more, sizeof more,
+             "CREATE MATERIALIZED VIEW first AS SELECT d.z::text AS z, x FROM t; %s INSERT INTO o "
+             "SELECT k, v FROM c WHERE d.q > 1.0;",
+             one);
     assert_true(hash_of(one, "m") == hash_of(more, "m"));
     assert_true(hash_of(one, "c") == hash_of(more, "c"));
     uint64_t plain = hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 1;", "m");
-    assert_true(plain == hash_of("CREATE MATERIALIZED VIEW m AS SELECT k\nFROM t  WHERE v>1;", "m"));
-    assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 2;", "m"));
-    assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v >= 1;", "m"));
-    const char *delays[] = {"", ", watermark_delay = '0'", ", watermark_delay = '60 seconds'", ", watermark_delay = '1 minute'"};
+    assert_true(plain ==
+                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k\nFROM t  WHERE v>1;", "m"));
+    assert_true(plain !=
+                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 2;", "m"));
+    assert_true(plain !=
+                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v >= 1;", "m"));
+    const char *delays[] = {"", ", watermark_delay = '0'", ", watermark_delay = '60 seconds'",
+                            ", watermark_delay = '1 minute'"};
     uint64_t hashes[4];
     for (int i = 0; i < 4; i++) {
-        snprintf(more, sizeof more, "CREATE TABLE s (a int, b text, at timestamptz) WITH (connector = 'file', path = 's.ndjson', event_time = 'at'%s);"
-                 "CREATE MATERIALIZED VIEW m AS SELECT a FROM s;", delays[i]);
+        snprintf(more, sizeof more,
+                 "CREATE TABLE s (a int, b text, at timestamptz) WITH (connector = 'file', path = "
+                 "'s.ndjson', event_time = 'at'%s);"
+                 "CREATE MATERIALIZED VIEW m AS SELECT a FROM s;",
+                 delays[i]);
         hashes[i] = hash_of(more, "m");
     }
     assert_true(hashes[0] == hashes[1] && hashes[1] != hashes[2] && hashes[2] == hashes[3]);
-    assert_true(plain != hash_of("CREATE MATERIALIZED VIEW m AS SELECT k AS kk FROM t WHERE v > 1;", "m"));
+    assert_true(plain !=
+                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k AS kk FROM t WHERE v > 1;", "m"));
 }
 
 static void test_keys(void **state) {
     (void)state;
     Catalog *catalog = NULL;
-    Plan *plan = planned("CREATE TABLE u (k text, v int, at timestamptz) WITH (connector = 'generator', event_time = 'at');"
-                         "CREATE TABLE s (\"Dev Id\" text, n bigint) WITH (connector = 'kafka', \"bootstrap.servers\" = 'h:1', topic = 's', key = '\"Dev Id\", N');"
-                         "CREATE TABLE p (k text PRIMARY KEY, n bigint) WITH (connector = 'kafka', \"bootstrap.servers\" = 'h:1', topic = 'p');"
-                         "INSERT INTO s SELECT k, v FROM u; INSERT INTO p SELECT k, count(*) FROM u GROUP BY k;",
-                         &catalog);
+    Plan *plan = planned(
+        "CREATE TABLE u (k text, v int, at timestamptz) WITH (connector = 'generator', event_time "
+        "= 'at');"
+        "CREATE TABLE s (\"Dev Id\" text, n bigint) WITH (connector = 'kafka', "
+        "\"bootstrap.servers\" = 'h:1', topic = 's', key = '\"Dev Id\", N');"
+        "CREATE TABLE p (k text PRIMARY KEY, n bigint) WITH (connector = 'kafka', "
+        "\"bootstrap.servers\" = 'h:1', topic = 'p');"
+        "INSERT INTO s SELECT k, v FROM u; INSERT INTO p SELECT k, count(*) FROM u GROUP BY k;",
+        &catalog);
     assert_int_equal(plan->sink_count, 2);
     assert_int_equal(plan->sinks[0].key_count, 2);
     assert_int_equal(plan->sinks[0].keys[1], 1);
@@ -401,14 +549,17 @@ static void test_keys(void **state) {
 
 static void test_adhoc(void **state) {
     (void)state;
-    Field fields[] = {{"type", {TYPE_TEXT, -1}, false}, {"value", {TYPE_FLOAT8, -1}, false}, {"at", {TYPE_TEXT, -1}, false}};
+    Field fields[] = {{"type", {TYPE_TEXT, -1}, false},
+                      {"value", {TYPE_FLOAT8, -1}, false},
+                      {"at", {TYPE_TEXT, -1}, false}};
     Schema schema = {3, fields};
     OptionValue path = {.name = "path", .text = "x.ndjson", .given = true};
     Options options = {1, &path};
     Catalog *catalog = NULL;
     Plan *plan = NULL;
     Error error;
-    Status status = catalog_adhoc(STR("SELECT type, count(*) FROM input GROUP BY type ORDER BY max(value) DESC, 1 LIMIT 3 OFFSET 1"),
+    Status status = catalog_adhoc(STR("SELECT type, count(*) FROM input GROUP BY type ORDER BY "
+                                      "max(value) DESC, 1 LIMIT 3 OFFSET 1"),
                                   &schema, &options, &catalog, &error);
     if (status == OK) status = plan_new(catalog, &plan, &error);
     if (status != OK) fail_msg("%s", error.text);
@@ -422,7 +573,8 @@ static void test_adhoc(void **state) {
     assert_int_equal(plan->sinks[0].schema.count, 3);
     plan_free(&plan);
     catalog_free(&catalog);
-    status = catalog_adhoc(STR("SELECT window_start, count(*) FROM tumble(input, at::timestamptz, INTERVAL '1 minute') GROUP BY 1 ORDER BY 1"),
+    status = catalog_adhoc(STR("SELECT window_start, count(*) FROM tumble(input, at::timestamptz, "
+                               "INTERVAL '1 minute') GROUP BY 1 ORDER BY 1"),
                            &schema, &options, &catalog, &error);
     if (status == OK) status = plan_new(catalog, &plan, &error);
     if (status != OK) fail_msg("%s", error.text);
@@ -432,7 +584,7 @@ static void test_adhoc(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),  cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),   cmocka_unit_test(test_hash),
         cmocka_unit_test(test_keys), cmocka_unit_test(test_adhoc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
-/* UNION ALL: branches with one type a column. Each branch is a project of its own that gives exactly the columns that are read, so that
- * the union operator passes batches on as they are. */
+/* UNION ALL: branches with one type a column. Each branch is a project of its own that gives
+ * exactly the columns that are read, so that the union operator passes batches on as they are. */
 #include "sql/planner.h"
 
 typedef struct Branches {
@@ -16,22 +16,26 @@ static Status check_operation(Planner *p, const PgQuery__SelectStmt *select, Err
                       "write UNION ALL; to drop repeats, SELECT DISTINCT ON over it");
     case PG_QUERY__SET_OPERATION__SETOP_INTERSECT:
         return refuse(p->catalog, location, error, "INTERSECT", "join the results of two windows");
-    default: return refuse(p->catalog, location, error, "EXCEPT", "LEFT JOIN the results of two windows, WHERE … IS NULL");
+    default:
+        return refuse(p->catalog, location, error, "EXCEPT",
+                      "LEFT JOIN the results of two windows, WHERE … IS NULL");
     }
 }
 
 /* Branches from left to right, nested ones in their place. */
 static Status collect(Planner *p, PgQuery__SelectStmt *select, Branches *out, Error *error) {
-    bool plain = !select->with_clause && select->n_sort_clause == 0 && !select->limit_count && !select->limit_offset;
+    bool plain = !select->with_clause && select->n_sort_clause == 0 && !select->limit_count &&
+                 !select->limit_offset;
     bool top = out->count == 0 && select->op != PG_QUERY__SET_OPERATION__SETOP_NONE;
-    if (select->op != PG_QUERY__SET_OPERATION__SETOP_NONE && select->larg && select->rarg && (plain || top)) {
+    if (select->op != PG_QUERY__SET_OPERATION__SETOP_NONE && select->larg && select->rarg &&
+        (plain || top)) {
         if (check_operation(p, select, error) != OK) return FAIL;
         if (collect(p, select->larg, out, error) != OK) return FAIL;
         return collect(p, select->rarg, out, error);
     }
     if (out->count == UNION_MOST_BRANCHES)
-        return error_at(p->catalog, tree_begin(&select->base), error, "a UNION ALL has more than %d branches",
-                        UNION_MOST_BRANCHES);
+        return error_at(p->catalog, tree_begin(&select->base), error,
+                        "a UNION ALL has more than %d branches", UNION_MOST_BRANCHES);
     out->items[out->count++] = select;
     return OK;
 }
@@ -79,14 +83,16 @@ static Status union_types(Planner *p, Relation *r, const Branches *branches, Err
         Type type;
         if (common_type(types, r->input_count, "UNION", &type, error) != OK) {
             if (!error->line)
-                place_of(p->catalog, tree_begin(&branches->items[r->input_count - 1]->base), &error->line, &error->column);
+                place_of(p->catalog, tree_begin(&branches->items[r->input_count - 1]->base),
+                         &error->line, &error->column);
             return FAIL;
         }
         if (type.kind == TYPE_UNKNOWN) type = type_of(TYPE_TEXT);
         for (int i = 0; i < r->input_count; i++)
             if (project_cast(p, r->inputs[i], c, type, CAST_IMPLICIT, error) != OK) {
                 if (!error->line)
-                    place_of(p->catalog, tree_begin(&branches->items[i]->base), &error->line, &error->column);
+                    place_of(p->catalog, tree_begin(&branches->items[i]->base), &error->line,
+                             &error->column);
                 return FAIL;
             }
     }
@@ -111,12 +117,15 @@ Status plan_union(Planner *p, PgQuery__SelectStmt *select, Relation **out, Error
     Relation *r = relation_new(p, REL_UNION, branches->count);
     for (int i = 0; i < branches->count; i++) {
         Relation *input = NULL;
-        if (plan_select(p, branches->items[i], (SelectOptions){.keep_unknown = true}, &input, error) != OK) return FAIL;
+        if (plan_select(p, branches->items[i], (SelectOptions){.keep_unknown = true}, &input,
+                        error) != OK)
+            return FAIL;
         r->inputs[i] = branch_project(p, input);
         r->inputs[i]->exact = true;
         if (r->inputs[i]->set->declared != r->inputs[0]->set->declared)
             return error_at(p->catalog, tree_begin(&branches->items[i]->base), error,
-                            "each UNION query must have the same number of columns: the first has %d, this one %d",
+                            "each UNION query must have the same number of columns: the first has "
+                            "%d, this one %d",
                             r->inputs[0]->set->declared, r->inputs[i]->set->declared);
     }
     if (union_types(p, r, branches, error) != OK) return FAIL;
@@ -124,8 +133,11 @@ Status plan_union(Planner *p, PgQuery__SelectStmt *select, Relation **out, Error
     ColumnSet *set = set_new(p, r);
     for (int c = 0; c < r->inputs[0]->set->declared; c++) {
         const PlannedColumn *first = &r->inputs[0]->set->columns[c];
-        PlannedColumn column = {
-            .name = first->name, .quoted = first->quoted, .type = first->type, .input = -1, .path_of = -1};
+        PlannedColumn column = {.name = first->name,
+                                .quoted = first->quoted,
+                                .type = first->type,
+                                .input = -1,
+                                .path_of = -1};
         union_role(p, r, c, &column);
         set_add(p, set, column);
     }

@@ -1,7 +1,8 @@
-/* Relations: the logical tree between the text and the plan's nodes. Columns are marked as read from the roots down (need), so
- * that a source decodes, and an operator carries, only what some query reads; `SELECT *` over a view costs nothing for columns
- * that nobody takes from it. A path inside a jsonb column is pushed down through everything that passes the column on
- * unchanged, until the source parses that path alone. */
+/* Relations: the logical tree between the text and the plan's nodes. Columns are marked as read
+ * from the roots down (need), so that a source decodes, and an operator carries, only what some
+ * query reads; `SELECT *` over a view costs nothing for columns that nobody takes from it. A path
+ * inside a jsonb column is pushed down through everything that passes the column on unchanged,
+ * until the source parses that path alone. */
 #include "sql/planner.h"
 
 Relation *relation_new(Planner *p, RelationKind kind, int inputs) {
@@ -45,7 +46,8 @@ ColumnSet *set_new(Planner *p, Relation *owner) {
     return set;
 }
 
-/* Makes room and puts it at the end; names find only what is added before the set's `declared` is fixed. */
+/* Makes room and puts it at the end; names find only what is added before the set's `declared` is
+ * fixed. */
 int set_add(Planner *p, ColumnSet *set, PlannedColumn column) {
     if (set->count == set->capacity) {
         int capacity = set->capacity ? set->capacity * 2 : 16;
@@ -79,7 +81,8 @@ void set_pass(Planner *p, ColumnSet *set, int input, const ColumnSet *from) {
 
 int project_add(Planner *p, Relation *project, Expr *e, const char *name, bool quoted) {
     PlannedColumn column = {.input = -1, .path_of = -1};
-    if (e->kind == EXPR_COLUMN) column = passed(&project->inputs[0]->set->columns[e->column], -1, 0);
+    if (e->kind == EXPR_COLUMN)
+        column = passed(&project->inputs[0]->set->columns[e->column], -1, 0);
     column.expr = e;
     column.type = e->type;
     column.name = name;
@@ -93,8 +96,8 @@ int project_add(Planner *p, Relation *project, Expr *e, const char *name, bool q
 
 /* ---- paths ---- */
 
-static int add_passed_path(Planner *p, ColumnSet *set, int column, const char *const *path, int path_count,
-                           TypeKind kind, PlannedColumn made) {
+static int add_passed_path(Planner *p, ColumnSet *set, int column, const char *const *path,
+                           int path_count, TypeKind kind, PlannedColumn made) {
     const char **steps = arena_new_array(p->arena, const char *, path_count);
     for (int i = 0; i < path_count; i++) steps[i] = arena_text(p->arena, str_from(path[i]));
     made.name = NULL;
@@ -105,7 +108,8 @@ static int add_passed_path(Planner *p, ColumnSet *set, int column, const char *c
     return set_add(p, set, made);
 }
 
-static int known_path(const ColumnSet *set, int column, const char *const *path, int path_count, TypeKind kind) {
+static int known_path(const ColumnSet *set, int column, const char *const *path, int path_count,
+                      TypeKind kind) {
     for (int i = set->declared; i < set->count; i++) {
         const PlannedColumn *c = &set->columns[i];
         if (c->path_of != column || c->type.kind != kind || c->path_count != path_count) continue;
@@ -117,11 +121,12 @@ static int known_path(const ColumnSet *set, int column, const char *const *path,
 }
 
 static bool decodes_paths(const Relation *table, const PlannedColumn *c) {
-    return c->decode == DECODE_FIELD && !c->expr && c->type.kind == TYPE_JSONB && table->table->format &&
-           strcmp(table->table->format->name, "json") == 0;
+    return c->decode == DECODE_FIELD && !c->expr && c->type.kind == TYPE_JSONB &&
+           table->table->format && strcmp(table->table->format->name, "json") == 0;
 }
 
-int set_path(Planner *p, ColumnSet *set, int column, const char *const *path, int path_count, TypeKind kind) {
+int set_path(Planner *p, ColumnSet *set, int column, const char *const *path, int path_count,
+             TypeKind kind) {
     int known = known_path(set, column, path, path_count, kind);
     if (known >= 0) return known;
     PlannedColumn *c = &set->columns[column];
@@ -131,7 +136,8 @@ int set_path(Planner *p, ColumnSet *set, int column, const char *const *path, in
     case REL_SOURCE:
     case REL_REFERENCE:
         if (!decodes_paths(owner, c)) return -1;
-        return add_passed_path(p, set, column, path, path_count, kind, (PlannedColumn){.input = -1, .decode = DECODE_PATH});
+        return add_passed_path(p, set, column, path, path_count, kind,
+                               (PlannedColumn){.input = -1, .decode = DECODE_PATH});
     case REL_PROJECT: {
         if (c->input < 0 && (!c->expr || c->expr->kind != EXPR_COLUMN)) return -1;
         int from = c->input >= 0 ? c->from : c->expr->column;
@@ -147,7 +153,8 @@ int set_path(Planner *p, ColumnSet *set, int column, const char *const *path, in
         int inner = set_path(p, owner->inputs[c->input]->set, c->from, path, path_count, kind);
         if (inner < 0) return -1;
         int input = set->columns[column].input;
-        return add_passed_path(p, set, column, path, path_count, kind, (PlannedColumn){.input = input, .from = inner});
+        return add_passed_path(p, set, column, path, path_count, kind,
+                               (PlannedColumn){.input = input, .from = inner});
     }
     default: return -1;
     }
@@ -155,13 +162,15 @@ int set_path(Planner *p, ColumnSet *set, int column, const char *const *path, in
 
 /* ---- expressions ---- */
 
-Expr *expr_map(Arena *arena, const Expr *e, int (*map)(const void *context, int column), const void *context) {
+Expr *expr_map(Arena *arena, const Expr *e, int (*map)(const void *context, int column),
+               const void *context) {
     Expr *copy = arena_zero(arena, sizeof *copy);
     *copy = *e;
     if (e->kind == EXPR_COLUMN) copy->column = map(context, e->column);
     if (e->arg_count > 0) {
         copy->args = arena_new_array(arena, Expr *, e->arg_count);
-        for (int i = 0; i < e->arg_count; i++) copy->args[i] = expr_map(arena, e->args[i], map, context);
+        for (int i = 0; i < e->arg_count; i++)
+            copy->args[i] = expr_map(arena, e->args[i], map, context);
     }
     return copy;
 }
@@ -170,7 +179,9 @@ static int passed_from(const void *context, int column) {
     return ((const ColumnSet *)context)->columns[column].from;
 }
 
-Expr *expr_to_input(Planner *p, const Expr *e, const ColumnSet *set) { return expr_map(p->arena, e, passed_from, set); }
+Expr *expr_to_input(Planner *p, const Expr *e, const ColumnSet *set) {
+    return expr_map(p->arena, e, passed_from, set);
+}
 
 static int project_from(const void *context, int column) {
     return ((const ColumnSet *)context)->columns[column].expr->column;
@@ -182,7 +193,8 @@ Expr *expr_below_project(Planner *p, const Expr *e, const ColumnSet *set) {
 
 int column_input(const Expr *e, const ColumnSet *set) {
     int inputs = 0;
-    if (e->kind == EXPR_COLUMN) inputs = set->columns[e->column].input < 0 ? 4 : 1 << set->columns[e->column].input;
+    if (e->kind == EXPR_COLUMN)
+        inputs = set->columns[e->column].input < 0 ? 4 : 1 << set->columns[e->column].input;
     for (int i = 0; i < e->arg_count; i++) inputs |= column_input(e->args[i], set);
     return inputs;
 }
@@ -287,8 +299,8 @@ static void need(Planner *p, Relation *r) {
     }
 }
 
-/* Results that leave are needed whole; of a shared view with a join of windows too, since what such a join keeps in its state
- * may not depend on who reads it. */
+/* Results that leave are needed whole; of a shared view with a join of windows too, since what such
+ * a join keeps in its state may not depend on who reads it. */
 static bool keeps_all(const Relation *r) {
     if (r->kind == REL_WINDOW_JOIN) return true;
     for (int i = 0; i < r->input_count; i++)
