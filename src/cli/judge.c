@@ -151,7 +151,8 @@ static bool count_row(Sent *sent, int64_t number) {
 void judge_row(Verdict *v, Str row) {
     Arena *arena = arena_new();
     v->rows++;
-    Str id = jsonb_valid(row) ? id_of(jsonb_trim(row), arena) : (Str){0};
+    bool valid = jsonb_valid(row);
+    Str id = valid ? id_of(jsonb_trim(row), arena) : (Str){0};
     bool known = false, broken = false;
     for (int i = 0; i < v->sent_count && !known; i++) {
         Sent *sent = &v->sents[i];
@@ -167,11 +168,8 @@ void judge_row(Verdict *v, Str row) {
             compare(v, ledger, row, id, arena);
         }
     }
-    if (!known) {
-        if (!id.data)
-            v->broken_rows++; /* one that was cut, or nobody's: judge_end tells them apart */
-        else wrong(v, WRONG_UNEXPECTED, id, "");
-    }
+    if (!valid) v->unreadable++;
+    else if (!known) wrong(v, WRONG_UNEXPECTED, id.data ? id : STR("a row without eventId"), "");
     arena_free(&arena);
 }
 
@@ -184,6 +182,7 @@ static void judge_event(Verdict *v, Sent *sent, int64_t number) {
     v->events++;
     v->copies += e->copied;
     v->broken += e->broken;
+    v->cut += e->broken && e->broken_how == BROKEN_CUT;
     v->late += e->late;
     if (rows == 0) {
         wrong(v, WRONG_MISSING, (Str){e->id, sizeof e->id}, e->late ? "was sent late" : "");
@@ -201,6 +200,9 @@ static void judge_event(Verdict *v, Sent *sent, int64_t number) {
 void judge_end(Verdict *v) {
     for (int i = 0; i < v->sent_count; i++)
         for (int64_t n = 0; n < v->sents[i].ledger.sent; n++) judge_event(v, &v->sents[i], n);
-    for (; v->broken_rows > v->broken; v->broken_rows--)
-        wrong(v, WRONG_UNEXPECTED, STR("a row without a readable eventId"), "");
+    /* What is no JSON can only be a record that was sent cut short. */
+    int64_t cut = v->unreadable < v->cut ? v->unreadable : v->cut;
+    v->broken_rows += cut;
+    for (; v->unreadable > cut; v->unreadable--)
+        wrong(v, WRONG_UNEXPECTED, STR("a row that is not JSON"), "");
 }

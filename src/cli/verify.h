@@ -41,6 +41,7 @@ typedef struct Verdict {
     bool row_compared[MEMBER_OTHER + 1];  /* it stood in some row */
     int64_t events, copies, broken, late; /* sent */
     int64_t rows, broken_rows, missing_late, missing_copies; /* arrived, or not */
+    int64_t cut, unreadable; /* sent cut short; arrived, and no JSON */
     int64_t wrong[WRONGS];
     char examples[WRONGS][EXAMPLES][160];
     Event *event;

@@ -101,7 +101,7 @@ bool event_of_id(const EventSpec *spec, Str id, int64_t *number, bool *broken) {
     uint64_t revealed = reveal(spec->seed, hidden);
     *broken = revealed & broken_bit;
     *number = (int64_t)(revealed & ~broken_bit);
-    return *number >= 0;
+    return *number >= 0 && *number < EVENTS_MOST;
 }
 
 /* ---- events ---- */

@@ -10,6 +10,8 @@ enum {
     EVENT_LATE_US = 30 * 1000000,
 };
 
+#define EVENTS_MOST INT64_C(1000000000000000)
+
 typedef struct EventSpec {
     uint64_t seed;
     double rate; /* 0: as fast as possible; event time then goes by EVENT_RATE */

@@ -48,7 +48,7 @@ Status generator_spec(const Options *o, EventSpec *out, Error *error) {
     if (status == OK) status = in_range(o, "bad", out->bad, 0, 1, error);
     if (status == OK) status = in_range(o, "late", out->late, 0, 1, error);
     if (status == OK)
-        status = in_range(o, "events", (double)option_int(o, "events", 0), 0, 1e15, error);
+        status = in_range(o, "events", (double)option_int(o, "events", 0), 0, (double)EVENTS_MOST, error);
     if (status == OK && out->disorder_us < 0)
         status = fail(error, "option 'disorder' must not be negative");
     return status;
