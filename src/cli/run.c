@@ -147,12 +147,14 @@ static void *watch_thread(void *context) {
     return NULL;
 }
 
-static void tell(const char *file, const Catalog *catalog, const Error *error) {
+static void tell(const char *file, const Catalog *catalog, bool checking, const Error *error) {
     if (error->line && catalog) {
         Buffer text = {0};
         catalog_error_text(file, catalog->text, error, &text);
         fwrite(text.data, 1, text.size, stderr);
         buffer_free(&text);
+    } else if (checking) {
+        fprintf(stderr, "%s: error: %s\n", file, error->text);
     } else {
         log_error("%s", error->text);
     }
@@ -187,13 +189,6 @@ int run_main(int argc, char **argv) {
     Plan *plan = NULL;
     Error error = {0};
     if (pipeline_plan(a.file, &catalog, &plan) != OK) return EXIT_USAGE;
-    if (plan->query_count == 0) {
-        status = fail(&error, "there is nothing to run: the file has no INSERT and no materialized view");
-        pipeline_error(a.file, catalog, &error);
-        plan_free(&plan);
-        catalog_free(&catalog);
-        return EXIT_USAGE;
-    }
     EngineOptions options = {.env = env_system(), .reset = a.reset, .fresh = a.fresh};
     test_options(&options);
     Engine *engine = NULL;
@@ -212,7 +207,7 @@ int run_main(int argc, char **argv) {
         fprintf(stderr, "%s\n", error.text);
         result = EXIT_DONE;
     } else if (result != EXIT_DONE) {
-        tell(a.file, catalog, &error);
+        tell(a.file, catalog, false, &error);
     }
     engine_close(&engine);
     plan_free(&plan);
