@@ -1,5 +1,6 @@
-/* Casts and common types: which type an expression can become in which context, by the flags of the cast functions, and what
- * untyped literals and paths turn into once their surroundings have decided. */
+/* Casts and common types: which type an expression can become in which context, by the flags of the
+ * cast functions, and what untyped literals and paths turn into once their surroundings have
+ * decided. */
 #include "sql/binder.h"
 
 bool type_is_string(TypeKind kind) { return kind == TYPE_TEXT || kind == TYPE_VARCHAR; }
@@ -27,7 +28,8 @@ char type_category(TypeKind kind) {
 }
 
 bool type_is_preferred(TypeKind kind) {
-    return kind == TYPE_BOOL || kind == TYPE_FLOAT8 || kind == TYPE_TEXT || kind == TYPE_TIMESTAMPTZ || kind == TYPE_INTERVAL;
+    return kind == TYPE_BOOL || kind == TYPE_FLOAT8 || kind == TYPE_TEXT ||
+           kind == TYPE_TIMESTAMPTZ || kind == TYPE_INTERVAL;
 }
 
 const char *kind_name(Scope *scope, TypeKind kind) {
@@ -36,10 +38,12 @@ const char *kind_name(Scope *scope, TypeKind kind) {
 
 bool can_cast(TypeKind from, TypeKind to, CastContext context) {
     if (from == to || from == TYPE_UNKNOWN) return true;
-    const Function *f = context == CAST_ASSIGNMENT ? cast_for_assignment(from, to) : cast_between(from, to);
+    const Function *f =
+        context == CAST_ASSIGNMENT ? cast_for_assignment(from, to) : cast_between(from, to);
     if (!f) return false;
     if (context == CAST_EXPLICIT) return true;
-    return f->flags & (context == CAST_ASSIGNMENT ? FUNCTION_ASSIGNMENT | FUNCTION_IMPLICIT : FUNCTION_IMPLICIT);
+    return f->flags & (context == CAST_ASSIGNMENT ? FUNCTION_ASSIGNMENT | FUNCTION_IMPLICIT
+                                                  : FUNCTION_IMPLICIT);
 }
 
 /* "invalid input syntax for type integer: "x"" at the literal's place. */
@@ -69,17 +73,22 @@ static Expr *cast_call(Scope *scope, const Function *f, Type to, Expr *e) {
 static const char *cast_remedy(TypeKind from, TypeKind to) {
     if (from == TYPE_JSONB) return "; read it as text first: (column ->> 'key')::type";
     if (from == TYPE_BOOL && type_is_number(to)) return "; write CASE WHEN … THEN 1 ELSE 0 END";
-    if (type_is_number(from) && (to == TYPE_TIMESTAMPTZ || to == TYPE_TIMESTAMP)) return "; write to_timestamp(seconds)";
-    if ((from == TYPE_TIMESTAMPTZ || from == TYPE_TIMESTAMP) && type_is_number(to)) return "; write extract(epoch FROM time)";
+    if (type_is_number(from) && (to == TYPE_TIMESTAMPTZ || to == TYPE_TIMESTAMP))
+        return "; write to_timestamp(seconds)";
+    if ((from == TYPE_TIMESTAMPTZ || from == TYPE_TIMESTAMP) && type_is_number(to))
+        return "; write extract(epoch FROM time)";
     return "";
 }
 
 static Status cannot_cast(Scope *scope, const Expr *e, Type to, CastContext context, Error *error) {
-    const char *from_name = type_name(e->type, scope->arena), *to_name = type_name(to, scope->arena);
+    const char *from_name = type_name(e->type, scope->arena),
+               *to_name = type_name(to, scope->arena);
     const char *remedy = cast_remedy(e->type.kind, to.kind);
     if (context == CAST_EXPLICIT || !cast_between(e->type.kind, to.kind))
-        return fail_at(error, e->line, e->place, "cannot cast type %s to %s%s", from_name, to_name, remedy);
-    return fail_at(error, e->line, e->place, "type %s is not %s; write it as a cast: (…)::%s", from_name, to_name, to_name);
+        return fail_at(error, e->line, e->place, "cannot cast type %s to %s%s", from_name, to_name,
+                       remedy);
+    return fail_at(error, e->line, e->place, "type %s is not %s; write it as a cast: (…)::%s",
+                   from_name, to_name, to_name);
 }
 
 Status bind_cast(Scope *scope, Expr *e, Type to, CastContext context, Expr **out, Error *error) {
@@ -89,7 +98,8 @@ Status bind_cast(Scope *scope, Expr *e, Type to, CastContext context, Expr **out
     }
     *out = e;
     if (e->type.kind == to.kind && to.modifier == e->type.modifier) return OK;
-    if (e->type.kind == to.kind && to.modifier == -1) { /* the same values, no longer known to fit the modifier */
+    if (e->type.kind == to.kind &&
+        to.modifier == -1) { /* the same values, no longer known to fit the modifier */
         Expr *copy = arena_zero(scope->arena, sizeof *copy);
         *copy = *e;
         copy->type = to;
@@ -98,13 +108,15 @@ Status bind_cast(Scope *scope, Expr *e, Type to, CastContext context, Expr **out
         return OK;
     }
     if (!can_cast(e->type.kind, to.kind, context)) return cannot_cast(scope, e, to, context, error);
-    const Function *f = context == CAST_ASSIGNMENT ? cast_for_assignment(e->type.kind, to.kind) : cast_between(e->type.kind, to.kind);
+    const Function *f = context == CAST_ASSIGNMENT ? cast_for_assignment(e->type.kind, to.kind)
+                                                   : cast_between(e->type.kind, to.kind);
     if (!f) return cannot_cast(scope, e, to, context, error);
     *out = cast_call(scope, f, to, e);
     return OK;
 }
 
-Status operand_as(Scope *scope, const Operand *o, Type to, CastContext context, Expr **out, Error *error) {
+Status operand_as(Scope *scope, const Operand *o, Type to, CastContext context, Expr **out,
+                  Error *error) {
     if (!o->path) return bind_cast(scope, o->expr, to, context, out, error);
     TypeKind form = to.kind == TYPE_JSONB || to.kind == TYPE_FLOAT8 ? to.kind : TYPE_TEXT;
     Expr *e;
@@ -113,7 +125,10 @@ Status operand_as(Scope *scope, const Operand *o, Type to, CastContext context, 
 }
 
 Status operand_settle(Scope *scope, const Operand *o, Expr **out, Error *error) {
-    return operand_as(scope, o, o->path ? type_of(TYPE_JSONB) : o->expr->type.kind == TYPE_UNKNOWN ? type_of(TYPE_TEXT) : o->expr->type,
+    return operand_as(scope, o,
+                      o->path                              ? type_of(TYPE_JSONB)
+                      : o->expr->type.kind == TYPE_UNKNOWN ? type_of(TYPE_TEXT)
+                                                           : o->expr->type,
                       CAST_IMPLICIT, out, error);
 }
 
@@ -127,46 +142,57 @@ Status common_type(const Type *types, int count, const char *context, Type *out,
         if (next.kind == TYPE_UNKNOWN || next.kind == found.kind) continue;
         if (found.kind == TYPE_UNKNOWN) {
             found = next;
-        } else if (type_category(next.kind) != type_category(found.kind) || type_category(next.kind) == 'U') {
+        } else if (type_category(next.kind) != type_category(found.kind) ||
+                   type_category(next.kind) == 'U') {
             Arena *scratch = arena_new();
-            Status status = fail(error, "%s types %s and %s cannot be matched; cast one of them", context,
-                                 type_name(type_of(found.kind), scratch), type_name(type_of(next.kind), scratch));
+            Status status = fail(error, "%s types %s and %s cannot be matched; cast one of them",
+                                 context, type_name(type_of(found.kind), scratch),
+                                 type_name(type_of(next.kind), scratch));
             arena_free(&scratch);
             return status;
-        } else if (!type_is_preferred(found.kind) && can_cast(found.kind, next.kind, CAST_IMPLICIT) &&
+        } else if (!type_is_preferred(found.kind) &&
+                   can_cast(found.kind, next.kind, CAST_IMPLICIT) &&
                    !can_cast(next.kind, found.kind, CAST_IMPLICIT)) {
             found = next;
         }
     }
     if (found.kind == TYPE_UNKNOWN) found = type_of(TYPE_TEXT);
-    for (int i = 0; i < count; i++) same_modifier &= types[i].kind == found.kind && types[i].modifier == found.modifier;
+    for (int i = 0; i < count; i++)
+        same_modifier &= types[i].kind == found.kind && types[i].modifier == found.modifier;
     if (!same_modifier) found.modifier = -1;
     *out = found;
     return OK;
 }
 
-Status operands_common(Scope *scope, Operand *operands, int count, const char *context, Type *type, Expr **out, Error *error) {
+Status operands_common(Scope *scope, Operand *operands, int count, const char *context, Type *type,
+                       Expr **out, Error *error) {
     Type *types = arena_new_array(scope->arena, Type, count + 1);
     bool all_paths = true, any_known = false;
     for (int i = 0; i < count; i++) {
         types[i] = operands[i].path ? type_of(TYPE_UNKNOWN) : operands[i].expr->type;
-        all_paths &= operands[i].path != NULL || (!is_string_literal(&operands[i]) && is_unknown(&operands[i]));
+        all_paths &= operands[i].path != NULL ||
+                     (!is_string_literal(&operands[i]) && is_unknown(&operands[i]));
         any_known |= types[i].kind != TYPE_UNKNOWN;
     }
     bool has_path = false;
     for (int i = 0; i < count; i++) has_path |= operands[i].path != NULL;
     Status status = OK;
-    if (has_path && all_paths && !any_known) *type = type_of(TYPE_JSONB); /* nothing says what they are */
+    if (has_path && all_paths && !any_known)
+        *type = type_of(TYPE_JSONB); /* nothing says what they are */
     else status = common_type(types, count, context, type, error);
     if (status != OK) {
-        if (error->line == 0 && count > 0) place_of(scope->catalog, operands[0].location, &error->line, &error->column);
+        if (error->line == 0 && count > 0)
+            place_of(scope->catalog, operands[0].location, &error->line, &error->column);
         return status;
     }
     for (int i = 0; i < count && status == OK; i++) {
         Type to = *type;
-        if (!operands[i].path && !is_unknown(&operands[i]) && !can_cast(operands[i].expr->type.kind, to.kind, CAST_IMPLICIT))
-            return error_at(scope->catalog, operands[i].location, error, "%s could not convert type %s to %s; cast one of them",
-                            context, kind_name(scope, operands[i].expr->type.kind), kind_name(scope, to.kind));
+        if (!operands[i].path && !is_unknown(&operands[i]) &&
+            !can_cast(operands[i].expr->type.kind, to.kind, CAST_IMPLICIT))
+            return error_at(scope->catalog, operands[i].location, error,
+                            "%s could not convert type %s to %s; cast one of them", context,
+                            kind_name(scope, operands[i].expr->type.kind),
+                            kind_name(scope, to.kind));
         status = operand_as(scope, &operands[i], to, CAST_IMPLICIT, &out[i], error);
     }
     return status;

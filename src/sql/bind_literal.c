@@ -1,9 +1,11 @@
-/* Constants, typed literals and casts; and the constants that must be intervals, such as the size of a window. */
+/* Constants, typed literals and casts; and the constants that must be intervals, such as the size
+ * of a window. */
 #include "data/time.h"
 #include "sql/binder.h"
 
 static Operand operand_of(Scope *scope, Value value, int location) {
-    return (Operand){.expr = placed(scope, expr_constant(scope->arena, value), location), .location = location};
+    return (Operand){.expr = placed(scope, expr_constant(scope->arena, value), location),
+                     .location = location};
 }
 
 static bool is_whole(const char *text) {
@@ -13,10 +15,12 @@ static bool is_whole(const char *text) {
 }
 
 /* As PostgreSQL: integer, else bigint, else numeric. */
-static Status bind_number(Scope *scope, const char *text, int location, Operand *out, Error *error) {
+static Status bind_number(Scope *scope, const char *text, int location, Operand *out,
+                          Error *error) {
     Value value = {.type = type_of(TYPE_INT8)};
     Error inner = {0};
-    if (is_whole(text) && value_parse(value.type, str_from(text), &value, scope->arena, &inner) == OK) {
+    if (is_whole(text) &&
+        value_parse(value.type, str_from(text), &value, scope->arena, &inner) == OK) {
         value.type = type_of(TYPE_INT8);
     } else {
         value.type = type_of(TYPE_NUMERIC);
@@ -35,19 +39,27 @@ Status bind_constant(Scope *scope, const PgQuery__AConst *k, Operand *out, Error
     }
     switch (k->val_case) {
     case PG_QUERY__A__CONST__VAL_IVAL:
-        *out = operand_of(scope, (Value){.type = type_of(TYPE_INT4), .integer = k->ival->ival}, k->location);
+        *out = operand_of(scope, (Value){.type = type_of(TYPE_INT4), .integer = k->ival->ival},
+                          k->location);
         return OK;
-    case PG_QUERY__A__CONST__VAL_FVAL: return bind_number(scope, k->fval->fval, k->location, out, error);
+    case PG_QUERY__A__CONST__VAL_FVAL:
+        return bind_number(scope, k->fval->fval, k->location, out, error);
     case PG_QUERY__A__CONST__VAL_BOOLVAL:
-        *out = operand_of(scope, (Value){.type = type_of(TYPE_BOOL), .boolean = k->boolval->boolval}, k->location);
+        *out =
+            operand_of(scope, (Value){.type = type_of(TYPE_BOOL), .boolean = k->boolval->boolval},
+                       k->location);
         return OK;
     case PG_QUERY__A__CONST__VAL_SVAL: {
         const char *text;
         Status status = replace_variables(scope->catalog, k->location, k->sval->sval, &text, error);
-        if (status == OK) *out = operand_of(scope, (Value){.type = type_of(TYPE_UNKNOWN), .str = str_from(text)}, k->location);
+        if (status == OK)
+            *out = operand_of(scope, (Value){.type = type_of(TYPE_UNKNOWN), .str = str_from(text)},
+                              k->location);
         return status;
     }
-    default: return refuse(scope->catalog, k->location, error, "a bit string", "use an integer: 5, or bytea: '\\x05'");
+    default:
+        return refuse(scope->catalog, k->location, error, "a bit string",
+                      "use an integer: 5, or bytea: '\\x05'");
     }
 }
 
@@ -66,7 +78,8 @@ static const char *unit_of_mask(int mask) { /* INTERVAL_MASK of PostgreSQL's dat
 }
 
 /* PostgreSQL gives the number the unit that stands behind the literal. */
-static Status interval_with_field(Scope *scope, const PgQuery__TypeCast *cast, Operand *out, Error *error) {
+static Status interval_with_field(Scope *scope, const PgQuery__TypeCast *cast, Operand *out,
+                                  Error *error) {
     const PgQuery__TypeName *type = cast->type_name;
     const PgQuery__Node *mask = type->typmods[0], *arg = cast->arg;
     const char *unit = NULL, *text = NULL;
@@ -74,7 +87,8 @@ static Status interval_with_field(Scope *scope, const PgQuery__TypeCast *cast, O
     if (type->n_typmods == 1 && mask->node_case == PG_QUERY__NODE__NODE_A_CONST &&
         mask->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL)
         unit = unit_of_mask(mask->a_const->ival->ival);
-    if (arg->node_case == PG_QUERY__NODE__NODE_A_CONST && arg->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL)
+    if (arg->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+        arg->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL)
         text = arg->a_const->sval->sval;
     if (!unit || !text || !is_whole(text))
         return refuse(scope->catalog, location, error, "an interval of fields",
@@ -91,13 +105,15 @@ static Status interval_with_field(Scope *scope, const PgQuery__TypeCast *cast, O
 
 static bool is_interval_with_field(const PgQuery__TypeName *type) {
     const char *name = type->n_names > 0 ? string_of(type->names[type->n_names - 1]) : NULL;
-    return name && strcmp(name, "interval") == 0 && type->n_typmods > 0 && type->n_array_bounds == 0;
+    return name && strcmp(name, "interval") == 0 && type->n_typmods > 0 &&
+           type->n_array_bounds == 0;
 }
 
 /* ---- casts ---- */
 
 Status bind_type_cast(Scope *scope, const PgQuery__TypeCast *cast, Operand *out, Error *error) {
-    if (is_interval_with_field(cast->type_name)) return interval_with_field(scope, cast, out, error);
+    if (is_interval_with_field(cast->type_name))
+        return interval_with_field(scope, cast, out, error);
     Type type;
     Status status = bind_type_name(scope->catalog, cast->type_name, &type, error);
     if (status != OK) return status;
@@ -114,18 +130,23 @@ Status bind_type_cast(Scope *scope, const PgQuery__TypeCast *cast, Operand *out,
 
 /* ---- constants that must be intervals ---- */
 
-Status bind_interval_constant(Scope *scope, NodeTree *node, const char *what, bool zero_allowed, int64_t *us, Error *error) {
+Status bind_interval_constant(Scope *scope, NodeTree *node, const char *what, bool zero_allowed,
+                              int64_t *us, Error *error) {
     Expr *e;
     int location = node_location(node);
     Status status = bind_expr(scope, node, type_of(TYPE_INTERVAL), &e, error);
     if (status != OK) return status;
     if (e->type.kind != TYPE_INTERVAL)
-        return error_at(scope->catalog, location, error, "%s must be an interval, such as INTERVAL '1 minute', not type %s", what,
+        return error_at(scope->catalog, location, error,
+                        "%s must be an interval, such as INTERVAL '1 minute', not type %s", what,
                         type_name(e->type, scope->arena));
     if (e->kind != EXPR_CONSTANT || e->value.null)
-        return error_at(scope->catalog, location, error, "%s must be a constant interval, such as INTERVAL '1 minute'", what);
+        return error_at(scope->catalog, location, error,
+                        "%s must be a constant interval, such as INTERVAL '1 minute'", what);
     if (interval_to_us(e->value.interval, us, error) != OK)
-        return error_at(scope->catalog, location, error, "%s has months, whose length is not fixed; write it in days, hours or less", what);
+        return error_at(scope->catalog, location, error,
+                        "%s has months, whose length is not fixed; write it in days, hours or less",
+                        what);
     if (*us < 0 || (*us == 0 && !zero_allowed))
         return error_at(scope->catalog, location, error, "%s must be greater than zero", what);
     return OK;

@@ -1,6 +1,7 @@
-/* PostgreSQL's choice among functions or operators of one name, step by step as func_select_candidate makes it (PostgreSQL
- * manual, chapter 10): exact matches, preferred types, the category that untyped literals should have, and last the
- * guess that they are of the type of the others. The names of the steps are the manual's. */
+/* PostgreSQL's choice among functions or operators of one name, step by step as
+ * func_select_candidate makes it (PostgreSQL manual, chapter 10): exact matches, preferred types,
+ * the category that untyped literals should have, and last the guess that they are of the type of
+ * the others. The names of the steps are the manual's. */
 #include "sql/binder.h"
 
 typedef struct Choice {
@@ -16,14 +17,16 @@ TypeKind candidate_arg(const Candidate *c, int index) {
 }
 
 static bool fits_count(const Candidate *c, int count) {
-    if (c->variadic) return count >= c->arg_count;
+    if (c->variadic) return count >= c->arg_count - c->none_too;
     return c->arg_count == count;
 }
 
 static bool accepts(const Candidate *c, const TypeKind *inputs, int count) {
     for (int i = 0; i < count; i++) {
         TypeKind want = candidate_arg(c, i);
-        if (want != TYPE_UNKNOWN && inputs[i] != TYPE_UNKNOWN && !can_cast(inputs[i], want, CAST_IMPLICIT)) return false;
+        if (want != TYPE_UNKNOWN && inputs[i] != TYPE_UNKNOWN &&
+            !can_cast(inputs[i], want, CAST_IMPLICIT))
+            return false;
     }
     return true;
 }
@@ -34,7 +37,9 @@ static int matches(const Choice *choice, const Candidate *c, bool preferred_too)
         TypeKind input = choice->inputs[i], want = candidate_arg(c, i);
         if (input == TYPE_UNKNOWN) continue;
         if (want == input) found++;
-        else if (preferred_too && type_category(want) == type_category(input) && type_is_preferred(want)) found++;
+        else if (preferred_too && type_category(want) == type_category(input) &&
+                 type_is_preferred(want))
+            found++;
     }
     return found;
 }
@@ -85,7 +90,8 @@ static void keep_by_category(Choice *choice) {
         if (choice->inputs[i] == TYPE_UNKNOWN && !slot_of(choice, i, &slots[i])) return;
     int kept = 0, fitting[CANDIDATES_MOST];
     for (int i = 0; i < choice->count; i++)
-        if (fits_slots(choice, &choice->candidates[choice->left[i]], slots)) fitting[kept++] = choice->left[i];
+        if (fits_slots(choice, &choice->candidates[choice->left[i]], slots))
+            fitting[kept++] = choice->left[i];
     if (kept == 0) return;
     memcpy(choice->left, fitting, sizeof *fitting * (size_t)kept);
     choice->count = kept;
@@ -103,7 +109,8 @@ static int last_guess(const Choice *choice) {
     for (int i = 0; i < choice->input_count; i++) inputs[i] = known;
     int found = CANDIDATE_AMBIGUOUS, count = 0;
     for (int i = 0; i < choice->count; i++)
-        if (accepts(&choice->candidates[choice->left[i]], inputs, choice->input_count)) found = choice->left[i], count++;
+        if (accepts(&choice->candidates[choice->left[i]], inputs, choice->input_count))
+            found = choice->left[i], count++;
     return count == 1 ? found : CANDIDATE_AMBIGUOUS;
 }
 
@@ -113,7 +120,8 @@ static bool is_exact(const Candidate *c, const TypeKind *inputs, int count) {
     return true;
 }
 
-int choose_candidate(const Candidate *candidates, int count, const TypeKind *inputs, int input_count) {
+int choose_candidate(const Candidate *candidates, int count, const TypeKind *inputs,
+                     int input_count) {
     int left[CANDIDATES_MOST];
     Choice choice = {candidates, left, 0, inputs, input_count};
     bool untyped = false;

@@ -1,6 +1,6 @@
-/* The catalog: what a pipeline file says, before its queries are planned. This file reads the text, hands each statement to
- * the file that knows it, and finds names afterwards. Statements may come in any order but for SET, which holds for the
- * whole file wherever it stands. */
+/* The catalog: what a pipeline file says, before its queries are planned. This file reads the text,
+ * hands each statement to the file that knows it, and finds names afterwards. Statements may come
+ * in any order but for SET, which holds for the whole file wherever it stands. */
 #include "sql/tree.h"
 #include <stdio.h>
 
@@ -10,7 +10,9 @@ static Status check_encoding(Catalog *c, Error *error) {
     const char *at = c->text.data, *end = at + c->text.size;
     for (; at < end; at++) {
         uint8_t lead = (uint8_t)*at;
-        if (lead == 0) return error_at(c, (int)(at - c->text.data), error, "the file holds a zero byte; it should be text");
+        if (lead == 0)
+            return error_at(c, (int)(at - c->text.data), error,
+                            "the file holds a zero byte; it should be text");
         if (lead < 0x80) continue;
         int more = lead >= 0xf0 && lead < 0xf5 ? 3 : lead >= 0xe0 ? 2 : lead >= 0xc2 ? 1 : 0;
         bool good = more > 0 && lead < 0xf5 && end - at > more;
@@ -35,7 +37,8 @@ static Catalog *catalog_new(const char *file, Str text) {
     c->arena = arena;
     c->file = arena_text(arena, str_from(file));
     char *copy = arena_text(arena, text);
-    if (text.size >= 3 && memcmp(copy, "\xef\xbb\xbf", 3) == 0) memset(copy, ' ', 3); /* a byte order mark */
+    if (text.size >= 3 && memcmp(copy, "\xef\xbb\xbf", 3) == 0)
+        memset(copy, ' ', 3); /* a byte order mark */
     c->text = (Str){copy, text.size};
     c->settings = (Settings){
         .pipeline = pipeline_name(arena, c->file),
@@ -52,8 +55,10 @@ static Status read_statement(Catalog *c, const NodeTree *node, int location, Err
     case PG_QUERY__NODE__NODE_VIEW_STMT: return read_view(c, node->view_stmt, location, error);
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT:
         return read_materialized_view(c, node->create_table_as_stmt, location, error);
-    case PG_QUERY__NODE__NODE_INSERT_STMT: return read_insert(c, node->insert_stmt, location, error);
-    case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT: return read_set(c, node->variable_set_stmt, location, error);
+    case PG_QUERY__NODE__NODE_INSERT_STMT:
+        return read_insert(c, node->insert_stmt, location, error);
+    case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
+        return read_set(c, node->variable_set_stmt, location, error);
     default: return refuse_statement(c, node, location, error);
     }
 }
@@ -66,7 +71,8 @@ static int statement_begin(const Catalog *c, const PgQuery__RawStmt *statement) 
 
 static Status make_room(Catalog *c, Error *error) {
     const PgQuery__ParseResult *result = trees_of(c)->result;
-    if (result->n_stmts > STATEMENTS_MOST) return fail(error, "more than %d statements", STATEMENTS_MOST);
+    if (result->n_stmts > STATEMENTS_MOST)
+        return fail(error, "more than %d statements", STATEMENTS_MOST);
     int n = (int)result->n_stmts + 1;
     c->tables = arena_new_array(c->arena, Table, n);
     c->views = arena_new_array(c->arena, View, n);
@@ -95,7 +101,8 @@ Status catalog_parse(const char *file, Str text, Catalog **out, Error *error) {
         catalog_free(&c);
         return status;
     }
-    if (!c->settings.home) c->settings.home = arena_format(c->arena, "%s.leat", c->settings.pipeline);
+    if (!c->settings.home)
+        c->settings.home = arena_format(c->arena, "%s.leat", c->settings.pipeline);
     *out = c;
     return OK;
 }
@@ -131,7 +138,10 @@ void catalog_free(Catalog **catalog) {
 /* ---- names ---- */
 
 static Status two_match(Error *error, const char *first, const char *second) {
-    return fail(error, "\"%s\" and \"%s\" differ in case alone; write the one that is meant in double quotes", first, second);
+    return fail(
+        error,
+        "\"%s\" and \"%s\" differ in case alone; write the one that is meant in double quotes",
+        first, second);
 }
 
 Status catalog_find_table(Catalog *c, const char *name, bool quoted, Table **out, Error *error) {
@@ -158,25 +168,35 @@ Status catalog_find_view(Catalog *c, const char *name, bool quoted, View **out, 
 
 static Table *input_table(Catalog *c, const Schema *input, const Options *options) {
     Table *t = &c->tables[c->table_count++];
-    *t = (Table){.name = "input", .event_time = -1, .idle_timeout_us = 10000000, .max_future_us = INT64_MAX,
-                 .column_count = input->count, .options = *options, .connector = connector_find("file")};
+    *t = (Table){.name = "input",
+                 .event_time = -1,
+                 .idle_timeout_us = 10000000,
+                 .max_future_us = INT64_MAX,
+                 .column_count = input->count,
+                 .options = *options,
+                 .connector = connector_find("file")};
     t->format = format_find(option_text(options, "format", "json"));
     t->columns = arena_new_array(c->arena, TableColumn, input->count + 1);
     for (int i = 0; i < input->count; i++)
-        t->columns[i] = (TableColumn){.name = arena_text(c->arena, str_from(input->fields[i].name)), .quoted = true,
-                                      .type = input->fields[i].type, .not_null = input->fields[i].not_null};
+        t->columns[i] = (TableColumn){.name = arena_text(c->arena, str_from(input->fields[i].name)),
+                                      .quoted = true,
+                                      .type = input->fields[i].type,
+                                      .not_null = input->fields[i].not_null};
     return t;
 }
 
-Status catalog_adhoc(Str select, const Schema *input, const Options *options, Catalog **out, Error *error) {
+Status catalog_adhoc(Str select, const Schema *input, const Options *options, Catalog **out,
+                     Error *error) {
     *error = (Error){0};
     Catalog *c = catalog_new("query", select);
     Status status = read_text(c, error);
     const PgQuery__ParseResult *result = status == OK ? trees_of(c)->result : NULL;
-    if (status == OK && result->n_stmts != 1) status = fail_at(error, 1, 1, "one SELECT is expected, not %d statements",
-                                                               (int)result->n_stmts);
+    if (status == OK && result->n_stmts != 1)
+        status =
+            fail_at(error, 1, 1, "one SELECT is expected, not %d statements", (int)result->n_stmts);
     if (status == OK && result->stmts[0]->stmt->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
-        status = fail_at(error, 1, 1, "a SELECT is expected here; other statements stand in a pipeline file");
+        status = fail_at(error, 1, 1,
+                         "a SELECT is expected here; other statements stand in a pipeline file");
     if (status == OK) status = check_query_text(c, result->stmts[0]->stmt, error);
     if (status != OK) {
         catalog_free(&c);
@@ -215,14 +235,17 @@ static void add_line_with_caret(Str text, const Error *error, Buffer *out) {
         to = from + 160;
         while (to < stop && ((uint8_t)*to & 0xc0) == 0x80) to++;
     }
-    buffer_add_format(out, "\n  %s%.*s\n  %s", from > begin ? "…" : "", (int)(to - from), from, from > begin ? " " : "");
+    buffer_add_format(out, "\n  %s%.*s\n  %s", from > begin ? "…" : "", (int)(to - from), from,
+                      from > begin ? " " : "");
     for (; from < at; from++)
         if (((uint8_t)*from & 0xc0) != 0x80) buffer_add_char(out, *from == '\t' ? '\t' : ' ');
     buffer_add_char(out, '^');
 }
 
 void catalog_error_text(const char *file, Str text, const Error *error, Buffer *out) {
-    if (error->line > 0) buffer_add_format(out, "%s:%d:%d: error: %s", file, error->line, error->column, error->text);
+    if (error->line > 0)
+        buffer_add_format(out, "%s:%d:%d: error: %s", file, error->line, error->column,
+                          error->text);
     else buffer_add_format(out, "%s: error: %s", file, error->text);
     if (error->line > 0 && text.size > 0) add_line_with_caret(text, error, out);
     buffer_add_char(out, '\n');

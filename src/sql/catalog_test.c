@@ -1,4 +1,5 @@
-/* Pipeline files as text: what the catalog keeps of them, how names are found, and for every refusal its message and place. */
+/* Pipeline files as text: what the catalog keeps of them, how names are found, and for every
+ * refusal its message and place. */
 #include "sql/catalog.h"
 #include <setjmp.h>
 #include <stdio.h>
@@ -9,7 +10,8 @@
 static Catalog *read_ok(const char *sql) {
     Catalog *c = NULL;
     Error error;
-    if (catalog_parse("dir/p.sql", str_from(sql), &c, &error) != OK) fail_msg("%s: %s", sql, error.text);
+    if (catalog_parse("dir/p.sql", str_from(sql), &c, &error) != OK)
+        fail_msg("%s: %s", sql, error.text);
     return c;
 }
 
@@ -17,14 +19,19 @@ static Catalog *read_ok(const char *sql) {
 
 static void test_demo(void **state) {
     (void)state;
-    Catalog *c = read_ok(
-        "SET pipeline = 'demo'; SET checkpoint_interval = '500ms'; SET memory_limit = '64 MB'; SET http = off;\n"
-        "CREATE TABLE telemetry (eventId text NOT NULL, value double precision, createdAt timestamptz NOT NULL, n numeric(10,2))\n"
-        "WITH (connector = generator, rate = 10000, duplicates = 0.001, event_time = 'createdat', watermark_delay = '3 seconds');\n"
-        "CREATE VIEW \"Clean\" (A, \"b c\") WITH (horizon = '1 minute') AS SELECT DISTINCT ON (eventId) eventId, value FROM telemetry;\n"
-        "CREATE MATERIALIZED VIEW perDay WITH (emit = 'final', retention = '2 days') AS SELECT 1 AS x FROM telemetry;\n"
-        "CREATE TABLE o (a text, b int, PRIMARY KEY (B, a)) WITH (connector = 'kafka', topic = 't', \"bootstrap.servers\" = 'h:1');\n"
-        "INSERT INTO O (B, \"a\") SELECT 1, 'x' FROM telemetry;\n");
+    Catalog *c = read_ok("SET pipeline = 'demo'; SET checkpoint_interval = '500ms'; SET "
+                         "memory_limit = '64 MB'; SET http = off;\n"
+                         "CREATE TABLE telemetry (eventId text NOT NULL, value double precision, "
+                         "createdAt timestamptz NOT NULL, n numeric(10,2))\n"
+                         "WITH (connector = generator, rate = 10000, duplicates = 0.001, "
+                         "event_time = 'createdat', watermark_delay = '3 seconds');\n"
+                         "CREATE VIEW \"Clean\" (A, \"b c\") WITH (horizon = '1 minute') AS SELECT "
+                         "DISTINCT ON (eventId) eventId, value FROM telemetry;\n"
+                         "CREATE MATERIALIZED VIEW perDay WITH (emit = 'final', retention = '2 "
+                         "days') AS SELECT 1 AS x FROM telemetry;\n"
+                         "CREATE TABLE o (a text, b int, PRIMARY KEY (B, a)) WITH (connector = "
+                         "'kafka', topic = 't', \"bootstrap.servers\" = 'h:1');\n"
+                         "INSERT INTO O (B, \"a\") SELECT 1, 'x' FROM telemetry;\n");
     assert_string_equal(c->settings.pipeline, "demo");
     assert_string_equal(c->settings.home, "demo.leat");
     assert_string_equal(c->settings.http, "off");
@@ -65,7 +72,8 @@ static void test_demo(void **state) {
 
 static void test_defaults(void **state) {
     (void)state;
-    Catalog *c = read_ok("\xef\xbb\xbf-- a comment, behind a byte order mark\n\n/* and another */ ;;\n");
+    Catalog *c =
+        read_ok("\xef\xbb\xbf-- a comment, behind a byte order mark\n\n/* and another */ ;;\n");
     assert_string_equal(c->settings.pipeline, "p");
     assert_string_equal(c->settings.home, "p.leat");
     assert_int_equal(c->settings.checkpoint_interval_us, 1000000);
@@ -76,9 +84,10 @@ static void test_defaults(void **state) {
 
 static void test_names(void **state) {
     (void)state;
-    Catalog *c = read_ok("CREATE TABLE Größe (a int) WITH (connector = 'file', path = 'x');\n"
-                         "CREATE TABLE \"größe\" (a int) WITH (connector = 'file', path = 'y');\n"
-                         "CREATE TABLE \"odd \"\"one\"\"\" (a int) WITH (connector = 'file', path = 'z');\n");
+    Catalog *c = read_ok(
+        "CREATE TABLE Größe (a int) WITH (connector = 'file', path = 'x');\n"
+        "CREATE TABLE \"größe\" (a int) WITH (connector = 'file', path = 'y');\n"
+        "CREATE TABLE \"odd \"\"one\"\"\" (a int) WITH (connector = 'file', path = 'z');\n");
     Table *t;
     Error error;
     assert_int_equal(catalog_find_table(c, "Größe", true, &t, &error), OK);
@@ -104,8 +113,9 @@ static void test_variables(void **state) {
     fclose(stream);
     setenv("LEAT_TEST_NAME", "from the environment", 1);
     snprintf(sql, sizeof sql,
-             "CREATE TABLE t (a int) WITH (connector = 'kafka', topic = '<${LEAT_TEST_NAME}>', \"bootstrap.servers\" = "
-             "'${LEAT_TEST_NONE:-a:1}', \"sasl.password\" = '${file:%s}', \"client.id\" = '$${x}$');",
+             "CREATE TABLE t (a int) WITH (connector = 'kafka', topic = '<${LEAT_TEST_NAME}>', "
+             "\"bootstrap.servers\" = '${LEAT_TEST_NONE:-a:1}', \"sasl.password\" = '${file:%s}', "
+             "\"client.id\" = '$${x}$');",
              path);
     Catalog *c = read_ok(sql);
     const Options *o = &c->tables[0].options;
@@ -134,9 +144,10 @@ static void check_refusals(const Case *cases, size_t count) {
             catalog_free(&c);
             fail_msg("not refused: %s", cases[i].sql);
         }
-        if (!strstr(error.text, cases[i].text) || error.line != cases[i].line || error.column != cases[i].column)
-            fail_msg("%s\n  gave %d:%d: %s\n  not %d:%d: … %s", cases[i].sql, error.line, error.column, error.text, cases[i].line,
-                     cases[i].column, cases[i].text);
+        if (!strstr(error.text, cases[i].text) || error.line != cases[i].line ||
+            error.column != cases[i].column)
+            fail_msg("%s\n  gave %d:%d: %s\n  not %d:%d: … %s", cases[i].sql, error.line,
+                     error.column, error.text, cases[i].line, cases[i].column, cases[i].text);
     }
 }
 #define CHECK_REFUSALS(cases) check_refusals(cases, sizeof cases / sizeof *cases)
@@ -146,16 +157,21 @@ static void test_syntax(void **state) {
     static const Case cases[] = {
         {"CREATE SOURCE s (a int)", 1, 8, "at or near \"SOURCE\"; write CREATE TABLE"},
         {"CREATE TABLE t (a int, WATERMARK FOR ts AS ts)", 1, 34, "watermark_delay"},
-        {"CREATE VIEW v AS\n  SELECT count(*) FROM t GROUP BY a EMIT CHANGES", 2, 37, "there is no EMIT"},
+        {"CREATE VIEW v AS\n  SELECT count(*) FROM t GROUP BY a EMIT CHANGES", 2, 37,
+         "there is no EMIT"},
         {"CREATE VIEW v AS SELECT * FROM bid EMIT", 1, 36, "EMIT here is a new name for bid"},
         {"CREATE VIEW v AS SELECT * FROM bid EMIT CHANGES", 1, 41, "there is no EMIT"},
         {"CREATE VIEW v AS SELECT * FROM t ASOF JOIN u ON true", 1, 34, "PRIMARY KEY"},
-        {"CREATE VIEW v AS SELECT * FROM t WINDOW TUMBLING (SIZE 1 MINUTE)", 1, 50, "windows are functions in FROM"},
+        {"CREATE VIEW v AS SELECT * FROM t WINDOW TUMBLING (SIZE 1 MINUTE)", 1, 50,
+         "windows are functions in FROM"},
         {"CREATE VIEW v AS SELECT `a` FROM t", 1, 29, "double quotes"},
         {"CREATE VIEW v AS SELECT [a] FROM t", 1, 25, "double quotes"},
-        {"CREATE VIEW v AS SELECT a FROM (SELECT 1)", 1, 32, "subquery in FROM must have an alias; give the sub-select a name"},
-        {"CREATE VIEW v AS SELECT * FROM tumble(TABLE t, DESCRIPTOR(x), INTERVAL '1' MINUTE)", 1, 39, "table's name alone"},
-        {"CREATE VIEW v AS SELECT * FROM TABLE(tumble(t, x, INTERVAL '1' MINUTE))", 1, 32, "functions in FROM"},
+        {"CREATE VIEW v AS SELECT a FROM (SELECT 1)", 1, 32,
+         "subquery in FROM must have an alias; give the sub-select a name"},
+        {"CREATE VIEW v AS SELECT * FROM tumble(TABLE t, DESCRIPTOR(x), INTERVAL '1' MINUTE)", 1,
+         39, "table's name alone"},
+        {"CREATE VIEW v AS SELECT * FROM TABLE(tumble(t, x, INTERVAL '1' MINUTE))", 1, 32,
+         "functions in FROM"},
         {"CREATE TABLE t (a int) WITH ('connector' = 'kafka')", 1, 30, "without single quotes"},
         {"CREATE TABLE t (a int) WITH (connector = 'kafka', a.b.c = 'x')", 1, 54, "double quotes"},
         {"CREATE TABLE t WITH (connector = 'kafka');", 1, 42, "a table needs its columns"},
@@ -168,9 +184,11 @@ static void test_syntax(void **state) {
         {"CREATE TABLE t (offset int)", 1, 17, "\"offset\""},
         {"CREATE VIEW v AS SELECT a, FROM t", 1, 28, "a comma too many?"},
         {"CREATE VIEW v AS SELECT 1\nCREATE VIEW w AS SELECT 2", 2, 1, "is a ; missing before it?"},
-        {"CREATE VIEW v AS SELECT 1 WHERE x > now() - INTERVAL '10' MINUTES", 1, 59, "INTERVAL '10 MINUTES'"},
+        {"CREATE VIEW v AS SELECT 1 WHERE x > now() - INTERVAL '10' MINUTES", 1, 59,
+         "INTERVAL '10 MINUTES'"},
         {"CREATE VIEW v AS SELECT INTERVAL 10 MINUTE", 1, 34, "INTERVAL '10 MINUTE'"},
-        {"CREATE VIEW v AS SELECT INTERVAL '10' MINUTES", 1, 25, "10 seconds in a column named \"minutes\""},
+        {"CREATE VIEW v AS SELECT INTERVAL '10' MINUTES", 1, 25,
+         "10 seconds in a column named \"minutes\""},
         {"CREATE VIEW v AS SELECT 'abc", 1, 25, "unterminated quoted string"},
         {"CREATE VIEW v AS SELEC 1", 1, 18, "did you mean select"},
         {"CREATE VIEW v AS SELECT TRY_CAST(a AS int)", 1, 36, "dead letter"},
@@ -179,7 +197,9 @@ static void test_syntax(void **state) {
         {"CREATE VIEW v AS SELECT a FROM t WHERE", 1, 39, "the statement is not finished"},
         {"CREATE VIEW v AS SELECT U&\"abc\"", 1, 25, "U&"},
         {"-- größer\nCREATE VIEW v AS SELECT 'ä' ü x", 2, 31, "syntax error"},
-        {"CREATE VIEW \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" AS SELECT 1", 1, 13, "63 bytes"},
+        {"CREATE VIEW \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" AS "
+         "SELECT 1",
+         1, 13, "63 bytes"},
         {"SET x = '\xff'", 1, 10, "not UTF-8"},
     };
     CHECK_REFUSALS(cases);
@@ -193,7 +213,8 @@ static void test_statements(void **state) {
         {"UPDATE t SET a = 1", 1, 1, "UPDATE"},
         {"DROP TABLE t", 1, 1, "DROP"},
         {"BEGIN", 1, 1, "a transaction"},
-        {"CREATE FUNCTION f() RETURNS int LANGUAGE http AS 'x'", 1, 1, "comes with a later version"},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE http AS 'x'", 1, 1,
+         "comes with a later version"},
         {"CREATE TABLE x AS SELECT 1", 1, 1, "CREATE TABLE … AS"},
         {"CREATE ROLE x", 1, 1, "CREATE ROLE is not supported"},
         {"CREATE OR REPLACE VIEW v AS SELECT 1", 1, 1, "OR REPLACE"},
@@ -203,12 +224,15 @@ static void test_statements(void **state) {
         {"CREATE VIEW v AS SELECT 1 FOR UPDATE", 1, 25, "FOR UPDATE"},
         {"CREATE VIEW v AS SELECT sum(a) OVER w FROM t WINDOW w AS ()", 1, 25, "WINDOW clause"},
         {"CREATE VIEW v AS SELECT 1; CREATE VIEW V AS SELECT 1", 1, 40, "already exists as \"v\""},
-        {"CREATE VIEW v AS SELECT 1; CREATE VIEW v AS SELECT 1", 1, 40, "relation \"v\" already exists"},
-        {"CREATE VIEW v WITH (horizon = '1 month') AS SELECT 1", 1, 31, "greater than zero without months"},
+        {"CREATE VIEW v AS SELECT 1; CREATE VIEW v AS SELECT 1", 1, 40,
+         "relation \"v\" already exists"},
+        {"CREATE VIEW v WITH (horizon = '1 month') AS SELECT 1", 1, 31,
+         "greater than zero without months"},
         {"CREATE VIEW v WITH (retention = '1 day') AS SELECT 1", 1, 21, "materialized"},
         {"CREATE VIEW v WITH (horizn = '1 day') AS SELECT 1", 1, 21, "did you mean 'horizon'?"},
         {"CREATE VIEW v WITH (state_ttl = '1 day') AS SELECT 1", 1, 21, "later version"},
-        {"CREATE MATERIALIZED VIEW v WITH (emit = 'changes') AS SELECT 1", 1, 41, "emit expects 'final'"},
+        {"CREATE MATERIALIZED VIEW v WITH (emit = 'changes') AS SELECT 1", 1, 41,
+         "emit expects 'final'"},
         {"CREATE MATERIALIZED VIEW IF NOT EXISTS v AS SELECT 1", 1, 1, "IF NOT EXISTS"},
         {"CREATE MATERIALIZED VIEW v AS SELECT 1 WITH NO DATA", 1, 1, "WITH NO DATA"},
         {"CREATE MATERIALIZED VIEW Dead_Letters AS SELECT 1", 1, 26, "table of the home"},
@@ -278,23 +302,35 @@ static void test_tables(void **state) {
         {"CREATE TABLE t (a int) PARTITION BY HASH (a)", 1, 14, "PARTITION BY"},
         {"CREATE TABLE t (a int)", 1, 14, "needs a connector"},
         {OPTIONS("connector = 'fil'"), 1, 58, "unknown connector 'fil'; did you mean 'file'?"},
-        {OPTIONS("connector = 'postgres'"), 1, 58, "connector 'postgres' comes with a later version"},
-        {OPTIONS("connector = 'kafka', toppic = 'x'"), 1, 67, "unknown option 'toppic' for connector 'kafka'; did you mean 'topic'?"},
-        {OPTIONS("connector = 'kafka', topic = 'x', acks = 'all'"), 1, 80, "double quotes: \"acks\""},
-        {OPTIONS("connector = 'kafka', bootstrap.servers = 'x'"), 1, 67, "double quotes: \"bootstrap.servers\""},
+        {OPTIONS("connector = 'postgres'"), 1, 58,
+         "connector 'postgres' comes with a later version"},
+        {OPTIONS("connector = 'kafka', toppic = 'x'"), 1, 67,
+         "unknown option 'toppic' for connector 'kafka'; did you mean 'topic'?"},
+        {OPTIONS("connector = 'kafka', topic = 'x', acks = 'all'"), 1, 80,
+         "double quotes: \"acks\""},
+        {OPTIONS("connector = 'kafka', bootstrap.servers = 'x'"), 1, 67,
+         "double quotes: \"bootstrap.servers\""},
         {OPTIONS("connector = 'file', path = 'x', path = 'y'"), 1, 78, "given twice"},
-        {OPTIONS("connector = 'file', path = \"x\""), 1, 73, "values are written in single quotes: path = 'x'"},
-        {OPTIONS("connector = 'file', path = '${LEAT_TEST_NONE}'"), 1, 73, "LEAT_TEST_NONE is not set"},
+        {OPTIONS("connector = 'file', path = \"x\""), 1, 73,
+         "values are written in single quotes: path = 'x'"},
+        {OPTIONS("connector = 'file', path = '${LEAT_TEST_NONE}'"), 1, 73,
+         "LEAT_TEST_NONE is not set"},
         {OPTIONS("connector = 'file', path = '${1x}'"), 1, 73, "is no variable"},
         {OPTIONS("connector = 'file', path = '${x'"), 1, 73, "${ without }"},
-        {OPTIONS("connector = 'file', path = '${file:/nonexistent/x}'"), 1, 73, "cannot read ${file:/nonexistent/x}"},
+        {OPTIONS("connector = 'file', path = '${file:/nonexistent/x}'"), 1, 73,
+         "cannot read ${file:/nonexistent/x}"},
         {OPTIONS("connector = 'file', path = 'x', header = maybe"), 1, 87, "true or false"},
         {OPTIONS("connector = 'file', path = 'x', header"), 1, 78, "needs a value"},
-        {OPTIONS("connector = 'file', path = 'x', event_time = 'b'"), 1, 78, "column \"b\" does not exist"},
-        {OPTIONS("connector = 'file', path = 'x', event_time = 'a'"), 1, 78, "must be timestamptz or timestamp"},
-        {OPTIONS("connector = 'file', path = 'x', watermark_delay = '1 s'"), 1, 78, "says nothing without event_time"},
-        {OPTIONS("connector = 'file', event_time = 'tm', watermark_delay = '-1 s'"), 1, 85, "must not be negative"},
-        {OPTIONS("connector = 'file', event_time = 'tm', watermark_delay = '1 mon'"), 1, 103, "months"},
+        {OPTIONS("connector = 'file', path = 'x', event_time = 'b'"), 1, 78,
+         "column \"b\" does not exist"},
+        {OPTIONS("connector = 'file', path = 'x', event_time = 'a'"), 1, 78,
+         "must be timestamptz or timestamp"},
+        {OPTIONS("connector = 'file', path = 'x', watermark_delay = '1 s'"), 1, 78,
+         "says nothing without event_time"},
+        {OPTIONS("connector = 'file', event_time = 'tm', watermark_delay = '-1 s'"), 1, 85,
+         "must not be negative"},
+        {OPTIONS("connector = 'file', event_time = 'tm', watermark_delay = '1 mon'"), 1, 103,
+         "months"},
         {OPTIONS("connector = 'file', path = 'x', on_error = 'ignore'"), 1, 89, "on_error"},
         {OPTIONS("connector = 'file', path = 'x', format = 'avro'"), 1, 87, "later version"},
     };
@@ -312,7 +348,8 @@ static char *repeated(const char *head, const char *unit, int count, const char 
     return text;
 }
 
-static void refuse_repeated(const char *head, const char *unit, int count, const char *tail, const char *text) {
+static void refuse_repeated(const char *head, const char *unit, int count, const char *tail,
+                            const char *text) {
     char *sql = repeated(head, unit, count, tail);
     Case one = {sql, 0, 0, text};
     Catalog *c = NULL;
@@ -328,7 +365,8 @@ static void test_limits(void **state) {
     refuse_repeated("CREATE VIEW v AS SELECT 1", "+1", 20000, "", "nested more than");
     refuse_repeated("CREATE VIEW v AS SELECT 1", ",1", 60000, "", "is too long");
     refuse_repeated("CREATE VIEW v AS SELECT ", "(", 30000, "", "nested too deeply");
-    refuse_repeated("CREATE VIEW v AS SELECT 1", " UNION ALL SELECT 1", 10000, "", "nested more than");
+    refuse_repeated("CREATE VIEW v AS SELECT 1", " UNION ALL SELECT 1", 10000, "",
+                    "nested more than");
     refuse_repeated("", "-- a comment that goes on and on\n", 200000, "", "bytes");
     refuse_repeated("", "SET workers = 1;", 10001, "", "statements");
     char *list = repeated("CREATE VIEW v AS SELECT 1 IN (1", ",1", 20000, ") FROM t");
@@ -349,7 +387,8 @@ static void test_error_text(void **state) {
     assert_int_equal(catalog_parse("dir/p.sql", str_from(sql), &c, &error), FAIL);
     catalog_error_text("dir/p.sql", str_from(sql), &error, &out);
     buffer_add_char(&out, 0);
-    assert_string_equal(out.data, "dir/p.sql:2:19: error: syntax error at or near \"SELEKT\"; did you mean select instead of SELEKT?\n"
+    assert_string_equal(out.data, "dir/p.sql:2:19: error: syntax error at or near \"SELEKT\"; did "
+                                  "you mean select instead of SELEKT?\n"
                                   "  \tCREATE VIEW ä AS SELEKT 1;\n"
                                   "  \t                 ^\n");
     buffer_free(&out);
@@ -359,10 +398,11 @@ static void test_error_text(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_demo),       cmocka_unit_test(test_defaults), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_variables),  cmocka_unit_test(test_syntax),   cmocka_unit_test(test_statements),
-        cmocka_unit_test(test_settings),   cmocka_unit_test(test_tables),   cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_error_text),
+        cmocka_unit_test(test_demo),     cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_variables),
+        cmocka_unit_test(test_syntax),   cmocka_unit_test(test_statements),
+        cmocka_unit_test(test_settings), cmocka_unit_test(test_tables),
+        cmocka_unit_test(test_limits),   cmocka_unit_test(test_error_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
-/* Names as they were written. The grammar folds unquoted names to lower case and forgets quotes; Leat gives every name
- * its declared spelling where it leaves, so this file scans the text once more and looks names up in the tokens, by the byte
- * positions that the tree carries. Aliases carry none: they are found from the place of what they stand behind. */
+/* Names as they were written. The grammar folds unquoted names to lower case and forgets quotes;
+ * Leat gives every name its declared spelling where it leaves, so this file scans the text once
+ * more and looks names up in the tokens, by the byte positions that the tree carries. Aliases carry
+ * none: they are found from the place of what they stand behind. */
 #include "sql/tree.h"
 #include <ctype.h>
 #include <pg_query.h>
@@ -13,16 +14,19 @@ static bool is_comment(PgQuery__Token kind) {
 }
 
 static Status take_tokens(Trees *trees, const PgQueryProtobuf *from, Error *error) {
-    PgQuery__ScanResult *scan = pg_query__scan_result__unpack(NULL, from->len, (const uint8_t *)from->data);
+    PgQuery__ScanResult *scan =
+        pg_query__scan_result__unpack(NULL, from->len, (const uint8_t *)from->data);
     if (!scan) return fail(error, "the scanner's answer cannot be read");
     trees->tokens = xcalloc(scan->n_tokens + 1, sizeof *trees->tokens);
     for (size_t i = 0; i < scan->n_tokens; i++) {
         const PgQuery__ScanToken *t = scan->tokens[i];
         if (!is_comment(t->token))
-            trees->tokens[trees->token_count++] = (Token){t->start, t->end, t->token, t->keyword_kind};
+            trees->tokens[trees->token_count++] =
+                (Token){t->start, t->end, t->token, t->keyword_kind};
     }
     int end = (int)strlen(trees->text);
-    trees->tokens[trees->token_count] = (Token){end, end, PG_QUERY__TOKEN__NUL, PG_QUERY__KEYWORD_KIND__NO_KEYWORD};
+    trees->tokens[trees->token_count] =
+        (Token){end, end, PG_QUERY__TOKEN__NUL, PG_QUERY__KEYWORD_KIND__NO_KEYWORD};
     pg_query__scan_result__free_unpacked(scan, NULL);
     return OK;
 }
@@ -45,7 +49,8 @@ Status tokens_read(Trees *trees, Arena *arena, Error *error) {
         if (is_name && t->end - t->start > NAME_MOST_BYTES + 2)
             status = fail(error, "a name of more than %d bytes is too long", NAME_MOST_BYTES);
         else if (t->kind == PG_QUERY__TOKEN__UIDENT)
-            status = fail(error, "names as U&\"…\" are not supported; write the characters themselves in double quotes");
+            status = fail(error, "names as U&\"…\" are not supported; write the characters "
+                                 "themselves in double quotes");
         if (status != OK)
             for (int k = error->column = 0; k <= t->start; k++)
                 error->column += ((uint8_t)trees->text[k] & 0xc0) != 0x80;
@@ -70,7 +75,8 @@ Str token_text(const Trees *trees, int token) {
 }
 
 bool token_is(const Trees *trees, int token, const char *word) {
-    return token >= 0 && token < trees->token_count && str_equal_nocase(token_text(trees, token), str_from(word));
+    return token >= 0 && token < trees->token_count &&
+           str_equal_nocase(token_text(trees, token), str_from(word));
 }
 
 bool token_is_name(const Trees *trees, int token) {
@@ -138,11 +144,13 @@ static int step_depth(const Trees *trees, int token) {
     return token_is(trees, token, ")") || token_is(trees, token, "]") ? -1 : 0;
 }
 
-/* Whether this token ends a SELECT list. FROM also stands in IS DISTINCT FROM, WITH in "with time zone", GROUP in
- * WITHIN GROUP. */
+/* Whether this token ends a SELECT list. FROM also stands in IS DISTINCT FROM, WITH in "with time
+ * zone", GROUP in WITHIN GROUP. */
 static bool ends_target(const Trees *trees, int token) {
-    static const char *const words[] = {",", ";", "from", "into", "where", "group", "having", "window", "union", "intersect",
-                                        "except", "order", "limit", "offset", "fetch", "for", "returning", "on", "with"};
+    static const char *const words[] = {",",      ";",         "from",   "into",   "where",
+                                        "group",  "having",    "window", "union",  "intersect",
+                                        "except", "order",     "limit",  "offset", "fetch",
+                                        "for",    "returning", "on",     "with"};
     Str text = token_text(trees, token);
     if (text.size > 0 && text.data[0] == '"') return false;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -190,11 +198,12 @@ static const PgQuery__Alias *alias_node(const NodeTree *item) {
     }
 }
 
-/* The alias stands behind the item: behind a table's name (which may be spelled alike), a parenthesis or AS. */
+/* The alias stands behind the item: behind a table's name (which may be spelled alike), a
+ * parenthesis or AS. */
 static int alias_token(Catalog *c, NodeTree *item, const char *folded) {
     const Trees *trees = trees_of(c);
     int begin = item->node_case == PG_QUERY__NODE__NODE_RANGE_VAR ? item->range_var->location
-                                                                    : tree_begin(&item->base);
+                                                                  : tree_begin(&item->base);
     int i = token_at(trees, begin);
     if (item->node_case == PG_QUERY__NODE__NODE_RANGE_VAR) {
         i++;
@@ -203,7 +212,8 @@ static int alias_token(Catalog *c, NodeTree *item, const char *folded) {
         return spells(c, i, folded) ? i : -1;
     }
     for (; i < trees->token_count && !token_is(trees, i, ";"); i++) {
-        bool behind = token_is(trees, i - 1, ")") || (token_is(trees, i - 1, "as") && token_is(trees, i - 2, ")"));
+        bool behind = token_is(trees, i - 1, ")") ||
+                      (token_is(trees, i - 1, "as") && token_is(trees, i - 2, ")"));
         if (behind && spells(c, i, folded)) return i;
     }
     return -1;

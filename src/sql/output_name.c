@@ -1,8 +1,10 @@
-/* The name of an output column that has no alias: PostgreSQL's choice (FigureColname in its parse_target.c), but columns
- * keep the spelling of their declaration. */
+/* The name of an output column that has no alias: PostgreSQL's choice (FigureColname in its
+ * parse_target.c), but columns keep the spelling of their declaration. */
 #include "sql/binder.h"
 
-static const char *last_string(PgQuery__Node **names, size_t count) { return count > 0 ? string_of(names[count - 1]) : NULL; }
+static const char *last_string(PgQuery__Node **names, size_t count) {
+    return count > 0 ? string_of(names[count - 1]) : NULL;
+}
 
 static const char *column_name(Scope *scope, const PgQuery__ColumnRef *ref) {
     int column = find_scope_column(scope, ref);
@@ -17,7 +19,9 @@ static const char *column_name(Scope *scope, const PgQuery__ColumnRef *ref) {
 static int figure(Scope *scope, const NodeTree *node, const char **name) {
     if (!node) return 0;
     switch (node->node_case) {
-    case PG_QUERY__NODE__NODE_COLUMN_REF: *name = column_name(scope, node->column_ref); return *name ? 2 : 0;
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        *name = column_name(scope, node->column_ref);
+        return *name ? 2 : 0;
     case PG_QUERY__NODE__NODE_A_INDIRECTION: return figure(scope, node->a_indirection->arg, name);
     case PG_QUERY__NODE__NODE_FUNC_CALL:
         *name = last_string(node->func_call->funcname, node->func_call->n_funcname);
@@ -28,7 +32,8 @@ static int figure(Scope *scope, const NodeTree *node, const char **name) {
         return 2;
     case PG_QUERY__NODE__NODE_TYPE_CAST: {
         int strength = figure(scope, node->type_cast->arg, name);
-        const char *type = last_string(node->type_cast->type_name->names, node->type_cast->type_name->n_names);
+        const char *type =
+            last_string(node->type_cast->type_name->names, node->type_cast->type_name->n_names);
         if (strength > 1 || !type) return strength;
         *name = type;
         return 1;
@@ -44,8 +49,12 @@ static int figure(Scope *scope, const NodeTree *node, const char **name) {
     case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
         switch (node->sqlvalue_function->op) {
         case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE: *name = "current_date"; return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP: *name = "current_timestamp"; return 2;
-        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP: *name = "localtimestamp"; return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_TIMESTAMP:
+            *name = "current_timestamp";
+            return 2;
+        case PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP:
+            *name = "localtimestamp";
+            return 2;
         default: return 0;
         }
     default: return 0;

@@ -1,7 +1,8 @@
-/* From text to libpg_query's tree. The parser, and protobuf's unpacking behind it, recurse once for each level of nesting, and
- * `1+1+1…` nests as deep as it is long; so they run on a thread of their own with a large stack, statements are limited in
- * tokens, and what is nested deeper than TREE_MOST_DEPTH is refused there. Everything behind this file can walk the tree on an
- * ordinary stack. */
+/* From text to libpg_query's tree. The parser, and protobuf's unpacking behind it, recurse once for
+ * each level of nesting, and `1+1+1…` nests as deep as it is long; so they run on a thread of their
+ * own with a large stack, statements are limited in tokens, and what is nested deeper than
+ * TREE_MOST_DEPTH is refused there. Everything behind this file can walk the tree on an ordinary
+ * stack. */
 #include "sql/tree.h"
 #include <pg_query.h>
 #include <pthread.h>
@@ -14,7 +15,7 @@ typedef struct Parsing {
     char *message; /* PostgreSQL's, owned */
     int cursor;    /* character where it stumbled, from 1; 0: nowhere */
     bool too_deep;
-    int deep_at;   /* byte */
+    int deep_at; /* byte */
 } Parsing;
 
 typedef struct Depth {
@@ -81,7 +82,8 @@ static Status check_statement_sizes(Catalog *c, const Trees *trees, Error *error
         if (token_is(trees, i, ";")) begin = i + 1;
         else if (i - begin > STATEMENT_MOST_TOKENS)
             return error_at(c, trees->tokens[begin].start, error,
-                            "a statement of more than %d words and signs is too long; split it", STATEMENT_MOST_TOKENS);
+                            "a statement of more than %d words and signs is too long; split it",
+                            STATEMENT_MOST_TOKENS);
     }
     return OK;
 }
@@ -103,7 +105,8 @@ Status tree_parse(Catalog *c, Error *error) {
         int location = error->column > 0 ? byte_of_character(trees->text, error->column) : -1;
         Error copy = *error;
         bool open = strncmp(copy.text, "unterminated", 12) == 0;
-        return error_at(c, location, error, "%s%s", copy.text, open ? "; its closing quote is missing" : "");
+        return error_at(c, location, error, "%s%s", copy.text,
+                        open ? "; its closing quote is missing" : "");
     }
     Status status = check_statement_sizes(c, trees, error);
     if (status != OK) return status;
@@ -111,7 +114,8 @@ Status tree_parse(Catalog *c, Error *error) {
     status = run_parser(&p, error);
     if (status == OK && p.message) status = syntax_error(c, trees, &p, error);
     if (status == OK && p.too_deep)
-        status = error_at(c, p.deep_at, error, "nested more than %d levels deep; split it with WITH or a view",
+        status = error_at(c, p.deep_at, error,
+                          "nested more than %d levels deep; split it with WITH or a view",
                           TREE_MOST_DEPTH);
     free(p.message);
     return status;

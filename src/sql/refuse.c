@@ -1,5 +1,6 @@
-/* Places and refusals. Whatever the grammar takes and Leat does not is refused by name, at its place, with what to write
- * instead; so that every such message reads alike they are all made here. */
+/* Places and refusals. Whatever the grammar takes and Leat does not is refused by name, at its
+ * place, with what to write instead; so that every such message reads alike they are all made here.
+ */
 #include "sql/tree.h"
 #include <stdio.h>
 
@@ -40,9 +41,11 @@ void warn_at(Catalog *c, int location, const char *format, ...) {
     place_of(c, location, &line, &column);
     char *warning = arena_format(c->arena, "%s:%d:%d: warning: %s", c->file, line, column, text);
     for (int i = 0; i < c->warning_count; i++)
-        if (strcmp(c->warnings[i], warning) == 0) return; /* a view is bound once for each of its readers */
+        if (strcmp(c->warnings[i], warning) == 0)
+            return; /* a view is bound once for each of its readers */
     char **warnings = arena_new_array(c->arena, char *, c->warning_count + 1);
-    if (c->warning_count > 0) memcpy(warnings, c->warnings, sizeof *warnings * (size_t)c->warning_count);
+    if (c->warning_count > 0)
+        memcpy(warnings, c->warnings, sizeof *warnings * (size_t)c->warning_count);
     warnings[c->warning_count++] = warning;
     c->warnings = warnings;
 }

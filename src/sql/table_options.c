@@ -1,6 +1,6 @@
-/* The WITH (…) of a table: names looked up in the connector's table of options, values parsed by their rows. Unknown names are
- * errors with the nearest known one. What a table's options mean for time and errors is then kept in Table itself, so
- * that the planner need not know their names. */
+/* The WITH (…) of a table: names looked up in the connector's table of options, values parsed by
+ * their rows. Unknown names are errors with the nearest known one. What a table's options mean for
+ * time and errors is then kept in Table itself, so that the planner need not know their names. */
 #include "sql/tree.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,15 +18,21 @@ static int value_token(Catalog *c, const PgQuery__DefElem *d) {
     return token_at(trees, d->location);
 }
 
-int definition_value_location(Catalog *c, const PgQuery__DefElem *d) { return trees_of(c)->tokens[value_token(c, d)].start; }
+int definition_value_location(Catalog *c, const PgQuery__DefElem *d) {
+    return trees_of(c)->tokens[value_token(c, d)].start;
+}
 
 Status definition_text(Catalog *c, const PgQuery__DefElem *d, const char **text, Error *error) {
     const PgQuery__Node *arg = d->arg;
-    if (!arg) return error_at(c, d->location, error, "option '%s' needs a value: %s = …", d->defname, d->defname);
+    if (!arg)
+        return error_at(c, d->location, error, "option '%s' needs a value: %s = …", d->defname,
+                        d->defname);
     int location = definition_value_location(c, d);
     switch (arg->node_case) {
     case PG_QUERY__NODE__NODE_STRING: *text = arg->string->sval; return OK;
-    case PG_QUERY__NODE__NODE_INTEGER: *text = arena_format(c->arena, "%d", arg->integer->ival); return OK;
+    case PG_QUERY__NODE__NODE_INTEGER:
+        *text = arena_format(c->arena, "%d", arg->integer->ival);
+        return OK;
     case PG_QUERY__NODE__NODE_FLOAT: *text = arg->float_->fval; return OK;
     case PG_QUERY__NODE__NODE_BOOLEAN: *text = arg->boolean->boolval ? "true" : "false"; return OK;
     case PG_QUERY__NODE__NODE_TYPE_NAME: {
@@ -37,13 +43,16 @@ Status definition_text(Catalog *c, const PgQuery__DefElem *d, const char **text,
             !token_is(trees_of(c), token + 1, ".")) {
             *text = token_name(c, token, &quoted);
             if (!quoted) return OK;
-            return error_at(c, location, error, "values are written in single quotes: %s = '%s'", d->defname, *text);
+            return error_at(c, location, error, "values are written in single quotes: %s = '%s'",
+                            d->defname, *text);
         }
         break;
     }
     default: break;
     }
-    return error_at(c, location, error, "the value of option '%s' is written in single quotes: %s = '…'", d->defname, d->defname);
+    return error_at(c, location, error,
+                    "the value of option '%s' is written in single quotes: %s = '…'", d->defname,
+                    d->defname);
 }
 
 /* ---- names ---- */
@@ -60,27 +69,37 @@ static const Option *find_row(const Option *options, const char *name) {
     return NULL;
 }
 
-static Status unknown_option(Catalog *c, const Connector *connector, const char *name, bool quoted, int location, Error *error) {
+static Status unknown_option(Catalog *c, const Connector *connector, const char *name, bool quoted,
+                             int location, Error *error) {
     const char *names[OPTIONS_MOST];
     int count = 0;
-    for (int i = 0; i < rows_of(common_options) && count < OPTIONS_MOST; i++) names[count++] = common_options[i].name;
-    for (int i = 0; i < rows_of(connector->options) && count < OPTIONS_MOST; i++) names[count++] = connector->options[i].name;
+    for (int i = 0; i < rows_of(common_options) && count < OPTIONS_MOST; i++)
+        names[count++] = common_options[i].name;
+    for (int i = 0; i < rows_of(connector->options) && count < OPTIONS_MOST; i++)
+        names[count++] = connector->options[i].name;
     const char *closest = closest_name(name, names, count);
-    if (closest) return error_at(c, location, error, "unknown option '%s' for connector '%s'; did you mean '%s'?", name,
-                                 connector->name, closest);
+    if (closest)
+        return error_at(c, location, error,
+                        "unknown option '%s' for connector '%s'; did you mean '%s'?", name,
+                        connector->name, closest);
     if (connector->properties && !quoted)
-        return error_at(c, location, error, "unknown option '%s' for connector '%s'; a property of the client library is written in "
-                        "double quotes: \"%s\"", name, connector->name, name);
+        return error_at(c, location, error,
+                        "unknown option '%s' for connector '%s'; a property of the client library "
+                        "is written in double quotes: \"%s\"",
+                        name, connector->name, name);
     Buffer list = {0};
     for (int i = 0; i < count; i++)
-        if (strcmp(names[i], "connector") != 0) buffer_add_format(&list, "%s%s", list.size ? ", " : "", names[i]);
-    Status status = error_at(c, location, error, "unknown option '%s' for connector '%s'; there are %.*s", name, connector->name,
-                             (int)list.size, list.data);
+        if (strcmp(names[i], "connector") != 0)
+            buffer_add_format(&list, "%s%s", list.size ? ", " : "", names[i]);
+    Status status =
+        error_at(c, location, error, "unknown option '%s' for connector '%s'; there are %.*s", name,
+                 connector->name, (int)list.size, list.data);
     buffer_free(&list);
     return status;
 }
 
-static Status find_connector(Catalog *c, Table *t, PgQuery__Node **options, size_t count, Error *error) {
+static Status find_connector(Catalog *c, Table *t, PgQuery__Node **options, size_t count,
+                             Error *error) {
     const char *names[64];
     int known = 0;
     for (; known < 64 && connector_at(known); known++) names[known] = connector_at(known)->name;
@@ -95,26 +114,37 @@ static Status find_connector(Catalog *c, Table *t, PgQuery__Node **options, size
         t->connector = connector_find(name);
         if (t->connector) return OK;
         if (connector_is_later(name))
-            return error_at(c, location, error, "connector '%s' comes with a later version; there are file, kafka and generator", name);
+            return error_at(
+                c, location, error,
+                "connector '%s' comes with a later version; there are file, kafka and generator",
+                name);
         const char *closest = closest_name(name, names, known);
-        if (closest) return error_at(c, location, error, "unknown connector '%s'; did you mean '%s'?", name, closest);
-        return error_at(c, location, error, "unknown connector '%s'; there are file, kafka and generator", name);
+        if (closest)
+            return error_at(c, location, error, "unknown connector '%s'; did you mean '%s'?", name,
+                            closest);
+        return error_at(c, location, error,
+                        "unknown connector '%s'; there are file, kafka and generator", name);
     }
     int line, place;
     place_of(c, 0, &line, &place);
-    return fail_at(error, t->line, t->place, "table \"%s\" needs a connector: WITH (connector = 'file' | 'kafka' | 'generator', …)",
-                   t->name);
+    return fail_at(
+        error, t->line, t->place,
+        "table \"%s\" needs a connector: WITH (connector = 'file' | 'kafka' | 'generator', …)",
+        t->name);
 }
 
 /* ---- one option ---- */
 
-static Status parse_value(Catalog *c, const Connector *connector, const Option *row, const char *text, int location, OptionValue *out,
-                          Error *error) {
+static Status parse_value(Catalog *c, const Connector *connector, const Option *row,
+                          const char *text, int location, OptionValue *out, Error *error) {
     if (row->flags & OPTION_LATER)
-        return error_at(c, location, error, "option '%s' of connector '%s' comes with a later version", row->name, connector->name);
+        return error_at(c, location, error,
+                        "option '%s' of connector '%s' comes with a later version", row->name,
+                        connector->name);
     Error inner = {0};
     OptionValue parsed = {0};
-    if (option_parse(row, text, &parsed, &inner) != OK) return error_at(c, location, error, "%s", inner.text);
+    if (option_parse(row, text, &parsed, &inner) != OK)
+        return error_at(c, location, error, "%s", inner.text);
     out->integer = parsed.integer;
     if (row->type == OPTION_NUMBER) out->number = parsed.number;
     return OK;
@@ -126,20 +156,24 @@ static Status read_option(Catalog *c, Table *t, const PgQuery__DefElem *d, Error
     const char *name = spelling_of(c, d->location, d->defname, &quoted);
     if (!quoted) name = d->defname;
     if (d->defnamespace && *d->defnamespace)
-        return error_at(c, d->location, error, "an option name with a dot is written in double quotes: \"%s.%s\"", d->defnamespace,
-                        d->defname);
+        return error_at(c, d->location, error,
+                        "an option name with a dot is written in double quotes: \"%s.%s\"",
+                        d->defnamespace, d->defname);
     const Option *row = find_row(t->connector->options, name);
     if (!row) row = find_row(common_options, name);
-    if (!row && !(t->connector->properties && quoted)) return unknown_option(c, t->connector, name, quoted, d->location, error);
+    if (!row && !(t->connector->properties && quoted))
+        return unknown_option(c, t->connector, name, quoted, d->location, error);
     for (int i = 0; i < t->options.count; i++)
         if (strcmp(t->options.values[i].name, name) == 0)
             return error_at(c, d->location, error, "option '%s' is given twice", name);
-    *value = (OptionValue){.option = row, .name = arena_text(c->arena, str_from(name)), .given = true};
+    *value =
+        (OptionValue){.option = row, .name = arena_text(c->arena, str_from(name)), .given = true};
     place_of(c, d->location, &value->line, &value->place);
     int location = definition_value_location(c, d);
     Status status = definition_text(c, d, &value->raw, error);
     if (status == OK) status = replace_variables(c, location, value->raw, &value->text, error);
-    if (status == OK && row) status = parse_value(c, t->connector, row, value->text, location, value, error);
+    if (status == OK && row)
+        status = parse_value(c, t->connector, row, value->text, location, value, error);
     if (status == OK) t->options.count++;
     return status;
 }
@@ -148,13 +182,16 @@ static void add_defaults(Catalog *c, Table *t, const Option *options) {
     for (int i = 0; i < rows_of(options); i++) {
         const Option *row = &options[i];
         bool there = !row->default_text;
-        for (int k = 0; k < t->options.count && !there; k++) there = strcmp(t->options.values[k].name, row->name) == 0;
+        for (int k = 0; k < t->options.count && !there; k++)
+            there = strcmp(t->options.values[k].name, row->name) == 0;
         if (there) continue;
         OptionValue *value = &t->options.values[t->options.count];
-        *value = (OptionValue){.option = row, .name = row->name, .text = row->default_text, .raw = row->default_text};
+        *value = (OptionValue){
+            .option = row, .name = row->name, .text = row->default_text, .raw = row->default_text};
         Error ignored;
         /* "off" and kin are defaults in words alone */
-        if (parse_value(c, t->connector, row, row->default_text, -1, value, &ignored) == OK) t->options.count++;
+        if (parse_value(c, t->connector, row, row->default_text, -1, value, &ignored) == OK)
+            t->options.count++;
     }
 }
 
@@ -171,18 +208,26 @@ static Status read_event_time(Catalog *c, Table *t, Error *error) {
         for (size_t i = 0; i < 3; i++) {
             const OptionValue *other = option_find(&t->options, useless[i]);
             if (other && other->given)
-                return option_error(other, error, arena_format(c->arena, "%s says nothing without event_time; add event_time = "
-                                                               "'column'", useless[i]));
+                return option_error(
+                    other, error,
+                    arena_format(c->arena,
+                                 "%s says nothing without event_time; add event_time = 'column'",
+                                 useless[i]));
         }
         return OK;
     }
     Error inner = {0};
-    if (table_find_column(c, t, o->text, -1, &t->event_time, &inner) != OK) return option_error(o, error, inner.text);
+    if (table_find_column(c, t, o->text, -1, &t->event_time, &inner) != OK)
+        return option_error(o, error, inner.text);
     TypeKind kind = t->columns[t->event_time].type.kind;
     if (kind != TYPE_TIMESTAMPTZ && kind != TYPE_TIMESTAMP)
-        return option_error(o, error, arena_format(c->arena, "event_time column \"%s\" has type %s; it must be timestamptz or "
-                            "timestamp (a generated column can make one: to_timestamp(ms / 1000.0))",
-                            t->columns[t->event_time].name, type_name(t->columns[t->event_time].type, c->arena)));
+        return option_error(
+            o, error,
+            arena_format(c->arena,
+                         "event_time column \"%s\" has type %s; it must be timestamptz or "
+                         "timestamp (a generated column can make one: to_timestamp(ms / 1000.0))",
+                         t->columns[t->event_time].name,
+                         type_name(t->columns[t->event_time].type, c->arena)));
     return OK;
 }
 
@@ -203,30 +248,33 @@ static Status read_meaning(Catalog *c, Table *t, Error *error) {
     const OptionValue *future = option_find(&t->options, "max_future");
     bool bounded = t->connector->source && t->connector->source->bounded_possible;
     t->max_future_us = future && future->given ? future->integer
-                       : bounded               ? INT64_MAX /* files and the generator may tell of any time */
-                                               : option_int(&t->options, "max_future", 300 * INT64_C(1000000));
+                     : bounded ? INT64_MAX /* files and the generator may tell of any time */
+                               : option_int(&t->options, "max_future", 300 * INT64_C(1000000));
     const char *on_error = option_text(&t->options, "on_error", "dead_letter");
-    t->on_error = strcmp(on_error, "null") == 0   ? ON_ERROR_NULL
-                  : strcmp(on_error, "skip") == 0 ? ON_ERROR_SKIP
-                  : strcmp(on_error, "fail") == 0 ? ON_ERROR_FAIL
-                                                  : ON_ERROR_DEAD_LETTER;
+    t->on_error = strcmp(on_error, "null") == 0 ? ON_ERROR_NULL
+                : strcmp(on_error, "skip") == 0 ? ON_ERROR_SKIP
+                : strcmp(on_error, "fail") == 0 ? ON_ERROR_FAIL
+                                                : ON_ERROR_DEAD_LETTER;
     const char *format = option_text(&t->options, "format", "json");
     t->format = format_find(format);
     if (!t->format) {
         const OptionValue *o = option_find(&t->options, "format");
-        return fail_at(error, o ? o->line : t->line, o ? o->place : t->place, "format '%s' comes with a later version; there are "
-                       "json and csv", format);
+        return fail_at(error, o ? o->line : t->line, o ? o->place : t->place,
+                       "format '%s' comes with a later version; there are json and csv", format);
     }
     return OK;
 }
 
-Status read_table_options(Catalog *c, Table *t, PgQuery__Node **options, size_t count, Error *error) {
-    if (count > OPTIONS_MOST) return fail_at(error, t->line, t->place, "more than %d options", OPTIONS_MOST);
+Status read_table_options(Catalog *c, Table *t, PgQuery__Node **options, size_t count,
+                          Error *error) {
+    if (count > OPTIONS_MOST)
+        return fail_at(error, t->line, t->place, "more than %d options", OPTIONS_MOST);
     Status status = find_connector(c, t, options, count, error);
     if (status != OK) return status;
     int most = (int)count + rows_of(common_options) + rows_of(t->connector->options);
     t->options.values = arena_new_array(c->arena, OptionValue, most + 1);
-    for (size_t i = 0; i < count && status == OK; i++) status = read_option(c, t, options[i]->def_elem, error);
+    for (size_t i = 0; i < count && status == OK; i++)
+        status = read_option(c, t, options[i]->def_elem, error);
     if (status != OK) return status;
     add_defaults(c, t, t->connector->options);
     add_defaults(c, t, common_options);

@@ -1,7 +1,9 @@
-/* One way to walk libpg_query's tree whatever its messages are: by protobuf's own description of them. */
+/* One way to walk libpg_query's tree whatever its messages are: by protobuf's own description of
+ * them. */
 #include "sql/tree.h"
 
-bool each_child(const ProtobufCMessage *message, bool (*visit)(const ProtobufCMessage *, void *), void *context) {
+bool each_child(const ProtobufCMessage *message, bool (*visit)(const ProtobufCMessage *, void *),
+                void *context) {
     const ProtobufCMessageDescriptor *type = message->descriptor;
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
@@ -15,7 +17,9 @@ bool each_child(const ProtobufCMessage *message, bool (*visit)(const ProtobufCMe
                 if (!visit(items[k], context)) return false;
             continue;
         }
-        if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF && *(const uint32_t *)quantifier != field->id) continue;
+        if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF &&
+            *(const uint32_t *)quantifier != field->id)
+            continue;
         const ProtobufCMessage *inner = *(ProtobufCMessage *const *)where;
         if (inner && !visit(inner, context)) return false;
     }
@@ -23,7 +27,8 @@ bool each_child(const ProtobufCMessage *message, bool (*visit)(const ProtobufCMe
 }
 
 int own_location(const ProtobufCMessage *message) {
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "location");
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, "location");
     if (!field || field->type != PROTOBUF_C_TYPE_INT32) return -1;
     return *(const int32_t *)((const char *)message + field->offset);
 }
@@ -42,7 +47,8 @@ int tree_begin(const ProtobufCMessage *message) {
 
 int node_location(const NodeTree *node) {
     if (!node || node->node_case == PG_QUERY__NODE__NODE__NOT_SET) return -1;
-    const ProtobufCMessage *inside = (const ProtobufCMessage *)node->alias; /* any member of the union: all are messages */
+    const ProtobufCMessage *inside =
+        (const ProtobufCMessage *)node->alias; /* any member of the union: all are messages */
     int own = own_location(inside);
     return own >= 0 ? own : tree_begin(inside);
 }
