@@ -138,12 +138,9 @@ static void encode_kernel(Call *call, int rows, const Column *const *args, Colum
             column_fail(call, out, row, "unrecognized encoding: \"%.*s\"", STR_ARG(name));
             continue;
         }
-        if (s.size > TEXT_MOST / 4) {
-            column_fail(call, out, row, "requested length too large");
-            continue;
-        }
-        char *to = arena_alloc(call->arena, s.size * 4 + 8),
-             *end; /* escape: four for one; the others fewer */
+        size_t room = s.size * (form == FORM_ESCAPE ? 4 : 2) + 8; /* bytes for each byte at most */
+        char *to = make_text(call, out, row, room), *end;
+        if (!to) continue;
         if (form == FORM_HEX) end = put_hex(to, (const uint8_t *)s.data, s.size);
         else end = form == FORM_BASE64 ? put_base64(to, s) : put_escaped(to, s);
         column_strs(out)[row] = str_slice(to, end);

@@ -10,8 +10,9 @@
     for (int row = 0; row < rows; row++)                                                           \
         if (column_ok(out, row))
 
-/* Bytes that one value may grow to: a row may be bad, but may not eat the machine. */
-enum { TEXT_MOST = 64 << 20 };
+/* A row may be bad, but may not eat the machine: bytes that one value may grow to, and that a
+ * batch's arena may hold when a function makes more. */
+enum { TEXT_MOST = 64 << 20, BATCH_TEXT_MOST = 512 << 20 };
 
 /* Bytes of the character at `at`, which is before `end`. */
 static inline size_t utf8_step(const char *at, const char *end) {
@@ -71,6 +72,8 @@ Str text_upper(Str, Arena *);
 /* SQL's SIMILAR TO pattern as a regular expression, see like.c. */
 CHECKED Status similar_pattern(Str pattern, Str escape, bool lazy, Buffer *out, Error *);
 
+/* Room for a result of that size in the batch's arena; NULL: the row has failed, it is too much. */
+char *make_text(Call *, Column *out, int row, size_t size);
 /* A result of unknown size grows in one scratch Buffer per call and is copied to the batch's
  * arena; the row fails when it is longer than TEXT_MOST. */
 void set_text(Call *, Column *out, int row, const Buffer *);

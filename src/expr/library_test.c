@@ -134,8 +134,58 @@ static void test_cases(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+static void assert_call(const char *name, const char *wanted, Argument a, Argument b) {
+    Arena *arena = arena_new();
+    Value values[2] = {test_value(a, arena), test_value(b, arena)};
+    const Function *f = test_function(name, !is_word(name), values, 2);
+    assert_string_equal(test_call(f, type_of(f->result), values, 2, arena), wanted);
+    arena_free(&arena);
+}
+
+/* A bad row costs its error and no more: neither the machine's memory nor minutes. */
+static void test_limits(void **state) {
+    (void)state;
+    assert_call("repeat", "error: requested length too large", (Argument){"text", "ab"},
+                (Argument){"int", "33554433"});
+    assert_call("lpad", "error: requested length too large", (Argument){"text", "ab"},
+                (Argument){"int", "2000000000"});
+    assert_call("~", "error: regular expression failed: match limit exceeded",
+                (Argument){"text", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"},
+                (Argument){"text", "^(a+)+$"});
+    assert_call("~", "error: invalid regular expression: regular expression is too large",
+                (Argument){"text", "a"}, (Argument){"text", "((((a{255}){255}){255}){255})"});
+}
+
+/* The clock and random numbers come from the call and the Env alone. */
+static void test_outside(void **state) {
+    (void)state;
+    Arena *arena = arena_new();
+    Batch batch = {.rows = TEST_ROWS, .arena = arena, .taken_us = INT64_C(1600000000000001)};
+    const Function *f = test_function("now", false, NULL, 0);
+    Expr *e = expr_call(arena, f, type_of(f->result), NULL, 0);
+    assert_string_equal(test_run(e, &batch, 1, arena), "2020-09-13 12:26:40.000001+00");
+    f = test_function("current_date", false, NULL, 0);
+    e = expr_call(arena, f, type_of(f->result), NULL, 0);
+    assert_string_equal(test_run(e, &batch, 1, arena), "2020-09-13");
+    Value birth = test_value((Argument){"timestamp", "1999-12-31 12:00"}, arena);
+    f = test_function("age", false, &birth, 1);
+    Expr *arg = expr_constant(arena, birth);
+    e = expr_call(arena, f, type_of(f->result), &arg, 1);
+    assert_string_equal(test_run(e, &batch, 1, arena), "20 years 8 mons 12 days 12:00:00");
+    f = test_function("gen_random_uuid", false, NULL, 0);
+    e = expr_call(arena, f, type_of(f->result), NULL, 0);
+    const char *first = test_run(e, &batch, 0, arena), *second = test_run(e, &batch, 1, arena);
+    assert_int_equal(strlen(first), 36);
+    assert_int_equal(first[14], '4');
+    assert_non_null(strchr("89ab", first[19]));
+    assert_string_not_equal(first, second);
+    assert_string_equal(first, test_run(e, &batch, 0, arena)); /* the same seed */
+    arena_free(&arena);
+}
+
 int main(int argc, char **argv) {
     cases_path = argc > 1 ? argv[1] : "library_cases.tsv";
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_cases), cmocka_unit_test(test_limits),
+                                       cmocka_unit_test(test_outside)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -76,9 +76,20 @@ static Str map_case(Str s, uint32_t (*fold)(uint32_t), Arena *arena) {
 Str text_lower(Str s, Arena *arena) { return map_case(s, fold_lower, arena); }
 Str text_upper(Str s, Arena *arena) { return map_case(s, fold_upper, arena); }
 
+char *make_text(Call *call, Column *out, int row, size_t size) {
+    if (size <= TEXT_MOST && arena_bytes(call->arena) <= BATCH_TEXT_MOST)
+        return arena_alloc(call->arena, size + 1);
+    column_fail(call, out, row,
+                size > TEXT_MOST ? "requested length too large"
+                                 : "the results of one batch are longer than 512 MB");
+    return NULL;
+}
+
 void set_text(Call *call, Column *out, int row, const Buffer *b) {
-    if (b->size > TEXT_MOST) column_fail(call, out, row, "requested length too large");
-    else column_strs(out)[row] = arena_str(call->arena, buffer_str(b));
+    char *to = make_text(call, out, row, b->size);
+    if (!to) return;
+    if (b->size) memcpy(to, b->data, b->size);
+    column_strs(out)[row] = (Str){to, b->size};
 }
 
 void add_output_text(const Column *column, int row, bool cast, Buffer *out) {

@@ -9,11 +9,8 @@ static void join_kernel(Call *call, int rows, const Column *const *args,
                         Column *out) { /* text || text, bytea || bytea */
     EACH_OK_ROW (row) {
         Str a = args[0]->strs[row], b = args[1]->strs[row];
-        if (a.size + b.size > TEXT_MOST) {
-            column_fail(call, out, row, "requested length too large");
-            continue;
-        }
-        char *to = arena_alloc(call->arena, a.size + b.size + 1);
+        char *to = make_text(call, out, row, a.size + b.size);
+        if (!to) continue;
         if (a.size) memcpy(to, a.data, a.size);
         if (b.size) memcpy(to + a.size, b.data, b.size);
         column_strs(out)[row] = (Str){to, a.size + b.size};

@@ -94,7 +94,8 @@ static void overlay_kernel(Call *call, int rows, const Column *const *args, Colu
         Str tail = bytes ? byte_substring(s, start + length, INT64_MAX)
                          : substring(s, start + length, INT64_MAX);
         size_t size = head.size + with.size + tail.size;
-        char *to = arena_alloc(call->arena, size + 1);
+        char *to = make_text(call, out, row, size);
+        if (!to) continue;
         memcpy(to, head.data ? head.data : "", head.size);
         memcpy(to + head.size, with.data ? with.data : "", with.size);
         memcpy(to + head.size + with.size, tail.data ? tail.data : "", tail.size);
@@ -191,12 +192,10 @@ static void repeat_kernel(Call *call, int rows, const Column *const *args, Colum
             column_strs(out)[row] = (Str){s.data, 0};
             continue;
         }
-        if (s.size > TEXT_MOST || count > (int64_t)(TEXT_MOST / s.size)) {
-            column_fail(call, out, row, "requested length too large");
-            continue;
-        }
-        size_t size = s.size * (size_t)count;
-        char *to = arena_alloc(call->arena, size);
+        bool fits = s.size <= TEXT_MOST && count <= (int64_t)(TEXT_MOST / s.size);
+        size_t size = fits ? s.size * (size_t)count : SIZE_MAX;
+        char *to = make_text(call, out, row, size);
+        if (!to) continue;
         for (size_t at = 0; at < size; at += s.size) memcpy(to + at, s.data, s.size);
         column_strs(out)[row] = (Str){to, size};
     }
