@@ -439,7 +439,8 @@ const Function regex_functions[] = {
      OP,
      match_operator,
      prepare_plain,
-     "matches the regular expression"},
+     "matches the regular expression; of alternatives the first that fits counts (PostgreSQL: the "
+     "longest), each quantifier is greedy or lazy by itself, lookbehind has a fixed length"},
     {"!~", TYPE_BOOL, 2, {T, T}, OP, no_match_operator, prepare_plain, "does not match it"},
     {"~*", TYPE_BOOL, 2, {T, T}, OP, fold_operator, prepare_fold, "matches without regard to case"},
     {"!~*",
