@@ -72,3 +72,4 @@ typedef struct Report {
 void report_json(Report *, Buffer *out);
 void report_metrics(Report *, Buffer *out);
 void report_view_json(const ViewReport *, Buffer *out); /* one of /v1/views */
+int64_t report_lag(const SourceReport *); /* records that wait, over its partitions; -1: unknown */

@@ -162,6 +162,8 @@ void answer_get(Server *server, const Target *target, struct MHD_Connection *con
         get_view(server, (Str){path.data + sizeof views - 1, path.size - sizeof views + 1}, target, a);
     } else if (str_equal(path, STR("/v1/rejects"))) {
         get_rejects(server, target, a);
+    } else if (str_equal(path, STR("/v1/history"))) {
+        events_history(server->events, &a->body);
     } else if (str_equal(path, STR("/v1/events"))) {
         a->type = "text/event-stream; charset=utf-8";
         a->response = events_listen(server->events, connection);
@@ -169,6 +171,6 @@ void answer_get(Server *server, const Target *target, struct MHD_Connection *con
     } else {
         answer_error(a, MHD_HTTP_NOT_FOUND,
                      "there is nothing at '%.*s'; there are /, /metrics, /healthz, /readyz, /v1/pipeline, /v1/views, /v1/views/NAME, "
-                     "/v1/rejects and /v1/events", (int)(path.size < 100 ? path.size : 100), path.data);
+                     "/v1/rejects, /v1/history and /v1/events", (int)(path.size < 100 ? path.size : 100), path.data);
     }
 }

@@ -1,13 +1,18 @@
-/* Server-sent events: /v1/pipeline's JSON about once a second. The text is made once for all who listen and shared by counting.
+/* Server-sent events: /v1/pipeline's JSON about once a second; and what the last minutes were like, for a page that opens now. The text is made once for all who listen and shared by counting.
  * A connection with nothing to send is suspended, so it costs no thread and no time; the ticking thread wakes it. A slow client
  * gets the newest text when it has taken the one before, so it holds at most one. */
 #include "serve/server.h"
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { LISTENERS_MOST = 64 };
+enum { LISTENERS_MOST = 64, HISTORY_SECONDS = 600 };
+
+typedef struct Sample {
+    int64_t time_us, rows, lag /* -1: unknown */, behind_us /* NO_TIME: unknown */, commit_us;
+} Sample;
 
 typedef struct Event {
     int references; /* under Events.lock */
@@ -34,6 +39,8 @@ struct Events {
     Listener *listeners;
     int listener_count;
     Event *newest;
+    Sample history[HISTORY_SECONDS]; /* a ring */
+    int64_t sample_count;            /* ever taken */
     bool ending;
 };
 
@@ -68,6 +75,36 @@ static void publish(Events *e, Event *event) {
     }
 }
 
+static Sample sample_now(Report *r) {
+    Sample now = {.time_us = env_system()->now_us(env_system()), .lag = -1, .behind_us = NO_TIME, .commit_us = atomic_load(&r->epoch_commit_us)};
+    for (int i = 0; i < r->plan->source_count; i++) {
+        SourceReport *source = &r->sources[i];
+        int64_t lag = report_lag(source), mark = atomic_load(&source->watermark_us);
+        now.rows += atomic_load(&source->rows);
+        if (lag >= 0) now.lag = (now.lag < 0 ? 0 : now.lag) + lag;
+        bool tells = !atomic_load(&source->ended) && mark != NO_TIME && mark != END_OF_TIME;
+        if (tells && now.time_us - mark > now.behind_us) now.behind_us = now.time_us - mark;
+    }
+    return now;
+}
+
+void events_history(Events *e, Buffer *out) {
+    buffer_add_text(out, "{\"samples\":[");
+    pthread_mutex_lock(&e->lock);
+    int64_t first = e->sample_count > HISTORY_SECONDS ? e->sample_count - HISTORY_SECONDS : 0;
+    for (int64_t i = first; i < e->sample_count; i++) {
+        const Sample *s = &e->history[i % HISTORY_SECONDS];
+        buffer_add_format(out, "%s{\"t\":%" PRId64 ",\"rows\":%" PRId64 ",\"lag\":", i > first ? ",\n" : "", s->time_us / 1000, s->rows);
+        if (s->lag >= 0) buffer_add_format(out, "%" PRId64 ",\"behind\":", s->lag);
+        else buffer_add_text(out, "null,\"behind\":");
+        if (s->behind_us != NO_TIME) buffer_add_format(out, "%.3f", (double)s->behind_us / 1e6);
+        else buffer_add_text(out, "null");
+        buffer_add_format(out, ",\"commit\":%.3f}", (double)s->commit_us / 1e3);
+    }
+    pthread_mutex_unlock(&e->lock);
+    buffer_add_text(out, "]}\n");
+}
+
 static void *tick(void *context) {
     Events *e = context;
     struct timespec until;
@@ -76,7 +113,9 @@ static void *tick(void *context) {
     while (!e->ending) {
         until.tv_sec++;
         while (!e->ending && pthread_cond_timedwait(&e->wake, &e->lock, &until) != ETIMEDOUT) {}
-        if (e->ending || !e->listeners) continue;
+        if (e->ending) continue;
+        e->history[e->sample_count++ % HISTORY_SECONDS] = sample_now(e->report);
+        if (!e->listeners) continue;
         pthread_mutex_unlock(&e->lock);
         Event *event = event_new(e->report);
         pthread_mutex_lock(&e->lock);

@@ -36,6 +36,7 @@ void answer_error(Answer *, unsigned status, const char *format, ...) PRINTF(3, 
 CHECKED Status events_open(Report *, Events **out, Error *);
 /* A response that streams; NULL: too many listen already. */
 struct MHD_Response *events_listen(Events *, struct MHD_Connection *);
+void events_history(Events *, Buffer *out); /* JSON of the last ten minutes, a second each */
 void events_end(Events *);    /* a last event, then every stream ends */
 void events_close(Events **); /* after the daemon has stopped */
 
