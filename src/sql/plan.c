@@ -158,14 +158,12 @@ static Status insert_columns(Planner *p, const Insert *insert, const Table *sink
             error, insert->line, insert->place,
             "INSERT has more expressions than target columns: the SELECT gives %d, %s takes %d",
             count, sink->name, wanted);
-    if (count < wanted)
+    /* Without a list the columns behind the last expression get NULL, as in PostgreSQL. */
+    if (count < wanted && insert->columns)
         return fail_at(
             error, insert->line, insert->place,
-            "INSERT has more target columns than expressions: %s %d, the SELECT gives %d%s",
-            insert->columns ? "it names" : "the table has", wanted, count,
-            insert->columns ? ""
-                            : "; name those that are meant, INSERT INTO t (a, b) SELECT …: the "
-                              "others get NULL");
+            "INSERT has more target columns than expressions: it names %d, the SELECT gives %d",
+            wanted, count);
     for (int i = 0; i < count; i++) {
         columns[i] = insert->columns ? -1 : i;
         for (int k = 0; k < sink->column_count && columns[i] < 0; k++)
