@@ -221,6 +221,7 @@ static void test_statements(void **state) {
         {"CREATE TEMP VIEW v AS SELECT 1", 1, 18, "TEMPORARY"},
         {"CREATE VIEW v AS SELECT 1 WITH CHECK OPTION", 1, 1, "CHECK OPTION"},
         {"CREATE VIEW v AS VALUES (1)", 1, 26, "VALUES"},
+        {"CREATE VIEW v AS SELECT a FROM ONLY t", 1, 37, "ONLY is not supported"},
         {"CREATE VIEW v AS SELECT 1 FOR UPDATE", 1, 25, "FOR UPDATE"},
         {"CREATE VIEW v AS SELECT sum(a) OVER w FROM t WINDOW w AS ()", 1, 25, "WINDOW clause"},
         {"CREATE VIEW v AS SELECT 1; CREATE VIEW V AS SELECT 1", 1, 40, "already exists as \"v\""},

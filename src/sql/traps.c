@@ -37,27 +37,35 @@ static Status check_target(Walk *w, const PgQuery__ResTarget *target) {
     return OK;
 }
 
-/* FROM bid EMIT CHANGES … parses as far as the alias EMIT. */
-static Status check_alias(Walk *w, const PgQuery__RangeVar *r) {
-    static const char *const words[] = {"emit",     "watermark", "tumble",  "hop",  "session",
-                                        "tumbling", "hopping",   "changes", "asof", "qualify"};
+/* Words of other dialects that PostgreSQL takes as an alias: FROM bid EMIT CHANGES. */
+#define NO_EMIT "there is no EMIT: take CREATE MATERIALIZED VIEW v WITH (emit = 'final') AS …"
+#define WINDOWS "windows are functions: FROM tumble(t, time, INTERVAL '1 minute')"
+static const struct {
+    const char *word, *remedy;
+} aliases[] = {
+    {"emit", NO_EMIT},
+    {"changes", NO_EMIT},
+    {"watermark", "write event_time and watermark_delay among the table's options"},
+    {"tumble", WINDOWS},
+    {"hop", WINDOWS},
+    {"session", WINDOWS},
+    {"tumbling", WINDOWS},
+    {"hopping", WINDOWS},
+    {"asof", "join a reference table by its PRIMARY KEY: JOIN ref r ON r.key = t.key"},
+    {"qualify", "filter in an outer SELECT"},
+};
+
+static Status check_table(Walk *w, const PgQuery__RangeVar *r) {
+    if (!r->inh) return refuse(w->catalog, r->location, w->error, "ONLY", "leave it out");
     if (!r->alias || !r->alias->aliasname) return OK;
     const Trees *trees = trees_of(w->catalog);
     int token = token_at(trees, r->location) + 1;
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (!token_is(trees, token, words[i])) continue;
+    for (size_t i = 0; i < sizeof aliases / sizeof *aliases; i++) {
+        if (!token_is(trees, token, aliases[i].word)) continue;
         Str word = token_text(trees, token);
-        return error_at(
-            w->catalog, trees->tokens[token].start, w->error,
-            "%.*s here is a new name for %s; %s, or write AS \"%.*s\" if the name is meant",
-            STR_ARG(word), r->relname,
-            i == 8   ? "join a reference table by its PRIMARY KEY: JOIN ref r ON r.key = t.key"
-            : i == 9 ? "filter in an outer SELECT"
-            : i == 0 || i == 7
-                ? "there is no EMIT: take CREATE MATERIALIZED VIEW v WITH (emit = 'final') AS …"
-            : i == 1 ? "write event_time and watermark_delay among the table's options"
-                     : "windows are functions: FROM tumble(t, time, INTERVAL '1 minute')",
-            STR_ARG(word));
+        return error_at(w->catalog, trees->tokens[token].start, w->error,
+                        "%.*s here is a new name for %s; %s, or write AS %.*s if the name is meant",
+                        STR_ARG(word), r->relname, aliases[i].remedy, STR_ARG(word));
     }
     return OK;
 }
@@ -84,7 +92,7 @@ static bool visit(const ProtobufCMessage *message, void *context) {
     if (type == &pg_query__res_target__descriptor)
         w->status = check_target(w, (const PgQuery__ResTarget *)message);
     else if (type == &pg_query__range_var__descriptor)
-        w->status = check_alias(w, (const PgQuery__RangeVar *)message);
+        w->status = check_table(w, (const PgQuery__RangeVar *)message);
     else if (type == &pg_query__select_stmt__descriptor)
         w->status = check_select(w, (const PgQuery__SelectStmt *)message);
     return w->status == OK && each_child(message, visit, w);
