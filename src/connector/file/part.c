@@ -1,0 +1,311 @@
+/* Reading one file, or a pipe. Bytes are read in large chunks, cut where the format says that whole
+ * records end; the rest waits for the next chunk. A record longer than RECORD_MOST_BYTES is handed
+ * on as its beginning, so memory stays bounded whatever a file holds. A pipe cannot be asked again,
+ * so after a restart the bytes that were counted are read and dropped. */
+#include "connector/file/part.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    HEADER_MOST = 1 << 20,
+    LONG_RECORD_KEPT = 64 << 10, /* of a record that is too long */
+    POOL_CHUNKS = 8,
+};
+
+typedef struct FileChunk FileChunk;
+
+struct Pool {
+    pthread_mutex_t lock;
+    FileChunk *free[POOL_CHUNKS];
+    int free_count, users;
+    size_t usual; /* larger ones are given back to the system */
+};
+
+struct FileChunk {
+    Chunk chunk;
+    Pool *pool;
+    Record record; /* of a record that is too long */
+    size_t capacity;
+    char bytes[];
+};
+
+/* ---- chunks ---- */
+
+Pool *pool_new(size_t usual) {
+    Pool *pool = xcalloc(1, sizeof *pool);
+    pool->users = 1;
+    pool->usual = usual;
+    pthread_mutex_init(&pool->lock, NULL);
+    return pool;
+}
+
+void pool_leave(Pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    bool last = --pool->users == 0;
+    pthread_mutex_unlock(&pool->lock);
+    if (!last) return;
+    for (int i = 0; i < pool->free_count; i++) free(pool->free[i]);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool);
+}
+
+static void release(Chunk *chunk) {
+    FileChunk *c = (FileChunk *)(void *)chunk;
+    Pool *pool = c->pool;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->free_count < POOL_CHUNKS && c->capacity <= pool->usual) {
+        pool->free[pool->free_count++] = c;
+        c = NULL;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    free(c);
+    pool_leave(pool);
+}
+
+static FileChunk *chunk_take(FileReader *r, size_t capacity) {
+    Pool *pool = r->pool;
+    FileChunk *c = NULL;
+    pthread_mutex_lock(&pool->lock);
+    pool->users++;
+    if (pool->free_count) c = pool->free[--pool->free_count];
+    pthread_mutex_unlock(&pool->lock);
+    if (c && c->capacity < capacity) {
+        free(c);
+        c = NULL;
+    }
+    if (!c) {
+        c = xmalloc(sizeof *c + capacity);
+        c->capacity = capacity;
+    }
+    c->pool = pool;
+    return c;
+}
+
+static void chunk_fill(FileReader *r, Part *part, FileChunk *c, int64_t size) {
+    c->chunk = (Chunk){.partition = part->partition,
+                       .bytes = {c->bytes, (size_t)size},
+                       .begin = part->base + part->position,
+                       .end = part->base + part->position + size,
+                       .offset_base = part->base,
+                       .header = part->header,
+                       .taken_us = r->context.env->now_us(r->context.env),
+                       .filename = part->path,
+                       .release = release,
+                       .owner = r->pool};
+    part->position += size;
+}
+
+/* ---- reading ---- */
+
+static Status read_failed(FileReader *r, const Part *part, Error *error) {
+    return fail(error, "source %s: cannot read '%s': %s", r->context.table, part->path,
+                strerror(errno));
+}
+
+/* OK: *got bytes; END: the file is over; AGAIN: a pipe has nothing now. */
+static Status read_some(FileReader *r, Part *part, char *to, size_t room, size_t *got,
+                        Error *error) {
+    *got = 0;
+    if (part->eof) return END;
+    if (part->stream) {
+        struct pollfd ready = {.fd = part->fd, .events = POLLIN};
+        if (poll(&ready, 1, 0) == 0) return AGAIN;
+    }
+    ssize_t size;
+    do size = read(part->fd, to, room);
+    while (size < 0 && errno == EINTR);
+    if (size < 0) return errno == EAGAIN ? AGAIN : read_failed(r, part, error);
+    part->eof = size == 0;
+    *got = (size_t)size;
+    return size ? OK : END;
+}
+
+static Status open_part(FileReader *r, Part *part, Error *error) {
+    if (part->fd >= 0) return OK;
+    if (is_standard_stream(part->path)) {
+        part->fd = STDIN_FILENO;
+        part->stream = true;
+    } else {
+        part->fd = open(part->path, O_RDONLY | O_CLOEXEC);
+        struct stat st;
+        if (part->fd < 0 || fstat(part->fd, &st) != 0) return read_failed(r, part, error);
+        part->stream = !S_ISREG(st.st_mode);
+        if (!part->stream && st.st_size < part->position)
+            return fail(error,
+                        "source %s: '%s' has %" PRId64 " bytes, but %" PRId64
+                        " were read before: it is not the same file; "
+                        "put it back, or start over with leat run --fresh",
+                        r->context.table, part->path, (int64_t)st.st_size, part->position);
+        (void)posix_fadvise(part->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    }
+    part->skip_to = part->position;
+    part->position = 0;
+    part->eof = false;
+    part->header_read = !r->csv_header;
+    return OK;
+}
+
+void part_close(Part *part) {
+    if (part->fd > STDERR_FILENO) close(part->fd);
+    part->fd = -1;
+    part->carry.size = 0;
+}
+
+static void drop_carry(Part *part, size_t size) {
+    if (size == 0) return;
+    memmove(part->carry.data, part->carry.data + size, part->carry.size - size);
+    part->carry.size -= size;
+}
+
+/* The header line, kept for as long as the source lives, since chunks point to it. */
+static void keep_header(FileReader *r, Part *part, Str line) {
+    part->header = arena_str(r->arena, line);
+    part->header_read = true;
+}
+
+/* Reads the header and goes to where the run before has come. OK; AGAIN; END. */
+static Status begin_part(FileReader *r, Part *part, Error *error) {
+    Status status = OK;
+    while (!part->header_read) {
+        Str bytes = buffer_str(&part->carry);
+        size_t size = r->context.format->first(bytes, r->delimiter, part->eof);
+        if (size || part->eof) {
+            keep_header(r, part, (Str){bytes.data, size});
+            part->position = (int64_t)size;
+            drop_carry(part, size);
+            break;
+        }
+        if (bytes.size >= HEADER_MOST)
+            return fail(error, "source %s: the header of '%s' is longer than 1 MB; is it csv?",
+                        r->context.table, part->path);
+        size_t got;
+        char *to = buffer_reserve(&part->carry, 64 << 10);
+        status = read_some(r, part, to, 64 << 10, &got, error);
+        part->carry.size += got;
+        if (status == AGAIN || status == FAIL) return status;
+    }
+    if (part->skip_to <= part->position) return OK;
+    if (!part->stream) {
+        if (lseek(part->fd, part->skip_to, SEEK_SET) < 0) return read_failed(r, part, error);
+        part->position = part->skip_to;
+        part->carry.size = 0;
+        part->eof = false;
+        return OK;
+    }
+    while (part->position < part->skip_to) {
+        if (!part->carry.size) {
+            size_t got;
+            status =
+                read_some(r, part, buffer_reserve(&part->carry, 64 << 10), 64 << 10, &got, error);
+            part->carry.size = got;
+            if (status == END)
+                return fail(error,
+                            "source %s: '%s' ended after %" PRId64 " bytes, but %" PRId64
+                            " were read before; after a restart "
+                            "the same bytes must be piped in",
+                            r->context.table, part->path, part->position, part->skip_to);
+            if (status != OK) return status;
+        }
+        int64_t left = part->skip_to - part->position;
+        size_t drop = left < (int64_t)part->carry.size ? (size_t)left : part->carry.size;
+        drop_carry(part, drop);
+        part->position += (int64_t)drop;
+    }
+    return OK;
+}
+
+/* The rest of a record that is too long, up to its newline; then one record that says so. */
+static Status next_long(FileReader *r, Part *part, Chunk **out, Error *error) {
+    char *block = xmalloc(64 << 10);
+    const char *newline = NULL;
+    size_t got = 0;
+    Status status = OK;
+    while (!newline && (status = read_some(r, part, block, 64 << 10, &got, error)) == OK) {
+        newline = memchr(block, '\n', got);
+        part->long_bytes += newline ? newline + 1 - block : (int64_t)got;
+    }
+    if (newline || status == END) {
+        FileChunk *c = chunk_take(r, LONG_RECORD_KEPT);
+        memcpy(c->bytes, part->carry.data, LONG_RECORD_KEPT);
+        c->record = (Record){.body = {c->bytes, LONG_RECORD_KEPT},
+                             .position = part->base + part->position,
+                             .timestamp_us = NO_TIME,
+                             .whole_bytes = part->long_bytes};
+        chunk_fill(r, part, c, part->long_bytes);
+        c->chunk.bytes = (Str){0};
+        c->chunk.records = &c->record;
+        c->chunk.record_count = 1;
+        part->long_bytes = 0;
+        part->carry.size = 0;
+        if (newline) buffer_add(&part->carry, newline + 1, got - (size_t)(newline + 1 - block));
+        *out = &c->chunk;
+        status = OK;
+    }
+    free(block);
+    return status;
+}
+
+/* At most chunk_rows records of them. */
+static size_t limit_rows(const FileReader *r, Str bytes, size_t whole, bool eof) {
+    if (!r->context.chunk_rows) return whole;
+    size_t size = 0;
+    for (int i = 0; i < r->context.chunk_rows && size < whole; i++)
+        size += r->context.format->first((Str){bytes.data + size, whole - size}, r->delimiter, eof);
+    return size;
+}
+
+/* Reads into the chunk until it holds a whole record; makes it larger while it does not. */
+static Status fill_chunk(FileReader *r, Part *part, FileChunk **chunk, size_t *size, size_t *whole,
+                         Error *error) {
+    for (;;) {
+        FileChunk *c = *chunk;
+        Status status = OK;
+        size_t got;
+        while (*size < c->capacity && (status = read_some(r, part, c->bytes + *size,
+                                                          c->capacity - *size, &got, error)) == OK)
+            *size += got;
+        if (status == FAIL) return FAIL;
+        *whole = r->context.format->split((Str){c->bytes, *size}, r->delimiter, part->eof);
+        if (*whole) return OK;
+        if (status != OK) return status;
+        if (*size >= RECORD_MOST_BYTES) return REJECT;
+        FileChunk *wider = chunk_take(r, 2 * c->capacity < RECORD_MOST_BYTES ? 2 * c->capacity
+                                                                             : RECORD_MOST_BYTES);
+        memcpy(wider->bytes, c->bytes, *size);
+        release(&c->chunk);
+        *chunk = wider;
+    }
+}
+
+Status part_next(FileReader *r, Part *part, Chunk **out, Error *error) {
+    Status status = open_part(r, part, error);
+    if (status == OK && (!part->header_read || part->position < part->skip_to))
+        status = begin_part(r, part, error);
+    if (status != OK) return status;
+    if (part->long_bytes) return next_long(r, part, out, error);
+    size_t wanted = r->context.chunk_bytes > 4096 ? r->context.chunk_bytes : 4096;
+    FileChunk *c = chunk_take(r, part->carry.size > wanted ? part->carry.size : wanted);
+    size_t size = part->carry.size, whole = 0;
+    if (size) memcpy(c->bytes, part->carry.data, size);
+    status = fill_chunk(r, part, &c, &size, &whole, error);
+    if (status == OK) whole = limit_rows(r, (Str){c->bytes, size}, whole, part->eof);
+    part->carry.size = 0;
+    if (size > whole)
+        buffer_add(&part->carry, c->bytes + whole,
+                   status == REJECT ? LONG_RECORD_KEPT : size - whole);
+    if (status == OK) {
+        chunk_fill(r, part, c, (int64_t)whole);
+        *out = &c->chunk;
+        return OK;
+    }
+    release(&c->chunk);
+    if (status != REJECT) return status;
+    part->long_bytes = (int64_t)size;
+    return next_long(r, part, out, error);
+}
