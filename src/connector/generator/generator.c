@@ -3,23 +3,24 @@
 
 #define SOURCE OPTION_SOURCE
 const Option generator_options[] = {
-    {"events", OPTION_INT, NULL, NULL, "events", "how many; default: without end", SOURCE},
-    {"rate", OPTION_NUMBER, "0", NULL, "events/s",
+    {"events", OPTION_INT, NULL, NULL, NULL, "how many; default: without end", SOURCE},
+    {"rate", OPTION_NUMBER, "0", NULL, NULL,
      "events a second; 0: as fast as possible, in event time 1000 a second", SOURCE},
-    {"devices", OPTION_INT, "1000", NULL, "devices", "devices that take turns", SOURCE},
-    {"fields", OPTION_INT, "23", NULL, "fields", "members of complexData", SOURCE},
-    {"duplicates", OPTION_NUMBER, "0.001", NULL, "probability",
-     "that an event is sent again, with the same bytes", SOURCE},
+    {"devices", OPTION_INT, "1000", NULL, NULL, "devices that take turns", SOURCE},
+    {"fields", OPTION_INT, "23", NULL, NULL, "members of complexData", SOURCE},
+    {"duplicates", OPTION_NUMBER, "0.001", NULL, NULL,
+     "probability that an event is sent again, with the same bytes", SOURCE},
     {"disorder", OPTION_INTERVAL, "0 seconds", NULL, NULL,
      "how far events are out of order at most", SOURCE},
     {"start", OPTION_TIME, NULL, NULL, NULL,
      "event time of the first; default: the first run's clock, kept in the home", SOURCE},
     {"seed", OPTION_INT, NULL, NULL, NULL,
      "same seed, same events; default: by chance, kept in the home", SOURCE},
-    {"bad", OPTION_NUMBER, "0", NULL, "probability",
-     "of a broken record beside the event: cut short, wrong type, bad time in turn", SOURCE},
-    {"late", OPTION_NUMBER, "0", NULL, "probability",
-     "that an event is sent 30 seconds after its time", SOURCE},
+    {"bad", OPTION_NUMBER, "0", NULL, NULL,
+     "probability of a broken record beside the event: cut short, wrong type, bad time in turn",
+     SOURCE},
+    {"late", OPTION_NUMBER, "0", NULL, NULL,
+     "probability that an event is sent 30 seconds after its time", SOURCE},
     {0},
 };
 #undef SOURCE
@@ -48,7 +49,8 @@ Status generator_spec(const Options *o, EventSpec *out, Error *error) {
     if (status == OK) status = in_range(o, "bad", out->bad, 0, 1, error);
     if (status == OK) status = in_range(o, "late", out->late, 0, 1, error);
     if (status == OK)
-        status = in_range(o, "events", (double)option_int(o, "events", 0), 0, (double)EVENTS_MOST, error);
+        status = in_range(o, "events", (double)option_int(o, "events", 0), 0, (double)EVENTS_MOST,
+                          error);
     if (status == OK && out->disorder_us < 0)
         status = fail(error, "option 'disorder' must not be negative");
     return status;
