@@ -12,8 +12,6 @@ from support.data import stamp, telemetry, telemetry_line
 from support.process import wait_until
 from support.rows import Home, assert_same
 
-pytestmark = pytest.mark.xdist_group("kafka")
-
 SOURCE = """SET http = 'off'; SET checkpoint_interval = '50 milliseconds';
 CREATE TABLE events (k text, v int, t timestamptz%s)
 WITH (connector = 'kafka', topic = '%s', "bootstrap.servers" = '%s', event_time = 't'%s);

@@ -18,8 +18,6 @@ from support.process import Leat, wait_until
 from support.rows import Home
 from support.servers import free_port
 
-pytestmark = pytest.mark.xdist_group("web")
-
 PIPELINE = """SET http = '127.0.0.1:%d'; SET checkpoint_interval = '50 milliseconds';
 CREATE TABLE events (id int NOT NULL, k text, v double precision, t timestamptz)
 WITH (connector = 'file', path = '-', event_time = 't', watermark_delay = '2 seconds');
