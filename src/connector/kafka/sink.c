@@ -1,103 +1,165 @@
-/* A topic as a sink. Exactly once: each epoch's rows go out in one transaction together with a marker, the committed offset
- * of partition 0 in a group of the sink's own that nobody joins, whose metadata says generation and epoch. After any
- * trouble a new producer fences the old one, reads the marker and sends again only what is not there. At least once:
- * rows are produced at once and acknowledged before the epoch that counts them. */
+/* A topic as a sink. Exactly once: each epoch's rows go out in one transaction together with a marker,
+ * the committed offset of partition 0 in a group of the sink's own that nobody joins; its metadata says
+ * generation, epoch and which run wrote it. After any trouble the producer is thrown away; a new one
+ * first ends what the old one left open, then reads the marker, and sends again only what is not there:
+ * whatever became of a commit without an answer, the marker tells. At least once: rows are produced at
+ * once and acknowledged before the epoch that counts them.
+ *
+ * Two runs on copies of one home would fence each other for ever; the run in the marker tells them that
+ * they are two, and the second one stops. */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
 #include "data/value.h"
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TIMEOUT_MS = 20000, SLICE_MS = 1000 };
+enum {
+    SLICE_MS = 500,       /* between two looks at `stopping` */
+    PATIENCE_MS = 10000,  /* then the sink says what it waits for */
+    COMMIT_MS = 30000,    /* then a commit without an answer is given up, and the marker asked */
+    MISSING_LOOKS = 5,    /* a broker may make a topic that is asked for */
+    POLL_EVERY = 1024,    /* rows */
+};
 
 typedef struct KafkaSink {
     Sink sink;
     SinkContext context;
+    KafkaClient client;
     const char *topic;
-    char *group;             /* leat.HOME_ID.SINK: of the marker; also the transactional id */
-    rd_kafka_t *producer;    /* NULL: to be made */
+    char *what;  /* "sink NAME", for messages */
+    char *group; /* leat.HOME_ID.SINK: of the marker; also the transactional id */
+    char run[17];
+    bool begun;        /* the producer may begin transactions */
+    bool looked;       /* the topic was seen there */
+    int missing_looks; /* since it was not */
     int64_t marker_epoch, marker_generation;
+    size_t written; /* of the bytes that write() is called with until it says OK */
     _Atomic bool stopping;
-    _Atomic int failed_code; /* of a delivery report: rd_kafka_resp_err_t */
-    Buffer scratch;
+    Buffer scratch; /* the engine's, for encode() */
 } KafkaSink;
 
-static void on_report(rd_kafka_t *client, const rd_kafka_message_t *message, void *context) {
-    (void)client;
-    if (message->err) atomic_store(&((KafkaSink *)context)->failed_code, (int)message->err);
+const KafkaSetting kafka_sink_fixed[] = {
+    {"enable.idempotence", "true"}, {"delivery.report.only.error", "true"}, {0}};
+const KafkaSetting kafka_sink_fixed_once[] = {{"enable.idempotence", "true"},
+                                              {"delivery.report.only.error", "true"},
+                                              {"transactional.id", NULL}, /* the sink's own */
+                                              {0}};
+
+/* ---- the producer ---- */
+
+static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context) {
+    (void)handle;
+    if (message->err) atomic_store(&((KafkaClient *)context)->failed, (int)message->err);
 }
 
+/* When this returns, nothing looks at the rows any more. */
 static void drop_producer(KafkaSink *k) {
-    if (!k->producer) return;
-    rd_kafka_purge(k->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
-    rd_kafka_destroy(k->producer);
-    k->producer = NULL;
+    k->begun = false;
+    if (!k->client.handle) return;
+    rd_kafka_purge(k->client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                         RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_destroy(k->client.handle);
+    k->client.handle = NULL;
+    atomic_store(&k->client.failed, 0);
 }
 
+/* partitioner: as Kafka's own clients, so that topics can be joined by partition. message.timeout.ms,
+ * at least once: for ever, since a broker that is away is no reason to lose rows. */
 static Status make_producer(KafkaSink *k, Error *error) {
-    const KafkaSetting defaults[] = {{"client.id", "leat"}, {"linger.ms", "5"}, {"compression.codec", "lz4"}, {"message.timeout.ms", "60000"},
-                                     {"transaction.timeout.ms", "60000"}, {0}};
-    const KafkaSetting once[] = {{"transactional.id", k->group}, {"enable.idempotence", "true"}, {0}};
-    const KafkaSetting least[] = {{"enable.idempotence", "true"}, {0}};
-    rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults, k->context.exactly_once ? once : least, error);
+    const bool once = k->context.exactly_once;
+    const KafkaSetting defaults[] = {{"client.id", "leat"},
+                                     {"linger.ms", "5"},
+                                     {"compression.codec", "lz4"},
+                                     {"partitioner", "murmur2_random"},
+                                     {"queue.buffering.max.kbytes", "16384"},
+                                     {"message.timeout.ms", once ? "60000" : "0"},
+                                     {"transaction.timeout.ms", "60000"},
+                                     {0}};
+    rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults,
+                                       once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
     if (!conf) return FAIL;
-    rd_kafka_conf_set_opaque(conf, k);
-    rd_kafka_conf_set_dr_msg_cb(conf, on_report);
     char why[512];
-    k->producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    if (k->producer) return OK;
-    rd_kafka_conf_destroy(conf);
-    return fail(error, "sink %s: %s", k->context.table, why);
+    if (once && rd_kafka_conf_set(conf, "transactional.id", k->group, why, sizeof why)) {
+        rd_kafka_conf_destroy(conf);
+        return fail(error, "%s: %s", k->what, why);
+    }
+    rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+    return kafka_client_new(&k->client, RD_KAFKA_PRODUCER, conf, k->what, error);
+}
+
+/* A first look at the topic: it must be there. */
+static Status look(KafkaSink *k, Error *error) {
+    const struct rd_kafka_metadata *metadata;
+    if (k->looked) return OK;
+    Status status = kafka_look(&k->client, k->topic, &metadata, error);
+    if (status == AGAIN) rd_kafka_poll(k->client.handle, 0);
+    if (status == REJECT && ++k->missing_looks < MISSING_LOOKS) return AGAIN;
+    if (status == REJECT || status == FAIL) {
+        Error reason = *error;
+        return fail(error, "%s: %s", k->what, reason.text);
+    }
+    if (status != OK) return status;
+    rd_kafka_metadata_destroy(metadata);
+    k->looked = true;
+    return OK;
 }
 
 static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
+    /* A first look at the properties, so that a wrong one is told at the start. */
+    rd_kafka_conf_t *conf = kafka_conf(
+        context->options, NULL,
+        context->exactly_once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
+    if (!conf) return FAIL;
+    rd_kafka_conf_destroy(conf);
     KafkaSink *k = xcalloc(1, sizeof *k);
+    Buffer text = {0};
+    uint64_t run;
     k->sink.type = &kafka_sink;
     k->sink.way = context->exactly_once ? SINK_BY_OUTBOX : SINK_AT_ONCE;
     k->context = *context;
     k->topic = option_text(context->options, "topic", "");
-    Buffer group = {0};
-    buffer_add_format(&group, "leat.%s.%s", context->home_id, context->table);
-    buffer_add_char(&group, 0);
-    k->group = group.data;
-    /* A first look at the properties, so that a wrong one is told at the start. */
-    rd_kafka_conf_t *conf = kafka_conf(context->options, NULL, NULL, error);
-    if (!conf) {
-        free(k->group);
-        free(k);
-        return FAIL;
-    }
-    rd_kafka_conf_destroy(conf);
+    kafka_client_open(&k->client, context->options);
+    buffer_add_format(&text, "leat.%s.%s", context->home_id, context->table);
+    buffer_add_char(&text, 0);
+    k->group = text.data;
+    text = (Buffer){0};
+    buffer_add_format(&text, "sink %s", context->table);
+    buffer_add_char(&text, 0);
+    k->what = text.data;
+    context->env->random_bytes(context->env, &run, sizeof run);
+    snprintf(k->run, sizeof k->run, "%016" PRIx64, run);
     *out = &k->sink;
     return OK;
 }
 
-/* ---- rows to bytes: varint size + 1 (0: null) of the key, the key, the same for the value ---- */
+/* ---- rows to bytes: of the key its size + 1 (0: null) as varint, then itself; the value likewise ---- */
+
+static void add_part(Buffer *out, Str part) {
+    buffer_add_varint(out, part.size + 1);
+    buffer_add_str(out, part);
+}
 
 static void add_key(KafkaSink *k, const Batch *batch, int row, Buffer *out) {
-    if (!k->context.key_count) {
+    const SinkContext *context = &k->context;
+    k->scratch.size = 0;
+    if (context->key_count == 1) {
+        Value value = column_value(&batch->columns[context->keys[0]], row);
+        if (!value.null) value_text(value, &k->scratch);
+        if (value.null) buffer_add_varint(out, 0);
+        else add_part(out, buffer_str(&k->scratch));
+        return;
+    }
+    if (!context->key_count) {
         buffer_add_varint(out, 0);
         return;
     }
-    k->scratch.size = 0;
-    if (k->context.key_count == 1) {
-        Value value = column_value(&batch->columns[k->context.keys[0]], row);
-        if (value.null) {
-            buffer_add_varint(out, 0);
-            return;
-        }
-        value_text(value, &k->scratch);
-    } else {
-        for (int i = 0; i < k->context.key_count; i++) {
-            buffer_add_char(&k->scratch, i ? ',' : '[');
-            value_json(column_value(&batch->columns[k->context.keys[i]], row), &k->scratch);
-        }
-        buffer_add_char(&k->scratch, ']');
+    for (int i = 0; i < context->key_count; i++) {
+        buffer_add_char(&k->scratch, i ? ',' : '[');
+        value_json(column_value(&batch->columns[context->keys[i]], row), &k->scratch);
     }
-    buffer_add_varint(out, k->scratch.size + 1);
-    buffer_add_str(out, buffer_str(&k->scratch));
+    buffer_add_char(&k->scratch, ']');
+    add_part(out, buffer_str(&k->scratch));
 }
 
 static void encode(Sink *sink, const Batch *batch, Buffer *out) {
@@ -110,199 +172,299 @@ static void encode(Sink *sink, const Batch *batch, Buffer *out) {
         }
         k->scratch.size = 0;
         json_row(k->context.schema, batch, row, &k->scratch);
-        buffer_add_varint(out, k->scratch.size + 1);
-        buffer_add_str(out, buffer_str(&k->scratch));
+        add_part(out, buffer_str(&k->scratch));
     }
 }
 
 static void encode_record(Sink *sink, Str record, Buffer *out) {
     (void)sink;
     buffer_add_varint(out, 0);
-    buffer_add_varint(out, record.size + 1);
-    buffer_add_str(out, record);
+    add_part(out, record);
 }
 
 static Str read_part(Reader *r) {
     uint64_t size = read_varint(r);
-    if (!size || r->bad || size - 1 > (uint64_t)(r->end - r->at)) return (Str){0};
+    if (!size) return (Str){0};
+    if (r->bad || size - 1 > (uint64_t)(r->end - r->at)) {
+        r->bad = true;
+        return (Str){0};
+    }
     Str part = {r->at, (size_t)size - 1};
     r->at += size - 1;
     return part;
 }
 
-/* Hands every row of a blob to the producer; epoch 0: without the header. */
-static Status produce(KafkaSink *k, Str blob, int64_t epoch, Error *error) {
-    Reader r = reader_of(blob);
-    char text[32];
-    int size = snprintf(text, sizeof text, "%" PRId64, epoch);
-    while (r.at < r.end) {
-        Str key = read_part(&r), value = read_part(&r);
-        if (r.bad) return fail(error, "sink %s: a damaged row in the outbox; leat run --fresh starts over", k->context.table);
-        for (;;) {
-            rd_kafka_resp_err_t code =
-                epoch ? rd_kafka_producev(k->producer, RD_KAFKA_V_TOPIC(k->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data, key.size),
-                                          RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size), RD_KAFKA_V_HEADER("leat-epoch", text, size), RD_KAFKA_V_END)
-                      : rd_kafka_producev(k->producer, RD_KAFKA_V_TOPIC(k->topic), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data, key.size),
-                                          RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size), RD_KAFKA_V_END);
-            if (!code) break;
-            if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-                rd_kafka_poll(k->producer, 100);
-                if (k->stopping) return AGAIN;
-                continue;
-            }
+/* ---- producing ---- */
+
+static bool never(rd_kafka_resp_err_t code) {
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT: return true;
+    default: return false;
+    }
+}
+
+/* A row that the topic will never take. */
+static Status refused(KafkaSink *k, rd_kafka_resp_err_t code, size_t size, Error *error) {
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE && size)
+        return fail(error,
+                    "%s: a row of %zu bytes is larger than topic '%s' takes; raise "
+                    "\"message.max.bytes\" of the table and max.message.bytes of the topic",
+                    k->what, size, k->topic);
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        return fail(error, "%s: a row is larger than topic '%s' takes; raise its max.message.bytes",
+                    k->what, k->topic);
+    return fail(error, "%s: topic '%s' did not take a row: %s", k->what, k->topic,
+                rd_kafka_err2str(code));
+}
+
+/* One row into the producer's queue. AGAIN: no room for long, or stopping. */
+static Status produce_row(KafkaSink *k, Str key, Str value, bool lent, Error *error) {
+    for (int waited_ms = 0;; waited_ms += SLICE_MS) {
+        rd_kafka_resp_err_t code = rd_kafka_producev(
+            k->client.handle, RD_KAFKA_V_TOPIC(k->topic),
+            RD_KAFKA_V_MSGFLAGS(lent ? 0 : RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_KEY(key.data, key.size),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size), RD_KAFKA_V_END);
+        if (!code) return OK;
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            if (never(code)) return refused(k, code, value.size, error);
             (void)fail(error, "topic '%s': %s", k->topic, rd_kafka_err2str(code));
             return AGAIN;
         }
-        rd_kafka_poll(k->producer, 0);
+        if (waited_ms > PATIENCE_MS || k->stopping)
+            return kafka_away(&k->client, "rows are not acknowledged", error);
+        rd_kafka_poll(k->client.handle, SLICE_MS);
+    }
+}
+
+/* Every row from *done on, which says how far it came. `lent`: the bytes stay where they are until all
+ * is acknowledged. */
+static Status produce(KafkaSink *k, Str rows, bool lent, size_t *done, Error *error) {
+    Reader r = reader_of((Str){rows.data + *done, rows.size - *done});
+    for (int count = 1; r.at < r.end; count++) {
+        Str key = read_part(&r), value = read_part(&r);
+        if (r.bad)
+            return fail(error, "%s: a damaged row is owed to it; leat run --fresh starts over",
+                        k->what);
+        Status status = produce_row(k, key, value, lent, error);
+        if (status != OK) return status;
+        *done = (size_t)(r.at - rows.data);
+        if (count % POLL_EVERY == 0) rd_kafka_poll(k->client.handle, 0);
     }
     return OK;
 }
 
-/* What to do after a transactional error: all but what can never work is tried again with a new producer. */
-static Status judge(KafkaSink *k, rd_kafka_error_t *failed, const char *what, Error *error) {
-    if (!failed) return OK;
+/* ---- exactly once ---- */
+
+/* After an error of a transaction the producer is gone. All but what can never work is tried again. */
+static Status trouble(KafkaSink *k, rd_kafka_error_t *failed, const char *verb, Error *error) {
     rd_kafka_resp_err_t code = rd_kafka_error_code(failed);
-    bool never = code == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION || code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE ||
-                 code == RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED || code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
-                 code == RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT;
-    if (never)
-        (void)fail(error, "sink %s: cannot %s: %s; a cluster without transactions needs delivery = 'at_least_once'", k->context.table, what, rd_kafka_error_string(failed));
-    else
-        (void)fail(error, "cannot %s at %s: %s", what, option_text(k->context.options, "bootstrap.servers", ""), rd_kafka_error_string(failed));
-    bool again_with_same = rd_kafka_error_is_retriable(failed) && strcmp(what, "begin transactions") == 0;
+    rd_kafka_poll(k->client.handle, 0);
+    rd_kafka_resp_err_t row = (rd_kafka_resp_err_t)atomic_load(&k->client.failed);
+    Status status = AGAIN;
+    if (never(row)) {
+        status = refused(k, row, 0, error);
+    } else if (never(code)) {
+        bool none = code == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
+                    code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+        status = fail(error, "%s: cannot %s at %s: %s%s", k->what, verb, k->client.servers,
+                      rd_kafka_error_string(failed),
+                      none ? "; a cluster without transactions needs delivery = 'at_least_once'"
+                           : "");
+    } else if (k->client.down) {
+        (void)kafka_away(&k->client, rd_kafka_error_string(failed), error);
+    } else {
+        (void)fail(error, "cannot %s at %s: %s", verb, k->client.servers,
+                   rd_kafka_error_string(failed));
+    }
     rd_kafka_error_destroy(failed);
-    if (!again_with_same) drop_producer(k);
-    return never ? FAIL : AGAIN;
+    drop_producer(k);
+    return status;
+}
+
+/* Waits for a call that goes on where it was when it is made again. */
+static rd_kafka_error_t *insist(KafkaSink *k, rd_kafka_error_t *(*call)(rd_kafka_t *, int),
+                                int most_ms) {
+    for (int waited_ms = 0;; waited_ms += SLICE_MS) {
+        rd_kafka_error_t *failed = call(k->client.handle, SLICE_MS);
+        if (!failed || !rd_kafka_error_is_retriable(failed) || k->stopping || waited_ms > most_ms)
+            return failed;
+        rd_kafka_error_destroy(failed);
+    }
+}
+
+/* The marker as it was read against what this run knows. */
+static Status judge_marker(KafkaSink *k, const char *text, Error *error) {
+    int64_t generation = 0, epoch = 0;
+    char run[17] = "";
+    if (*text && sscanf(text, "%" SCNd64 " %" SCNd64 " %16s", &generation, &epoch, run) < 2)
+        return fail(error, "%s: the marker in group %s was not written by Leat", k->what, k->group);
+    bool other = generation == k->context.generation && strcmp(run, k->run) != 0;
+    if (generation > k->context.generation || other)
+        return fail(error,
+                    "%s: %s of this home (generation %" PRId64 ", ours %" PRId64
+                    ") delivers to it now; one of the two is a copy: end it",
+                    k->what, other ? "another run" : "a later run", generation,
+                    k->context.generation);
+    if (*text && epoch < k->marker_epoch)
+        return fail(error,
+                    "%s: topic '%s' went back: epoch %" PRId64 " was delivered, now %" PRId64
+                    " stands there; what came between is lost there",
+                    k->what, k->topic, k->marker_epoch, epoch);
+    k->marker_generation = generation;
+    k->marker_epoch = epoch;
+    return OK;
 }
 
 /* The committed offset of the marker's group. */
 static Status read_marker(KafkaSink *k, Error *error) {
-    const KafkaSetting fixed[] = {{"group.id", k->group}, {"enable.auto.commit", "false"}, {0}};
-    /* Properties of a producer alone are warned about, not refused, by a consumer. */
+    const KafkaSetting own[] = {{"group.id", k->group},
+                                {"enable.auto.commit", "false"},
+                                {"isolation.level", "read_committed"},
+                                {0}};
     rd_kafka_conf_t *conf = kafka_conf(k->context.options, NULL, NULL, error);
     if (!conf) return FAIL;
-    char why[512];
-    for (int i = 0; fixed[i].name; i++) rd_kafka_conf_set(conf, fixed[i].name, fixed[i].value, why, sizeof why);
-    rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    if (!reader) {
-        rd_kafka_conf_destroy(conf);
-        return fail(error, "sink %s: %s", k->context.table, why);
-    }
+    KafkaClient client = {0};
+    char ignored[512];
+    for (int i = 0; own[i].name; i++)
+        (void)rd_kafka_conf_set(conf, own[i].name, own[i].value, ignored, sizeof ignored);
+    kafka_client_open(&client, k->context.options);
+    Status status = kafka_client_new(&client, RD_KAFKA_CONSUMER, conf, k->what, error);
     rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, k->topic, 0);
-    rd_kafka_resp_err_t code = rd_kafka_committed(reader, one, TIMEOUT_MS);
-    k->marker_epoch = k->marker_generation = 0;
-    Status status = OK;
-    if (code) {
-        (void)fail(error, "cannot read the marker of sink %s: %s", k->context.table, rd_kafka_err2str(code));
-        status = AGAIN;
-    } else if (one->elems[0].metadata_size) {
-        char text[64] = "";
-        size_t size = one->elems[0].metadata_size < sizeof text - 1 ? one->elems[0].metadata_size : sizeof text - 1;
-        memcpy(text, one->elems[0].metadata, size);
-        if (sscanf(text, "%" SCNd64 " %" SCNd64, &k->marker_generation, &k->marker_epoch) != 2)
-            status = fail(error, "sink %s: the marker in group %s was not written by Leat", k->context.table, k->group);
+    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(one, k->topic, 0);
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+    for (int waited_ms = 0; status == OK && kafka_passing(code); waited_ms += SLICE_MS) {
+        code = rd_kafka_committed(client.handle, one, SLICE_MS);
+        if (!code) code = p->err;
+        if (k->stopping || waited_ms > PATIENCE_MS) break;
+    }
+    if (status == OK && code) {
+        (void)fail(error, "%s%scannot read the marker at %s: %s", never(code) ? k->what : "",
+                   never(code) ? ": " : "", client.servers, rd_kafka_err2str(code));
+        status = never(code) ? FAIL : AGAIN;
+    } else if (status == OK) {
+        char text[128] = "";
+        size_t size = p->metadata_size < sizeof text ? p->metadata_size : sizeof text - 1;
+        if (size) memcpy(text, p->metadata, size);
+        status = judge_marker(k, text, error);
     }
     rd_kafka_topic_partition_list_destroy(one);
-    rd_kafka_consumer_close(reader);
-    rd_kafka_destroy(reader);
-    if (status == OK && k->marker_generation > k->context.generation)
-        return fail(error, "sink %s: a later run of this home (generation %" PRId64 ", ours %" PRId64 ") delivers to it now", k->context.table,
-                    k->marker_generation, k->context.generation);
+    if (client.handle) rd_kafka_destroy_flags(client.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    kafka_client_close(&client);
     return status;
 }
 
-/* Fences what an earlier producer left open, then reads the marker: in this order nothing can slip between. */
-static Status ready(KafkaSink *k, Error *error) {
-    if (!k->producer) {
-        Status status = make_producer(k, error);
-        if (status != OK) return status;
-        rd_kafka_error_t *failed = NULL;
-        for (int waited = 0; waited < TIMEOUT_MS && !k->stopping; waited += SLICE_MS) {
-            failed = rd_kafka_init_transactions(k->producer, SLICE_MS);
-            if (!failed || !rd_kafka_error_is_retriable(failed)) break;
-            if (waited + SLICE_MS < TIMEOUT_MS) rd_kafka_error_destroy(failed), failed = NULL;
-        }
-        if (k->stopping) {
-            if (failed) rd_kafka_error_destroy(failed);
-            drop_producer(k);
-            return AGAIN;
-        }
-        if ((status = judge(k, failed, "begin transactions", error)) != OK) {
-            drop_producer(k);
-            return status;
-        }
-        if ((status = read_marker(k, error)) != OK) {
-            drop_producer(k);
-            return status;
-        }
-    }
-    return OK;
+/* Ends what an earlier producer left open, then reads the marker: in this order nothing can slip
+ * between. */
+static Status begin(KafkaSink *k, Error *error) {
+    if (k->begun) return OK;
+    Status status = k->client.handle ? OK : make_producer(k, error);
+    if (status == OK) status = look(k, error);
+    if (status != OK) return status;
+    rd_kafka_error_t *failed = insist(k, rd_kafka_init_transactions, PATIENCE_MS);
+    if (failed) return trouble(k, failed, "begin transactions", error);
+    if ((status = read_marker(k, error)) == OK) k->begun = true;
+    else drop_producer(k);
+    return status;
 }
 
 static Status marker(Sink *sink, int64_t *epoch, int64_t *generation, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
-    Status status = ready(k, error);
+    Status status = begin(k, error);
     *epoch = k->marker_epoch;
     *generation = k->marker_generation;
     return status;
 }
 
+static rd_kafka_error_t *send_marker(KafkaSink *k, int64_t epoch) {
+    char text[128];
+    snprintf(text, sizeof text, "%" PRId64 " %" PRId64 " %s", k->context.generation, epoch, k->run);
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(one, k->topic, 0);
+    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata_new(k->group);
+    p->offset = epoch;
+    p->metadata = strdup(text); /* the list's to free */
+    p->metadata_size = strlen(text);
+    rd_kafka_error_t *failed = NULL;
+    for (int waited_ms = 0;; waited_ms += SLICE_MS) {
+        failed = rd_kafka_send_offsets_to_transaction(k->client.handle, one, group, SLICE_MS);
+        if (!failed || !rd_kafka_error_is_retriable(failed) || k->stopping ||
+            waited_ms > PATIENCE_MS)
+            break;
+        rd_kafka_error_destroy(failed);
+    }
+    rd_kafka_consumer_group_metadata_destroy(group);
+    rd_kafka_topic_partition_list_destroy(one);
+    return failed;
+}
+
 static Status deliver(Sink *sink, int64_t epoch, Str blob, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
-    Status status = ready(k, error);
+    size_t done = 0;
+    Status status = begin(k, error);
     if (status != OK) return status;
-    if (k->marker_epoch >= epoch) return OK;
-    if ((status = judge(k, rd_kafka_begin_transaction(k->producer), "begin a transaction", error)) != OK) return status;
-    if ((status = produce(k, blob, epoch, error)) != OK) {
+    if (k->marker_epoch >= epoch) return OK; /* a commit whose answer was lost */
+    rd_kafka_error_t *failed = rd_kafka_begin_transaction(k->client.handle);
+    if (failed) return trouble(k, failed, "begin a transaction", error);
+    if ((status = produce(k, blob, true, &done, error)) != OK) {
         drop_producer(k);
         return status;
     }
-    char text[64];
-    snprintf(text, sizeof text, "%" PRId64 " %" PRId64, k->context.generation, epoch);
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(one, k->topic, 0);
-    p->offset = epoch;
-    p->metadata = strdup(text);
-    p->metadata_size = strlen(text);
-    rd_kafka_consumer_group_metadata_t *group = rd_kafka_consumer_group_metadata_new(k->group);
-    rd_kafka_error_t *failed = rd_kafka_send_offsets_to_transaction(k->producer, one, group, TIMEOUT_MS);
-    rd_kafka_consumer_group_metadata_destroy(group);
-    rd_kafka_topic_partition_list_destroy(one);
-    if ((status = judge(k, failed, "write the marker", error)) != OK) return status;
-    do {
-        failed = rd_kafka_commit_transaction(k->producer, TIMEOUT_MS);
-        if (!failed || !rd_kafka_error_is_retriable(failed) || k->stopping) break;
-        rd_kafka_error_destroy(failed);
-    } while (true);
-    if ((status = judge(k, failed, "commit a transaction", error)) != OK) return status;
+    if ((failed = send_marker(k, epoch))) return trouble(k, failed, "write the marker", error);
+    failed = insist(k, rd_kafka_commit_transaction, COMMIT_MS);
+    if (failed) return trouble(k, failed, "commit a transaction", error);
     k->marker_epoch = epoch;
     k->marker_generation = k->context.generation;
+    kafka_back(&k->client);
     return OK;
 }
 
 /* ---- at least once ---- */
 
+static Status check_reports(KafkaSink *k, Error *error) {
+    rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)atomic_load(&k->client.failed);
+    if (code) return refused(k, code, 0, error);
+    char why[512];
+    code = rd_kafka_fatal_error(k->client.handle, why, sizeof why);
+    return code ? fail(error, "%s: topic '%s': %s", k->what, k->topic, why) : OK;
+}
+
 static Status write_rows(Sink *sink, Str bytes, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
-    if (!k->producer && make_producer(k, error) != OK) return FAIL;
-    return produce(k, bytes, 0, error);
+    Status status = k->client.handle ? OK : make_producer(k, error);
+    if (status == OK) status = look(k, error);
+    if (status == OK) status = produce(k, bytes, false, &k->written, error);
+    if (status == OK) k->written = 0;
+    Status reports = k->client.handle && status != FAIL ? check_reports(k, error) : OK;
+    return reports == OK ? status : reports;
 }
 
 static Status sync_rows(Sink *sink, int64_t *length, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
     *length = 0;
-    if (!k->producer) return OK;
-    rd_kafka_resp_err_t code = rd_kafka_flush(k->producer, SLICE_MS);
-    if (code == RD_KAFKA_RESP_ERR__TIMED_OUT) {
-        (void)fail(error, "broker away at %s: %d rows wait", option_text(k->context.options, "bootstrap.servers", ""), rd_kafka_outq_len(k->producer));
-        return AGAIN;
+    if (!k->client.handle) return OK;
+    int left = rd_kafka_outq_len(k->client.handle);
+    for (int waited_ms = 0; rd_kafka_flush(k->client.handle, SLICE_MS); waited_ms += SLICE_MS) {
+        int now = rd_kafka_outq_len(k->client.handle);
+        if (now < left) waited_ms = 0;
+        left = now;
+        if (waited_ms > PATIENCE_MS || k->stopping || k->client.down)
+            return kafka_away(&k->client, "rows are not acknowledged", error);
     }
-    int lost = atomic_exchange(&k->failed_code, 0);
-    if (lost)
-        return fail(error, "sink %s: topic '%s' did not take a row: %s; rows since the last epoch are sent again at the next start", k->context.table, k->topic,
-                    rd_kafka_err2str((rd_kafka_resp_err_t)lost));
-    return OK;
+    kafka_back(&k->client);
+    return check_reports(k, error);
 }
 
 static void stop_sink(Sink *sink) { atomic_store(&((KafkaSink *)(void *)sink)->stopping, true); }
@@ -310,11 +472,21 @@ static void stop_sink(Sink *sink) { atomic_store(&((KafkaSink *)(void *)sink)->s
 static void close_sink(Sink *sink) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
     drop_producer(k);
+    kafka_client_close(&k->client);
     buffer_free(&k->scratch);
     free(k->group);
+    free(k->what);
     free(k);
 }
 
 const SinkType kafka_sink = {
-    .open = open_sink, .encode = encode, .encode_record = encode_record, .write = write_rows, .sync = sync_rows, .marker = marker, .deliver = deliver, .stop = stop_sink, .close = close_sink,
+    .open = open_sink,
+    .encode = encode,
+    .encode_record = encode_record,
+    .write = write_rows,
+    .sync = sync_rows,
+    .marker = marker,
+    .deliver = deliver,
+    .stop = stop_sink,
+    .close = close_sink,
 };

@@ -1,183 +1,264 @@
-/* A topic as a source. Partitions are assigned by hand, each with a queue of its own, so that the engine can ask the one that is
- * furthest behind; positions live in the home, offsets are committed to the group for monitoring only. Messages stay
- * where librdkafka put them until their rows are through. Only committed data is read. */
+/* A topic as a source. Partitions are assigned by hand, each with a queue of its own, so that the
+ * engine can ask the one that is furthest behind; positions live in the home, offsets are committed to
+ * the group for monitoring only. Messages stay where librdkafka put them until their rows are through.
+ * Only committed data is read.
+ *
+ * Threads: partitions(), partition_name(), seek(), next() and wait() are called by the source's reader
+ * alone, and only they look at `partitions`; committed() is called by the committing thread, lag() by
+ * the engine's: they touch the client, which any thread may, and `told`, which has a lock. */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
 #include "data/value.h"
 #include <inttypes.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-enum { CHUNK_MESSAGES = 2000, TIMEOUT_MS = 2000 };
+enum {
+    CHUNK_MESSAGES = 2000,
+    QUEUED_MOST_KB = 24 << 10, /* of all partitions; librdkafka takes a size for each */
+    QUEUED_LEAST_KB = 64,
+    QUEUED_MOST_MESSAGES = 80000, /* of all: what one takes beside its bytes is not in the above */
+    PARTITIONS_PLANNED = 4, /* for these the first client is made */
+};
 
 typedef struct KafkaPartition {
     rd_kafka_queue_t *queue; /* NULL: not assigned yet */
     char name[16];
     bool at_end;
+    bool away;      /* it has no leader now */
+    size_t average; /* size of a message */
 } KafkaPartition;
 
 typedef struct KafkaSource {
     Source source;
     SourceContext context;
+    KafkaClient client;
     const char *topic;
-    rd_kafka_t *client;
-    rd_kafka_topic_partition_list_t *assigned;
-    KafkaPartition *partitions;
+    char *what; /* "source NAME", for messages */
+    KafkaPartition **partitions;
     int count;
-    _Atomic bool down; /* no broker can be reached */
-    char why[256];     /* the last error */
+    int planned; /* partitions for which the client's queues are sized */
+    rd_kafka_message_t *taken[CHUNK_MESSAGES];
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool something; /* a queue went from empty to not empty; under lock */
+    int64_t *told;  /* what committed() said, by partition; NO_POSITION: nothing new; under lock */
+    int told_count;
 } KafkaSource;
 
-static void on_error(rd_kafka_t *client, int code, const char *reason, void *context) {
-    KafkaSource *k = context;
-    (void)client;
-    pthread_mutex_lock(&k->lock);
-    snprintf(k->why, sizeof k->why, "%s", reason);
-    pthread_mutex_unlock(&k->lock);
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) atomic_store(&k->down, true);
-}
+const KafkaSetting kafka_source_fixed[] = {
+    {"enable.auto.commit", "false"},    {"enable.auto.offset.store", "false"},
+    {"enable.partition.eof", "true"},   {"isolation.level", "read_committed"},
+    {"auto.offset.reset", "error"},     {0}};
 
-static void on_message(rd_kafka_t *client, void *context) {
+static void on_message(rd_kafka_t *handle, void *context) {
     KafkaSource *k = context;
-    (void)client;
+    (void)handle;
     pthread_mutex_lock(&k->lock);
     k->something = true;
     pthread_cond_signal(&k->wake);
     pthread_mutex_unlock(&k->lock);
 }
 
-static void close_source(Source *source) {
-    KafkaSource *k = (KafkaSource *)(void *)source;
-    for (int i = 0; i < k->count; i++)
-        if (k->partitions[i].queue) {
-            rd_kafka_queue_cb_event_enable(k->partitions[i].queue, NULL, NULL);
-            rd_kafka_queue_destroy(k->partitions[i].queue);
-        }
-    free(k->partitions);
-    if (k->assigned) rd_kafka_topic_partition_list_destroy(k->assigned);
-    if (k->client) {
-        rd_kafka_assign(k->client, NULL);
-        rd_kafka_consumer_close(k->client);
-        rd_kafka_destroy(k->client);
-    }
-    pthread_mutex_destroy(&k->lock);
-    pthread_cond_destroy(&k->wake);
-    free(k);
-}
-
-static Status open_source(const SourceContext *context, Source **out, Error *error) {
-    const KafkaSetting defaults[] = {{"group.id", context->pipeline},
+/* What is fetched ahead is divided among the partitions. */
+static Status make_client(KafkaSource *k, int partitions, Error *error) {
+    char kbytes[32], messages[32];
+    int share = QUEUED_MOST_KB / partitions;
+    snprintf(kbytes, sizeof kbytes, "%d", share > QUEUED_LEAST_KB ? share : QUEUED_LEAST_KB);
+    snprintf(messages, sizeof messages, "%d", QUEUED_MOST_MESSAGES / partitions + 100);
+    /* fetch.wait.max.ms: a partition's end is told by an empty answer, which waits so long. */
+    const KafkaSetting defaults[] = {{"group.id", k->context.pipeline},
                                      {"client.id", "leat"},
-                                     {"queued.max.messages.kbytes", "8192"},
+                                     {"queued.max.messages.kbytes", kbytes},
+                                     {"queued.min.messages", messages},
+                                     {"fetch.wait.max.ms", "100"},
                                      {"fetch.queue.backoff.ms", "20"},
                                      {"topic.metadata.refresh.interval.ms", "10000"},
                                      {0}};
-    static const KafkaSetting fixed[] = {{"enable.auto.commit", "false"},       {"enable.auto.offset.store", "false"},
-                                         {"enable.partition.eof", "true"},      {"isolation.level", "read_committed"},
-                                         {"auto.offset.reset", "error"},        {0}};
-    rd_kafka_conf_t *conf = kafka_conf(context->options, defaults, fixed, error);
+    rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults, kafka_source_fixed, error);
     if (!conf) return FAIL;
+    k->planned = partitions;
+    Status status = kafka_client_new(&k->client, RD_KAFKA_CONSUMER, conf, k->what, error);
+    if (status == OK) rd_kafka_poll_set_consumer(k->client.handle);
+    return status;
+}
+
+static Status open_source(const SourceContext *context, Source **out, Error *error) {
     KafkaSource *k = xcalloc(1, sizeof *k);
+    Buffer what = {0};
+    buffer_add_format(&what, "source %s", context->table);
+    buffer_add_char(&what, 0);
+    k->what = what.data;
     k->source.type = &kafka_source;
     k->context = *context;
     k->topic = option_text(context->options, "topic", "");
+    kafka_client_open(&k->client, context->options);
     pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->wake, NULL);
-    rd_kafka_conf_set_opaque(conf, k);
-    rd_kafka_conf_set_error_cb(conf, on_error);
-    char why[512];
-    k->client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    if (!k->client) {
-        rd_kafka_conf_destroy(conf);
-        close_source(&k->source);
-        return fail(error, "source %s: %s", context->table, why);
-    }
-    rd_kafka_poll_set_consumer(k->client);
-    k->assigned = rd_kafka_topic_partition_list_new(4);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&k->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     *out = &k->source;
-    return OK;
+    Status status = make_client(k, PARTITIONS_PLANNED, error);
+    if (status == OK) return OK;
+    kafka_source.close(&k->source);
+    *out = NULL;
+    return FAIL;
 }
 
+/* ---- committed offsets, for monitoring ---- */
+
+static void committed(Source *source, int partition, int64_t position) {
+    KafkaSource *k = (KafkaSource *)(void *)source;
+    pthread_mutex_lock(&k->lock);
+    if (partition >= k->told_count) {
+        k->told = xrealloc(k->told, sizeof *k->told * (size_t)(partition + 1));
+        while (k->told_count <= partition) k->told[k->told_count++] = NO_POSITION;
+    }
+    k->told[partition] = position;
+    pthread_mutex_unlock(&k->lock);
+}
+
+/* One request for all partitions; if it fails, nothing depends on it. `wait_ms`: for the answer. */
+static void commit_told(KafkaSource *k, int wait_ms) {
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
+    pthread_mutex_lock(&k->lock);
+    for (int i = 0; i < k->told_count; i++) {
+        if (k->told[i] == NO_POSITION) continue;
+        rd_kafka_topic_partition_list_add(list, k->topic, i)->offset = k->told[i];
+        k->told[i] = NO_POSITION;
+    }
+    pthread_mutex_unlock(&k->lock);
+    if (list->cnt && !wait_ms) {
+        rd_kafka_commit(k->client.handle, list, 1);
+    } else if (list->cnt) {
+        rd_kafka_queue_t *answers = rd_kafka_queue_new(k->client.handle);
+        rd_kafka_commit_queue(k->client.handle, list, answers, NULL, NULL);
+        rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, wait_ms);
+        if (answer) rd_kafka_event_destroy(answer);
+        rd_kafka_queue_destroy(answers);
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
+/* Not a member of its group, the client leaves without a farewell, which could wait for a broker. */
+static void drop_client(KafkaSource *k) {
+    if (!k->client.handle) return;
+    rd_kafka_destroy_flags(k->client.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    k->client.handle = NULL;
+}
+
+static void close_source(Source *source) {
+    KafkaSource *k = (KafkaSource *)(void *)source;
+    if (k->client.handle && !k->client.down) commit_told(k, 500);
+    for (int i = 0; i < k->count; i++) {
+        if (k->partitions[i]->queue) {
+            rd_kafka_queue_cb_event_enable(k->partitions[i]->queue, NULL, NULL);
+            rd_kafka_queue_destroy(k->partitions[i]->queue);
+        }
+        free(k->partitions[i]);
+    }
+    drop_client(k);
+    kafka_client_close(&k->client);
+    pthread_mutex_destroy(&k->lock);
+    pthread_cond_destroy(&k->wake);
+    free(k->partitions);
+    free(k->told);
+    free(k->what);
+    free(k);
+}
+
+/* ---- partitions ---- */
+
+/* Errors that are told by callback, and the answers of commits. */
 static void serve(KafkaSource *k) {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(k->client, 0);
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(k->client.handle, 0);
     if (message) rd_kafka_message_destroy(message);
+}
+
+static void add_partitions(KafkaSource *k, int count) {
+    if (count <= k->count) return;
+    k->partitions = xrealloc(k->partitions, sizeof *k->partitions * (size_t)count);
+    for (; k->count < count; k->count++) {
+        KafkaPartition *p = k->partitions[k->count] = xcalloc(1, sizeof *p);
+        snprintf(p->name, sizeof p->name, "%d", k->count);
+        p->average = 1024;
+    }
 }
 
 static Status partitions(Source *source, int *count, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
+    const struct rd_kafka_metadata *metadata;
     serve(k);
-    rd_kafka_topic_t *topic = rd_kafka_topic_new(k->client, k->topic, NULL);
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(k->client, 0, topic, &metadata, TIMEOUT_MS);
-    rd_kafka_topic_destroy(topic);
-    int found = 0;
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->topic_cnt == 1) {
-        code = metadata->topics[0].err;
-        found = metadata->topics[0].partition_cnt;
+    commit_told(k, 0);
+    Status status = kafka_look(&k->client, k->topic, &metadata, error);
+    if (status == AGAIN) serve(k);
+    if (status == REJECT && k->count) return AGAIN; /* it was there: perhaps a broker still starts */
+    if (status == REJECT || status == FAIL) {
+        Error reason = *error;
+        return fail(error, "%s: %s", k->what, reason.text);
     }
-    if (metadata) rd_kafka_metadata_destroy(metadata);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && found > 0) {
-        atomic_store(&k->down, false);
-        *count = found > k->count ? found : k->count;
-        return OK;
+    if (status != OK) return status;
+    int found = metadata->topics[0].partition_cnt;
+    if (!k->count && found > k->planned) {
+        drop_client(k);
+        status = make_client(k, found, error);
     }
-    const char *servers = option_text(k->context.options, "bootstrap.servers", "");
-    bool missing = code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || (!code && !found);
-    if (missing && k->count == 0)
-        return fail(error, "source %s: topic '%s' does not exist at %s; create it, or correct the option topic", k->context.table, k->topic, servers);
-    if (!missing && !kafka_passing(code))
-        return fail(error, "source %s: topic '%s' at %s: %s", k->context.table, k->topic, servers, rd_kafka_err2str(code));
-    atomic_store(&k->down, true);
-    pthread_mutex_lock(&k->lock);
-    (void)fail(error, "broker away at %s: %s", servers, *k->why ? k->why : rd_kafka_err2str(code));
-    pthread_mutex_unlock(&k->lock);
-    return AGAIN;
+    add_partitions(k, found);
+    for (int i = 0; i < found; i++) {
+        const struct rd_kafka_metadata_partition *p = &metadata->topics[0].partitions[i];
+        if (p->id >= 0 && p->id < k->count) k->partitions[p->id]->away = p->leader < 0;
+    }
+    rd_kafka_metadata_destroy(metadata);
+    *count = k->count;
+    return status;
 }
 
 static const char *partition_name(Source *source, int partition) {
     KafkaSource *k = (KafkaSource *)(void *)source;
-    if (partition >= k->count) {
-        k->partitions = xrealloc(k->partitions, sizeof *k->partitions * (size_t)(partition + 1));
-        for (int i = k->count; i <= partition; i++) {
-            k->partitions[i] = (KafkaPartition){0};
-            snprintf(k->partitions[i].name, sizeof k->partitions[i].name, "%d", i);
-        }
-        k->count = partition + 1;
-    }
-    return k->partitions[partition].name;
+    add_partitions(k, partition + 1);
+    return k->partitions[partition]->name;
 }
 
-/* 'latest' is settled once, and kept, so that what comes while Leat is down after its first start is not missed. */
+/* 'latest' is settled once, for all partitions that are there, and kept in the home: what comes while
+ * Leat is down after its first start is not missed, and partitions that appear later begin at their
+ * start. The fact is a list of offsets. */
+static Status settle_latest(KafkaSource *k, Buffer *list, Error *error) {
+    for (int i = 0; i < k->count; i++) {
+        int64_t low = 0, high = 0;
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
+            k->client.handle, k->topic, i, &low, &high, KAFKA_LOOK_MS);
+        if (code && kafka_passing(code)) return kafka_away(&k->client, rd_kafka_err2str(code), error);
+        if (code)
+            return fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, i,
+                        rd_kafka_err2str(code));
+        buffer_add_format(list, "%s%" PRId64, i ? " " : "", high);
+    }
+    buffer_add_char(list, 0);
+    return k->context.set ? k->context.set(k->context.home, "latest", list->data, error) : OK;
+}
+
 static Status first_offset(KafkaSource *k, int partition, int64_t *offset, Error *error) {
-    char name[32];
-    snprintf(name, sizeof name, "start.%d", partition);
-    const char *kept = k->context.get ? k->context.get(k->context.home, name) : NULL;
-    if (kept) {
-        *offset = strtoll(kept, NULL, 10);
-        return OK;
+    *offset = RD_KAFKA_OFFSET_BEGINNING;
+    if (strcmp(option_text(k->context.options, "start", "earliest"), "latest") != 0) return OK;
+    Buffer list = {0};
+    const char *kept = k->context.get ? k->context.get(k->context.home, "latest") : NULL;
+    Status status = kept ? OK : settle_latest(k, &list, error);
+    const char *at = kept ? kept : list.data;
+    for (int i = 0; status == OK && *at; i++) {
+        char *end;
+        int64_t high = strtoll(at, &end, 10);
+        if (end == at) break;
+        if (i == partition) *offset = high;
+        at = end;
     }
-    if (strcmp(option_text(k->context.options, "start", "earliest"), "latest") != 0) {
-        *offset = RD_KAFKA_OFFSET_BEGINNING;
-        return OK;
-    }
-    int64_t low = 0, high = 0;
-    rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(k->client, k->topic, partition, &low, &high, TIMEOUT_MS);
-    if (code) {
-        (void)fail(error, "topic '%s' partition %d: %s", k->topic, partition, rd_kafka_err2str(code));
-        return kafka_passing(code) ? AGAIN : FAIL;
-    }
-    *offset = high;
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, high);
-    return k->context.set ? k->context.set(k->context.home, name, text, error) : OK;
+    buffer_free(&list);
+    return status;
 }
 
+/* Its queue is taken out of the common one before it is assigned, so that no message goes there. */
 static Status seek(Source *source, int partition, int64_t position, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     int64_t offset = position;
@@ -185,36 +266,32 @@ static Status seek(Source *source, int partition, int64_t position, Error *error
         Status status = first_offset(k, partition, &offset, error);
         if (status != OK) return status;
     }
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, k->topic, partition)->offset = offset;
-    rd_kafka_error_t *failed = rd_kafka_incremental_assign(k->client, one);
-    rd_kafka_topic_partition_list_destroy(one);
-    if (failed) {
-        (void)fail(error, "topic '%s' partition %d: %s", k->topic, partition, rd_kafka_error_string(failed));
-        rd_kafka_error_destroy(failed);
-        return FAIL;
-    }
-    KafkaPartition *p = &k->partitions[partition];
-    p->queue = rd_kafka_queue_get_partition(k->client, k->topic, partition);
+    KafkaPartition *p = k->partitions[partition];
+    p->queue = rd_kafka_queue_get_partition(k->client.handle, k->topic, partition);
+    if (!p->queue) return fail(error, "%s: topic '%s' has no partition %d", k->what, k->topic, partition);
     rd_kafka_queue_forward(p->queue, NULL);
     rd_kafka_queue_cb_event_enable(p->queue, on_message, k);
-    return OK;
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(one, k->topic, partition)->offset = offset;
+    rd_kafka_error_t *failed = rd_kafka_incremental_assign(k->client.handle, one);
+    rd_kafka_topic_partition_list_destroy(one);
+    if (!failed) return OK;
+    (void)fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, partition,
+               rd_kafka_error_string(failed));
+    rd_kafka_error_destroy(failed);
+    return FAIL;
 }
 
 /* ---- chunks ---- */
 
 typedef struct KafkaChunk {
     Chunk chunk;
-    rd_kafka_message_t **messages;
-    ssize_t message_count;
-    Record records[];
+    Record records[]; /* the handle of each is its message */
 } KafkaChunk;
 
 static void release(Chunk *chunk) {
-    KafkaChunk *c = (KafkaChunk *)(void *)chunk;
-    for (ssize_t i = 0; i < c->message_count; i++) rd_kafka_message_destroy(c->messages[i]);
-    free(c->messages);
-    free(c);
+    for (int i = 0; i < chunk->record_count; i++) rd_kafka_message_destroy(chunk->records[i].handle);
+    free(chunk);
 }
 
 static void headers_json(const Record *record, Buffer *out) {
@@ -224,7 +301,7 @@ static void headers_json(const Record *record, Buffer *out) {
         const char *name;
         const void *value;
         size_t size;
-        for (size_t i = 0; rd_kafka_header_get_all(headers, i, &name, &value, &size) == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+        for (size_t i = 0; !rd_kafka_header_get_all(headers, i, &name, &value, &size); i++) {
             if (i) buffer_add_char(out, ',');
             json_string(str_from(name), out);
             buffer_add_char(out, ':');
@@ -235,64 +312,90 @@ static void headers_json(const Record *record, Buffer *out) {
     buffer_add_char(out, '}');
 }
 
-static void add_record(KafkaChunk *c, rd_kafka_message_t *message) {
+/* The size of what was added. */
+static size_t add_record(KafkaChunk *c, rd_kafka_message_t *message) {
     rd_kafka_timestamp_type_t type;
     int64_t ms = rd_kafka_message_timestamp(message, &type);
-    Record *r = &c->records[c->chunk.record_count++];
-    *r = (Record){.body = {message->payload, message->len}, .position = message->offset, .timestamp_us = ms < 0 ? NO_TIME : ms * 1000,
-                  .key = {message->key, message->key_len}, .handle = message};
+    c->records[c->chunk.record_count++] =
+        (Record){.body = {message->payload, message->len},
+                 .position = message->offset,
+                 .timestamp_us = ms < 0 ? NO_TIME : ms * 1000,
+                 .key = {message->key, message->key_len},
+                 .handle = message};
     if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) c->chunk.log_append_time = true;
+    return message->len + message->key_len;
 }
 
-static Status message_error(KafkaSource *k, int partition, const rd_kafka_message_t *message, Error *error) {
-    if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
+static Status message_error(KafkaSource *k, int partition, const rd_kafka_message_t *message,
+                            Error *error) {
+    rd_kafka_resp_err_t code = message->err;
+    if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
+        code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
         int64_t low = -1, high = -1;
-        rd_kafka_query_watermark_offsets(k->client, k->topic, partition, &low, &high, TIMEOUT_MS);
+        rd_kafka_query_watermark_offsets(k->client.handle, k->topic, partition, &low, &high,
+                                         KAFKA_LOOK_MS);
         return fail(error,
-                    "source %s: topic '%s' partition %d no longer has the position where the pipeline stands (it holds offsets %" PRId64 " to %" PRId64
-                    "): data was deleted before it was read, or the topic was made anew; leat run --fresh starts over",
-                    k->context.table, k->topic, partition, low, high);
+                    "%s: topic '%s' partition %d no longer has the position where the pipeline "
+                    "stands (it holds offsets %" PRId64 " to %" PRId64 "): data was deleted before "
+                    "it was read, or the topic was made anew; leat run --fresh starts over",
+                    k->what, k->topic, partition, low, high);
     }
-    if (kafka_passing(message->err)) return AGAIN;
-    return fail(error, "source %s: topic '%s' partition %d: %s", k->context.table, k->topic, partition, rd_kafka_message_errstr(message));
+    /* A topic that is unknown for a moment is partitions()' business. */
+    if (kafka_passing(code) || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+        code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        return AGAIN;
+    return fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, partition,
+                rd_kafka_message_errstr(message));
+}
+
+/* As many messages as make a chunk of the wanted size. */
+static int most_messages(const KafkaSource *k, const KafkaPartition *p) {
+    size_t most = k->context.chunk_bytes ? k->context.chunk_bytes / (p->average + 1) : CHUNK_MESSAGES;
+    if (k->context.chunk_rows && most > (size_t)k->context.chunk_rows)
+        most = (size_t)k->context.chunk_rows;
+    return most < 1 ? 1 : most > CHUNK_MESSAGES ? CHUNK_MESSAGES : (int)most;
 }
 
 static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
-    KafkaPartition *p = &k->partitions[partition];
-    int most = k->context.chunk_rows ? k->context.chunk_rows : CHUNK_MESSAGES;
-    rd_kafka_message_t **messages = xmalloc(sizeof *messages * (size_t)most);
-    ssize_t count = rd_kafka_consume_batch_queue(p->queue, 0, messages, (size_t)most);
-    if (count <= 0) {
-        free(messages);
-        *at_end = p->at_end && !k->down;
-        return AGAIN;
-    }
-    KafkaChunk *c = xcalloc(1, sizeof *c + sizeof(Record) * (size_t)count);
-    c->messages = messages;
-    c->message_count = count;
-    c->chunk = (Chunk){.partition = partition, .records = c->records, .topic = k->topic, .headers = headers_json, .release = release, .owner = k,
-                       .taken_us = k->context.env->now_us(k->context.env)};
+    KafkaPartition *p = k->partitions[partition];
+    ssize_t count = rd_kafka_consume_batch_queue(p->queue, 0, k->taken,
+                                                 (size_t)most_messages(k, p));
+    KafkaChunk *c = NULL;
+    size_t bytes = 0;
     Status status = OK;
-    for (ssize_t i = 0; i < count && status != FAIL; i++) {
-        if (messages[i]->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
-            p->at_end = true;
-        } else if (messages[i]->err) {
-            status = message_error(k, partition, messages[i], error);
-        } else {
+    for (ssize_t i = 0; i < count; i++) {
+        rd_kafka_message_t *message = k->taken[i];
+        if (!message->err && status != FAIL) {
+            if (!c) {
+                c = xmalloc(sizeof *c + sizeof(Record) * (size_t)(count - i));
+                c->chunk = (Chunk){0};
+            }
+            bytes += add_record(c, message);
             p->at_end = false;
-            add_record(c, messages[i]);
+            continue;
         }
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) p->at_end = true;
+        else if (message->err && status != FAIL)
+            status = message_error(k, partition, message, error);
+        rd_kafka_message_destroy(message);
     }
-    if (status == FAIL || c->chunk.record_count == 0) {
-        release(&c->chunk);
-        *at_end = p->at_end && !k->down;
-        return status == FAIL ? FAIL : AGAIN;
-    }
-    atomic_store(&k->down, false);
-    c->chunk.begin = c->records[0].position;
-    c->chunk.end = c->records[c->chunk.record_count - 1].position + 1;
-    *out = &c->chunk;
+    *at_end = p->at_end && !p->away && !k->client.down;
+    if (status == FAIL && c) release(&c->chunk);
+    if (status == FAIL || !c) return status == FAIL ? FAIL : AGAIN;
+    Chunk *chunk = &c->chunk;
+    if (k->client.down) kafka_back(&k->client);
+    p->average = (p->average + bytes / (size_t)chunk->record_count) / 2;
+    chunk->partition = partition;
+    chunk->records = c->records;
+    chunk->topic = k->topic;
+    chunk->headers = headers_json;
+    chunk->release = release;
+    chunk->owner = k;
+    chunk->taken_us = k->context.env->now_us(k->context.env);
+    chunk->begin = c->records[0].position;
+    chunk->end = c->records[chunk->record_count - 1].position + 1;
+    *out = chunk;
     return OK;
 }
 
@@ -300,7 +403,7 @@ static void wait_message(Source *source, int64_t timeout_us) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     serve(k);
     struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t ns = until.tv_nsec + timeout_us * 1000;
     until.tv_sec += ns / 1000000000;
     until.tv_nsec = ns % 1000000000;
@@ -310,22 +413,23 @@ static void wait_message(Source *source, int64_t timeout_us) {
     pthread_mutex_unlock(&k->lock);
 }
 
-static void committed(Source *source, int partition, int64_t position) {
-    KafkaSource *k = (KafkaSource *)(void *)source;
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, k->topic, partition)->offset = position;
-    rd_kafka_commit(k->client, one, 1); /* for monitoring: if it fails, nothing depends on it */
-    rd_kafka_topic_partition_list_destroy(one);
-}
-
 static int64_t lag(Source *source, int partition, int64_t position) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     int64_t low = 0, high = 0;
-    if (rd_kafka_get_watermark_offsets(k->client, k->topic, partition, &low, &high) || high < 0) return -1;
+    if (rd_kafka_get_watermark_offsets(k->client.handle, k->topic, partition, &low, &high) ||
+        high < 0)
+        return -1;
     return high > position ? high - position : 0;
 }
 
 const SourceType kafka_source = {
-    .open = open_source, .partitions = partitions, .partition_name = partition_name, .seek = seek, .next = next,
-    .wait = wait_message, .committed = committed, .lag = lag, .close = close_source,
+    .open = open_source,
+    .partitions = partitions,
+    .partition_name = partition_name,
+    .seek = seek,
+    .next = next,
+    .wait = wait_message,
+    .committed = committed,
+    .lag = lag,
+    .close = close_source,
 };
