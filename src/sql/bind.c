@@ -163,9 +163,8 @@ Status bind_node(Scope *scope, NodeTree *node, Operand *out, Error *error) {
         return bind_column_ref(scope, node->column_ref, out, error);
     case PG_QUERY__NODE__NODE_TYPE_CAST: return bind_type_cast(scope, node->type_cast, out, error);
     case PG_QUERY__NODE__NODE_A_EXPR: {
-        Status status = bind_chain(scope, node, TYPE_UNKNOWN, &out->expr, error);
-        if (status != OK || out->expr) return status;
-        return bind_a_expr(scope, node->a_expr, out, error);
+        out->expr = bind_chain(scope, node, TYPE_UNKNOWN);
+        return out->expr ? OK : bind_a_expr(scope, node->a_expr, out, error);
     }
     case PG_QUERY__NODE__NODE_BOOL_EXPR: return bind_bool_expr(scope, node->bool_expr, out, error);
     case PG_QUERY__NODE__NODE_NULL_TEST: return bind_null_test(scope, node->null_test, out, error);

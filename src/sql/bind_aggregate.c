@@ -4,11 +4,6 @@
  * aggregates theirs, and any other column is PostgreSQL's error. */
 #include "sql/binder.h"
 
-bool is_aggregate_call(const PgQuery__FuncCall *call, const char *name) {
-    (void)call;
-    return aggregate_exists(str_from(name));
-}
-
 static Status check_aggregate(Scope *scope, const PgQuery__FuncCall *call, const char *name,
                               Error *error) {
     int at = call->location;

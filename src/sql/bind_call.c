@@ -152,8 +152,8 @@ Status bind_operator(Scope *scope, const char *name, Operand *args, int count, i
 
 /* ---- functions ---- */
 
-static Status list_signatures(Scope *scope, const char *name, const Function **rows, int count,
-                              const char *what, int location, Error *error) {
+static Status list_signatures(Scope *scope, const Function **rows, int count, const char *what,
+                              int location, Error *error) {
     Buffer list = {0};
     for (int i = 0; i < count && list.size < 400; i++)
         buffer_add_format(&list, "%s%s(%s%s)", i ? ", " : "", rows[i]->name,
@@ -161,7 +161,6 @@ static Status list_signatures(Scope *scope, const char *name, const Function **r
                           rows[i]->flags & FUNCTION_VARIADIC ? ", …" : "");
     Status status = error_at(scope->catalog, location, error, "%s; there %s %.*s", what,
                              count == 1 ? "is" : "are", (int)list.size, list.data);
-    (void)name;
     buffer_free(&list);
     return status;
 }
@@ -188,7 +187,7 @@ static Status no_function(Scope *scope, const char *name, const TypeKind *kinds,
     if (named > 0 && count == 2 && strcmp(name, "round") == 0)
         return error_at(scope->catalog, location, error,
                         "%s; round to digits is for numeric: round(value::numeric, 2)", what);
-    if (named > 0) return list_signatures(scope, name, rows, named, what, location, error);
+    if (named > 0) return list_signatures(scope, rows, named, what, location, error);
     const char *remedy = function_remedy(name);
     if (remedy) return error_at(scope->catalog, location, error, "%s; %s", what, remedy);
     if (function_comes_later(name))
@@ -292,7 +291,7 @@ Status bind_function(Scope *scope, const PgQuery__FuncCall *call, Operand *out, 
     Status status = check_call(scope, call, name, error);
     if (status != OK) return status;
     if (strcmp(name, "metadata") == 0) return bind_metadata(scope, call, out, error);
-    if (is_aggregate_call(call, name)) return bind_aggregate(scope, call, name, out, error);
+    if (aggregate_exists(str_from(name))) return bind_aggregate(scope, call, name, out, error);
     if (call->agg_filter || call->agg_distinct || call->n_agg_order > 0 || call->agg_star) {
         const char *what = call->agg_star     ? "*"
                          : call->agg_filter   ? "FILTER"

@@ -306,25 +306,22 @@ static bool collect(Scope *scope, NodeTree *node, Path *path) {
     return true;
 }
 
-Status bind_chain(Scope *scope, NodeTree *node, TypeKind as, Expr **out, Error *error) {
-    (void)error;
-    *out = NULL;
+Expr *bind_chain(Scope *scope, NodeTree *node, TypeKind as) {
     const char *name = operator_of(node);
-    if (!scope->want_path || !name) return OK;
+    if (!scope->want_path || !name) return NULL;
     bool gives_text = strcmp(name, "->>") == 0 || strcmp(name, "#>>") == 0;
     if (!gives_text && (as != TYPE_UNKNOWN || (strcmp(name, "->") != 0 && strcmp(name, "#>") != 0)))
-        return OK;
+        return NULL;
     Path path = {.steps = arena_new_array(scope->arena, const char *, NAME_PARTS_MOST)};
-    if (!collect(scope, node->a_expr->lexpr, &path)) return OK;
+    if (!collect(scope, node->a_expr->lexpr, &path)) return NULL;
     const char *key = constant_string(node->a_expr->rexpr);
-    if (!key) return OK;
+    if (!key) return NULL;
     if (*name == '#') {
-        if (!add_path_text(scope, &path, key)) return OK;
+        if (!add_path_text(scope, &path, key)) return NULL;
     } else {
-        if (!is_plain_key(key) || path.count >= NAME_PARTS_MOST) return OK;
+        if (!is_plain_key(key) || path.count >= NAME_PARTS_MOST) return NULL;
         path.steps[path.count++] = key;
     }
-    if (path.count == 0) return OK;
-    *out = pushed_path(scope, &path, as != TYPE_UNKNOWN ? as : gives_text ? TYPE_TEXT : TYPE_JSONB);
-    return OK;
+    if (path.count == 0) return NULL;
+    return pushed_path(scope, &path, as != TYPE_UNKNOWN ? as : gives_text ? TYPE_TEXT : TYPE_JSONB);
 }

@@ -21,6 +21,26 @@ static Status compare(Scope *scope, const char *op, Operand a, Operand b, int lo
     return bind_operator(scope, op, args, 2, location, out, error);
 }
 
+/* Nodes of a tree, counted as often as they are reached, up to a limit. */
+static int size_up_to(const Expr *e, int limit) {
+    int size = 1;
+    for (int i = 0; i < e->arg_count && size < limit; i++)
+        size += size_up_to(e->args[i], limit - size);
+    return size;
+}
+
+enum { REPEATED_MOST_NODES = 50000 };
+
+/* BETWEEN, CASE and IN repeat an operand; nested in one another they would double it at each level.
+ */
+static Status check_repeated(Scope *scope, const Operand *o, int times, Error *error) {
+    if (o->path || (int64_t)size_up_to(o->expr, REPEATED_MOST_NODES) * times < REPEATED_MOST_NODES)
+        return OK;
+    return error_at(scope->catalog, o->location, error,
+                    "this operand becomes too large by being repeated; compute it in a sub-select "
+                    "and name it");
+}
+
 /* ---- BETWEEN ---- */
 
 static Status bind_between(Scope *scope, const PgQuery__AExpr *e, Expr **out, Error *error) {
@@ -29,6 +49,9 @@ static Status bind_between(Scope *scope, const PgQuery__AExpr *e, Expr **out, Er
     Status status = bind_node(scope, e->lexpr, &value, error);
     if (status == OK) status = bind_node(scope, bounds->items[0], &low, error);
     if (status == OK) status = bind_node(scope, bounds->items[1], &high, error);
+    if (status == OK) status = check_repeated(scope, &value, 4, error);
+    if (status == OK) status = check_repeated(scope, &low, 2, error);
+    if (status == OK) status = check_repeated(scope, &high, 2, error);
     if (status != OK) return status;
     int at = e->location;
     bool negated = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN ||
@@ -60,6 +83,8 @@ static Status chain_of_comparisons(Scope *scope, const char *op, bool all, Opera
                                    Operand *items, int count, int location, Expr **out,
                                    Error *error) {
     Expr **parts = arena_new_array(scope->arena, Expr *, count + 1);
+    Status repeated = check_repeated(scope, &value, count, error);
+    if (repeated != OK) return repeated;
     for (int i = 0; i < count; i++) {
         Status status = compare(scope, op, value, items[i], location, &parts[i], error);
         if (status == OK && parts[i]->type.kind != TYPE_BOOL)
@@ -342,6 +367,7 @@ Status bind_case(Scope *scope, const PgQuery__CaseExpr *e, Operand *out, Error *
     if (status == OK && e->arg && !value.path && is_unknown(&value)) {
         status = operand_settle(scope, &value, &value.expr, error);
     }
+    if (status == OK && e->arg) status = check_repeated(scope, &value, whens, error);
     /* ELSE first: PostgreSQL lets it weigh most in the choice of the type */
     if (status == OK && e->defresult)
         status = bind_node(scope, e->defresult, &operands[count++], error);

@@ -118,10 +118,8 @@ Status bind_type_cast(Scope *scope, const PgQuery__TypeCast *cast, Operand *out,
     Status status = bind_type_name(scope->catalog, cast->type_name, &type, error);
     if (status != OK) return status;
     *out = (Operand){.location = cast->location >= 0 ? cast->location : node_location(cast->arg)};
-    if (type.kind == TYPE_FLOAT8) {
-        status = bind_chain(scope, cast->arg, TYPE_FLOAT8, &out->expr, error);
-        if (status != OK || out->expr) return status;
-    }
+    if (type.kind == TYPE_FLOAT8) out->expr = bind_chain(scope, cast->arg, TYPE_FLOAT8);
+    if (out->expr) return OK;
     Operand arg;
     status = bind_node(scope, cast->arg, &arg, error);
     if (status == OK) status = operand_as(scope, &arg, type, CAST_EXPLICIT, &out->expr, error);

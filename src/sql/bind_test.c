@@ -528,12 +528,36 @@ static void test_casts(void **state) {
                         "UNION types integer and text cannot be matched; cast one of them");
 }
 
+/* What repeats an operand, nested: refused before it doubles at each of many levels. */
+static void test_repeats(void **state) {
+    (void)state;
+    static const struct {
+        const char *open, *close;
+    } forms[] = {
+        {"(", " BETWEEN SYMMETRIC f AND NOT f)"},
+        {"(CASE ", " WHEN f THEN f WHEN true THEN NOT f END)"},
+        {"(", " IN (f, NOT f))"},
+    };
+    EACH(forms) {
+        Buffer text = {0};
+        for (int k = 0; k < 60; k++) buffer_add_text(&text, forms[i].open);
+        buffer_add_text(&text, "f");
+        for (int k = 0; k < 60; k++) buffer_add_text(&text, forms[i].close);
+        buffer_add_char(&text, 0);
+        Bound b = bind_text(text.data, false, false, NULL, 0);
+        assert_int_equal(b.status, FAIL);
+        assert_non_null(strstr(b.error.text, "too large by being repeated"));
+        catalog_free(&b.catalog);
+        buffer_free(&text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_expressions),  cmocka_unit_test(test_paths),
         cmocka_unit_test(test_pushed_paths), cmocka_unit_test(test_groups),
         cmocka_unit_test(test_refusals),     cmocka_unit_test(test_intervals),
-        cmocka_unit_test(test_casts),
+        cmocka_unit_test(test_casts),        cmocka_unit_test(test_repeats),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ CHECKED Status path_as(Scope *, const Path *, TypeKind, Expr **out, Error *);
 /* d -> 'a' ->> 'b' and d #>> '{a,b}' over a column, with constant keys, as the column that holds
  * it: *out NULL when it is none. `as` is TYPE_UNKNOWN, or TYPE_FLOAT8 when a cast to that stands
  * around it. */
-CHECKED Status bind_chain(Scope *, NodeTree *, TypeKind as, Expr **out, Error *);
+Expr *bind_chain(Scope *, NodeTree *, TypeKind as);
 /* The scope's column for a reference, -1: none (or a path, an error). */
 int find_scope_column(Scope *, const PgQuery__ColumnRef *);
 
@@ -89,7 +89,6 @@ CHECKED Status bind_list_form(Scope *, const char *name, PgQuery__Node **args, s
                               int location, Operand *out, Error *);
 
 /* ---- bind_aggregate.c ---- */
-bool is_aggregate_call(const PgQuery__FuncCall *, const char *name);
 CHECKED Status bind_aggregate(Scope *, const PgQuery__FuncCall *, const char *name, Operand *out,
                               Error *);
 /* Over the un-grouped row becomes over the grouped one. */

@@ -32,8 +32,7 @@ static Status take_tokens(Trees *trees, const PgQueryProtobuf *from, Error *erro
 }
 
 /* On failure error->column is the character of the whole text, counted from 1. */
-Status tokens_read(Trees *trees, Arena *arena, Error *error) {
-    (void)arena;
+Status tokens_read(Trees *trees, Error *error) {
     PgQueryScanResult scan = pg_query_scan(trees->text);
     Status status;
     if (scan.error) {

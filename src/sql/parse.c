@@ -101,7 +101,8 @@ Status tree_parse(Catalog *c, Error *error) {
     Trees *trees = xcalloc(1, sizeof *trees);
     c->trees = trees;
     trees->text = arena_text(c->arena, c->text);
-    if (tokens_read(trees, c->arena, error) != OK) {
+    places_read(trees, c->arena, (int)c->text.size);
+    if (tokens_read(trees, error) != OK) {
         int location = error->column > 0 ? byte_of_character(trees->text, error->column) : -1;
         Error copy = *error;
         bool open = strncmp(copy.text, "unterminated", 12) == 0;

@@ -4,15 +4,34 @@
 #include "sql/tree.h"
 #include <stdio.h>
 
+/* Moves line and column over the bytes from `from` to `to`. */
+static void step_place(const char *text, int from, int to, Place *place) {
+    for (int i = from; i < to; i++) {
+        uint8_t byte = (uint8_t)text[i];
+        if (byte == '\n') place->line++, place->column = 1;
+        else if ((byte & 0xc0) != 0x80) place->column++;
+    }
+}
+
+void places_read(Trees *trees, Arena *arena, int size) {
+    trees->places = arena_new_array(arena, Place, size / PLACE_EVERY + 1);
+    Place place = {1, 1};
+    for (int i = 0; i <= size / PLACE_EVERY; i++) {
+        trees->places[i] = place;
+        int from = i * PLACE_EVERY, to = from + PLACE_EVERY < size ? from + PLACE_EVERY : size;
+        step_place(trees->text, from, to, &place);
+    }
+}
+
 void place_of(Catalog *c, int location, int *line, int *column) {
     *line = *column = 0;
     if (location < 0 || (size_t)location > c->text.size) return;
-    *line = *column = 1;
-    for (int i = 0; i < location; i++) {
-        uint8_t byte = (uint8_t)c->text.data[i];
-        if (byte == '\n') (*line)++, *column = 1;
-        else if ((byte & 0xc0) != 0x80) (*column)++;
-    }
+    const Trees *trees = c->trees;
+    bool known = trees && trees->places;
+    Place place = known ? trees->places[location / PLACE_EVERY] : (Place){1, 1};
+    step_place(c->text.data, known ? location / PLACE_EVERY * PLACE_EVERY : 0, location, &place);
+    *line = place.line;
+    *column = place.column;
 }
 
 Status error_at(Catalog *c, int location, Error *error, const char *format, ...) {
@@ -32,6 +51,7 @@ Status refuse(Catalog *c, int location, Error *error, const char *what, const ch
 }
 
 void warn_at(Catalog *c, int location, const char *format, ...) {
+    if (c->warning_count >= WARNINGS_MOST) return;
     char text[1024];
     va_list args;
     va_start(args, format);

@@ -125,8 +125,6 @@ static Status find_connector(Catalog *c, Table *t, PgQuery__Node **options, size
         return error_at(c, location, error,
                         "unknown connector '%s'; there are file, kafka and generator", name);
     }
-    int line, place;
-    place_of(c, 0, &line, &place);
     return fail_at(
         error, t->line, t->place,
         "table \"%s\" needs a connector: WITH (connector = 'file' | 'kafka' | 'generator', …)",

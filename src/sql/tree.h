@@ -11,23 +11,30 @@ typedef struct Token {
     PgQuery__KeywordKind keyword;
 } Token;
 
+typedef struct Place {
+    int line, column;
+} Place;
+
 typedef struct Trees {
     PgQuery__ParseResult *result;
     char *text;    /* zero-terminated, as long as Catalog.text */
     Token *tokens; /* comments left out; ends with one of kind NUL at the end of the text */
     int token_count;
+    Place *places; /* of every PLACE_EVERY-th byte: each node asks for its place */
 } Trees;
 
 enum {
     TEXT_MOST_BYTES = 4 << 20,     /* of a pipeline file */
     STATEMENT_MOST_TOKENS = 50000, /* bounds the parser's stack */
-    TREE_MOST_DEPTH =
-        500, /* nested expressions, bounds the stack of everything behind the parser */
+    TREE_MOST_DEPTH = 500,         /* nested expressions; bounds the stack of what is behind it */
+    PLACE_EVERY = 256,
+    WARNINGS_MOST = 100,
 };
 
 /* Scans and parses catalog->text into catalog->trees. */
 CHECKED Status tree_parse(Catalog *, Error *);
 void trees_free(Trees **);
+void places_read(Trees *, Arena *, int size);
 /* The remedy for a syntax error, or NULL: in `arena`. `at`: index of the token that the parser
  * stumbled over. */
 const char *syntax_remedy(const Trees *, int at, Arena *arena);
@@ -36,12 +43,11 @@ static inline const Trees *trees_of(const Catalog *c) { return c->trees; }
 
 /* ---- tokens and spelling (names.c) ---- */
 
-CHECKED Status tokens_read(Trees *, Arena *, Error *);
+CHECKED Status tokens_read(Trees *, Error *);
 int token_at(const Trees *, int location); /* the first token that starts at or behind this byte */
 Str token_text(const Trees *, int token);
-bool token_is(
-    const Trees *, int token,
-    const char *word); /* a word or sign as written, without regard to case; false outside */
+/* Whether it is this word or sign, without regard to case; false outside of the text. */
+bool token_is(const Trees *, int token, const char *word);
 bool token_is_name(const Trees *, int token);
 /* The name that the token spells: quotes taken off. */
 const char *token_name(Catalog *, int token, bool *quoted);
