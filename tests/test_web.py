@@ -178,12 +178,11 @@ def test_read_only(pipeline, method):
 def test_rubbish_on_the_port(pipeline, http):
     for data in (b"\x00\xff" * 1000, b"GET / HTTP/9.9\r\n\r\n", b"GET " + b"/" * 100_000,
                  b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n"):
-        with socket.create_connection(("127.0.0.1", pipeline.port), 10) as s:
-            try:
+        with socket.create_connection(("127.0.0.1", pipeline.port), 2) as s:
+            try:     # an answer, a closed connection, silence: all the same to the others
                 s.sendall(data)
-                s.shutdown(socket.SHUT_WR)
                 s.recv(1000)
-            except ConnectionError:
+            except OSError:
                 pass
     assert http(pipeline.url + "/healthz").status == 200
 
