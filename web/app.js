@@ -313,7 +313,8 @@ function build(model) {
 }
 
 function operatorRates(model) {
-  const before = page.moments.find(m => Date.parse(model.now) - Date.parse(m.now) < 3500) || model;
+  /* Ten seconds, so that windows, which come at once, show as a stream. */
+  const before = page.moments[0];
   const time = (Date.parse(model.now) - Date.parse(before.now)) / 1000 || 1;
   const rates = model.operators.map((op, i) => {
     const was = before.operators[i];
@@ -334,7 +335,7 @@ function arrive(model) {
   page.model = model;
   page.views.views.forEach((view, i) => Object.assign(view, model.views[i]));
   page.moments.push(model);
-  if (page.moments.length > 6) page.moments.shift();
+  if (page.moments.length > 11) page.moments.shift();
   page.history.push(sampleOf(model));
   while (page.history[0].t < Date.parse(model.now) - HISTORY_MS - 5000) page.history.shift();
   page.heard = performance.now();

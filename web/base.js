@@ -30,7 +30,7 @@ function short(n) {
   const a = Math.abs(n);
   if (a >= 1e9) return trim(n / 1e9) + " G";
   if (a >= 1e6) return trim(n / 1e6) + " M";
-  if (a >= 1e4) return trim(n / 1e3) + " k";
+  if (a >= 1e3) return trim(n / 1e3) + " k";
   if (a >= 100 || Number.isInteger(n)) return whole(n);
   return a >= 1 ? trim(n) : String(+n.toPrecision(3));
 }

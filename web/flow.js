@@ -82,7 +82,7 @@ class Flow {
   update(model, rates, busy, slow) {
     for (const [id, step] of this.steps) {
       const op = model.operators[id];
-      put(step.rate, `${short(rates[id].out)}/s`);
+      put(step.rate, `${short(rates[id].in)}/s`);
       put(step.state, op.state_entries || op.state_bytes ? `${short(op.state_entries)} kept, ${bytes(op.state_bytes)}` : "");
       step.bar.style.width = `${Math.min(100, 100 * (busy[id] || 0))}%`;
       const here = slow && slow.operator === id;

@@ -39,9 +39,18 @@ void operator_connect(Operator *from, Operator *to, int input, bool own_query) {
     from->outs[from->out_count++] = (Edge){to, input, own_query};
 }
 
+/* Counted and timed: the time of the operators below is theirs, not this one's. */
 Status operator_push(Operator *op, int input, const Batch *batch, Error *error) {
     if (!batch->growth) add(&op->counters.rows_in, batch->rows);
-    return op->type->push(op, input, batch, error);
+    OperatorHost *host = op->host;
+    if (!host || !host->env) return op->type->push(op, input, batch, error);
+    int64_t outer_us = host->inner_us, began_us = host->env->monotonic_us(host->env);
+    host->inner_us = 0;
+    Status status = op->type->push(op, input, batch, error);
+    int64_t took_us = host->env->monotonic_us(host->env) - began_us;
+    add(&op->counters.busy_us, took_us - host->inner_us);
+    host->inner_us = outer_us + took_us;
+    return status;
 }
 
 /* Each row once, as other queries see final rows. */

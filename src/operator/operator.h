@@ -50,12 +50,13 @@ typedef struct Edge {
 /* What the engine lends to operators. */
 typedef struct OperatorHost OperatorHost;
 struct OperatorHost {
-    Env *env; /* for programs (random numbers) only */
+    Env *env; /* for programs (random numbers) only, and to time pushes */
     /* Row `row` of `batch` is late or dead for the operator's query. Counted here too. */
     void (*reject)(OperatorHost *, Operator *, RejectKind, const Batch *, int row,
                    const char *reason);
     /* The loaded reference table: see operator/reference.h */
     const struct ReferenceTable *(*reference)(OperatorHost *, int index);
+    int64_t inner_us; /* operator_push's: time of the pushes inside the one that runs */
 };
 
 struct Operator {
