@@ -149,7 +149,9 @@ static bool count_row(Sent *sent, int64_t number) {
 }
 
 void judge_row(Verdict *v, Str row) {
-    Arena *arena = arena_new();
+    if (!v->arena) v->arena = arena_new();
+    Arena *arena = v->arena;
+    arena_reset(arena);
     v->rows++;
     bool valid = jsonb_valid(row);
     Str id = valid ? id_of(jsonb_trim(row), arena) : (Str){0};
@@ -170,7 +172,6 @@ void judge_row(Verdict *v, Str row) {
     }
     if (!valid) v->unreadable++;
     else if (!known) wrong(v, WRONG_UNEXPECTED, id.data ? id : STR("a row without eventId"), "");
-    arena_free(&arena);
 }
 
 static void judge_event(Verdict *v, Sent *sent, int64_t number) {

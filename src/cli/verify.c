@@ -313,5 +313,6 @@ int verify_main(int argc, char **argv) {
     for (int i = 0; i < v.verdict.sent_count; i++) free(v.verdict.sents[i].seen);
     free(v.verdict.event);
     buffer_free(&v.verdict.text);
+    arena_free(&v.verdict.arena);
     return exit_status;
 }

@@ -46,6 +46,7 @@ typedef struct Verdict {
     char examples[WRONGS][EXAMPLES][160];
     Event *event;
     Buffer text;
+    Arena *arena; /* for one row */
 } Verdict;
 
 void judge_row(Verdict *, Str row);

@@ -199,7 +199,7 @@ static EventChunk *make_chunk(GeneratorSource *g, int64_t due) {
     int64_t now = g->context.env->now_us(g->context.env);
     c->chunk =
         (Chunk){.begin = g->next * POSITIONS, .taken_us = now, .release = release, .owner = g};
-    if (due - g->next < (int64_t)(room / 512)) room = (size_t)(due - g->next) * most;
+    if (due - g->next < (int64_t)(room / most)) room = (size_t)(due - g->next) * most;
     c->bytes = xmalloc(room + most);
     for (size_t used = 0; g->next < due && used <= room && c->chunk.record_count < rows;
          g->next++) {
