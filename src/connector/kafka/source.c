@@ -39,6 +39,7 @@ typedef struct KafkaSource {
     KafkaPartition **partitions;
     int count;
     int planned; /* partitions for which the client's queues are sized */
+    rd_kafka_queue_t *answers; /* to commits */
     rd_kafka_message_t *taken[CHUNK_MESSAGES];
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -80,8 +81,10 @@ static Status make_client(KafkaSource *k, int partitions, Error *error) {
     if (!conf) return FAIL;
     k->planned = partitions;
     Status status = kafka_client_new(&k->client, RD_KAFKA_CONSUMER, conf, k->what, error);
-    if (status == OK) rd_kafka_poll_set_consumer(k->client.handle);
-    return status;
+    if (status != OK) return status;
+    rd_kafka_poll_set_consumer(k->client.handle);
+    k->answers = rd_kafka_queue_new(k->client.handle);
+    return OK;
 }
 
 static Status open_source(const SourceContext *context, Source **out, Error *error) {
@@ -121,8 +124,11 @@ static void committed(Source *source, int partition, int64_t position) {
     pthread_mutex_unlock(&k->lock);
 }
 
-/* One request for all partitions; if it fails, nothing depends on it. `wait_ms`: for the answer. */
+/* One request for all partitions; if it fails, nothing depends on it. By the administrator's call: what
+ * a consumer commits waits for its group's coordinator, and the client's end for that, for ever. */
 static void commit_told(KafkaSource *k, int wait_ms) {
+    rd_kafka_event_t *answer;
+    while ((answer = rd_kafka_queue_poll(k->answers, 0))) rd_kafka_event_destroy(answer);
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     pthread_mutex_lock(&k->lock);
     for (int i = 0; i < k->told_count; i++) {
@@ -131,14 +137,19 @@ static void commit_told(KafkaSource *k, int wait_ms) {
         k->told[i] = NO_POSITION;
     }
     pthread_mutex_unlock(&k->lock);
-    if (list->cnt && !wait_ms) {
-        rd_kafka_commit(k->client.handle, list, 1);
-    } else if (list->cnt) {
-        rd_kafka_queue_t *answers = rd_kafka_queue_new(k->client.handle);
-        rd_kafka_commit_queue(k->client.handle, list, answers, NULL, NULL);
-        rd_kafka_event_t *answer = rd_kafka_queue_poll(answers, wait_ms);
+    if (list->cnt) {
+        const char *group = option_text(k->context.options, "group.id", k->context.pipeline);
+        rd_kafka_AlterConsumerGroupOffsets_t *offsets =
+            rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+        rd_kafka_AdminOptions_t *how =
+            rd_kafka_AdminOptions_new(k->client.handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+        char ignored[128];
+        (void)rd_kafka_AdminOptions_set_request_timeout(how, KAFKA_LOOK_MS, ignored, sizeof ignored);
+        rd_kafka_AlterConsumerGroupOffsets(k->client.handle, &offsets, 1, how, k->answers);
+        rd_kafka_AdminOptions_destroy(how);
+        rd_kafka_AlterConsumerGroupOffsets_destroy(offsets);
+        answer = wait_ms ? rd_kafka_queue_poll(k->answers, wait_ms) : NULL;
         if (answer) rd_kafka_event_destroy(answer);
-        rd_kafka_queue_destroy(answers);
     }
     rd_kafka_topic_partition_list_destroy(list);
 }
@@ -146,6 +157,7 @@ static void commit_told(KafkaSource *k, int wait_ms) {
 /* Not a member of its group, the client leaves without a farewell, which could wait for a broker. */
 static void drop_client(KafkaSource *k) {
     if (!k->client.handle) return;
+    rd_kafka_queue_destroy(k->answers);
     rd_kafka_destroy_flags(k->client.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     k->client.handle = NULL;
 }
@@ -172,7 +184,7 @@ static void close_source(Source *source) {
 
 /* ---- partitions ---- */
 
-/* Errors that are told by callback, and the answers of commits. */
+/* Errors that are told by callback. */
 static void serve(KafkaSource *k) {
     rd_kafka_message_t *message = rd_kafka_consumer_poll(k->client.handle, 0);
     if (message) rd_kafka_message_destroy(message);
