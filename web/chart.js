@@ -59,8 +59,8 @@ class Chart {
     if (o.zero || low > 0 && low < (high - low) * 2) low = Math.min(0, low);
     high = Math.max(high, low + (o.minimum || 0));
     if (high === low) { high += Math.abs(high) * 0.1 || 1; if (low) low -= Math.abs(low) * 0.1; }
-    const top = unit * 0.6, bottom = height - unit * 1.5;
-    const { ticks } = niceTicks(low, high + (high - low) * 0.06, Math.max(2, Math.min(5, Math.floor((bottom - top) / (unit * 2.2)))));
+    const small = height < unit * 6, top = unit * 0.6, bottom = height - unit * (small ? 0.5 : 1.5);
+    const { ticks } = niceTicks(low, high + (high - low) * 0.06, small ? 1 : Math.max(2, Math.min(5, Math.floor((bottom - top) / (unit * 2.2)))));
     high = Math.max(high, ticks[ticks.length - 1]);
     const labels = ticks.map(t => o.format(t));
     const left = unit * (0.6 + 0.48 * Math.max(...labels.map(l => l.length))), right = width - unit * 0.7;
@@ -78,7 +78,7 @@ class Chart {
       s("text", { class: "axis", x: left - unit * 0.45, y: y(t) + unit * 0.25, "text-anchor": "end" }, labels[i])));
     const room = Math.max(1, Math.floor((right - left) / (unit * 5.5)));
     const step = TIME_STEPS.find(t => (to - from) / t <= room) || (to - from) / room;
-    for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
+    for (let t = Math.ceil(from / step) * step; t <= to && !small; t += step) {
       const text = step >= 86400000 ? clock(t, true).slice(5, 10) : step >= 60000 ? clock(t).slice(0, 5) : clock(t);
       const half = text.length * unit * 0.22;
       parts.push(s("text", { class: "axis", x: Math.min(Math.max(x(t), left + half), right - half), y: height - unit * 0.35, "text-anchor": "middle" }, text));

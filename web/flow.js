@@ -78,13 +78,15 @@ class Flow {
     return card.element;
   }
 
-  /* rates: rows a second by operator, {in, out}; busy: share of the engine's time by operator; slow: from slowest() */
+  /* rates: rows a second by operator, {in, out}; busy: seconds of work a second by operator; slow: from slowest() */
   update(model, rates, busy, slow) {
+    const work = sum(busy, share => share) || 1;
     for (const [id, step] of this.steps) {
       const op = model.operators[id];
       put(step.rate, `${short(rates[id].in)}/s`);
       put(step.state, op.state_entries || op.state_bytes ? `${short(op.state_entries)} kept, ${bytes(op.state_bytes)}` : "");
-      step.bar.style.width = `${Math.min(100, 100 * (busy[id] || 0))}%`;
+      step.bar.style.width = `${100 * busy[id] / work}%`;
+      step.bar.title = `${Math.round(100 * busy[id] / work)} % of the engine's work`;
       const here = slow && slow.operator === id;
       step.element.classList.toggle("is-slow", !!here);
       step.mark.hidden = !here;
@@ -168,12 +170,12 @@ function slowest(model, busy) {
   const source = model.sources.find(x => x.state);
   if (source) return { card: `source ${source.name}`, word: "away", note: `${source.name} cannot be read now` };
   let most = -1;
-  busy.forEach((share, id) => { if (share > 0.005 && (most < 0 || share > busy[most])) most = id; });
+  busy.forEach((share, id) => { if (share > 0 && (most < 0 || share > busy[most])) most = id; });
   if (most >= 0) {
     const op = model.operators[most], end = op.type === "view" || op.type === "sink";
-    const percent = busy[most] < 0.01 ? "under 1" : Math.round(busy[most] * 100);
+    const percent = busy[most] < 0.01 ? "under 1" : Math.round(busy[most] * 100), calm = busy[most] < 0.5;
     return { operator: end ? undefined : most, card: end ? `${op.type} ${op.table}` : undefined, word: "slowest step",
-      note: `slowest step: ${op.name}, ${percent} % of one core` };
+      note: `${calm ? "nothing holds it up; " : ""}slowest step: ${op.name}, ${percent} % of one core` };
   }
   const waits = [...model.sources].sort((a, b) => b.queue - a.queue)[0];
   if (waits && waits.queue >= 0.8) return { card: `source ${waits.name}`, word: "waits", note: `${waits.name} has more than the engine takes` };

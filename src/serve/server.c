@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { FIRST_PORT = 8080, PORTS_TRIED = 100, THREADS = 3, CONNECTIONS_MOST = 192, IDLE_SECONDS = 30, HEAD_BYTES = 32 << 10, BODY_MOST = 1 << 20 };
+enum { FIRST_PORT = 8080, PORTS_TRIED = 100, THREADS = 3, CONNECTIONS_MOST = 192, IDLE_SECONDS = 8, HEAD_BYTES = 32 << 10, BODY_MOST = 1 << 20 };
 
 typedef struct Request {
     char *raw;     /* the target as it came */
