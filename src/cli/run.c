@@ -21,11 +21,22 @@ static const char HELP[] =
     "  --quiet        log warnings and errors only\n"
     "  -h             this help\n";
 
-static Engine *running; /* for the signal handler */
+/* A signal may come before there is an engine to stop. */
+static Engine *volatile running;
+static volatile sig_atomic_t stop_wanted;
 
 static void on_signal(int number) {
     (void)number;
+    stop_wanted = 1;
     if (running) engine_stop(running);
+}
+
+/* The first signal ends the run as it should end; a second one ends the process at once. */
+static void catch_signals(void) {
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 typedef struct Arguments {
@@ -193,13 +204,11 @@ int run_main(int argc, char **argv) {
     test_options(&options);
     Engine *engine = NULL;
     int result = EXIT_FAILED;
+    catch_signals();
     status = engine_open(plan, &options, &engine, &error);
     if (status == OK) {
         running = engine;
-        struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-        sigaction(SIGINT, &action, NULL);
-        sigaction(SIGTERM, &action, NULL);
-        signal(SIGPIPE, SIG_IGN);
+        if (stop_wanted) engine_stop(engine);
         result = run_engine(plan, &a, engine, &error);
         running = NULL;
     }
