@@ -20,6 +20,7 @@ enum {
     QUEUED_LEAST_KB = 64,
     QUEUED_MOST_MESSAGES = 80000, /* of all: what one takes beside its bytes is not in the above */
     PARTITIONS_PLANNED = 4, /* for these the first client is made */
+    LAST_COMMIT_MS = 500,
 };
 
 typedef struct KafkaPartition {
@@ -40,6 +41,7 @@ typedef struct KafkaSource {
     int count;
     int planned; /* partitions for which the client's queues are sized */
     rd_kafka_queue_t *answers; /* to commits */
+    bool committing;           /* an answer is awaited */
     rd_kafka_message_t *taken[CHUNK_MESSAGES];
     pthread_mutex_t lock;
     pthread_cond_t wake;
@@ -124,11 +126,17 @@ static void committed(Source *source, int partition, int64_t position) {
     pthread_mutex_unlock(&k->lock);
 }
 
-/* One request for all partitions; if it fails, nothing depends on it. By the administrator's call: what
- * a consumer commits waits for its group's coordinator, and the client's end for that, for ever. */
-static void commit_told(KafkaSource *k, int wait_ms) {
-    rd_kafka_event_t *answer;
-    while ((answer = rd_kafka_queue_poll(k->answers, 0))) rd_kafka_event_destroy(answer);
+static void take_answer(KafkaSource *k, int wait_ms) {
+    rd_kafka_event_t *answer = rd_kafka_queue_poll(k->answers, wait_ms);
+    if (!answer) return;
+    k->committing = false;
+    rd_kafka_event_destroy(answer);
+}
+
+/* One request for all partitions, and one at a time; if it fails, nothing depends on it. */
+static void commit_told(KafkaSource *k) {
+    take_answer(k, 0);
+    if (k->committing) return;
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     pthread_mutex_lock(&k->lock);
     for (int i = 0; i < k->told_count; i++) {
@@ -137,34 +145,31 @@ static void commit_told(KafkaSource *k, int wait_ms) {
         k->told[i] = NO_POSITION;
     }
     pthread_mutex_unlock(&k->lock);
-    if (list->cnt) {
-        const char *group = option_text(k->context.options, "group.id", k->context.pipeline);
-        rd_kafka_AlterConsumerGroupOffsets_t *offsets =
-            rd_kafka_AlterConsumerGroupOffsets_new(group, list);
-        rd_kafka_AdminOptions_t *how =
-            rd_kafka_AdminOptions_new(k->client.handle, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
-        char ignored[128];
-        (void)rd_kafka_AdminOptions_set_request_timeout(how, KAFKA_LOOK_MS, ignored, sizeof ignored);
-        rd_kafka_AlterConsumerGroupOffsets(k->client.handle, &offsets, 1, how, k->answers);
-        rd_kafka_AdminOptions_destroy(how);
-        rd_kafka_AlterConsumerGroupOffsets_destroy(offsets);
-        answer = wait_ms ? rd_kafka_queue_poll(k->answers, wait_ms) : NULL;
-        if (answer) rd_kafka_event_destroy(answer);
-    }
+    if (list->cnt)
+        k->committing = !rd_kafka_commit_queue(k->client.handle, list, k->answers, NULL, NULL);
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* Not a member of its group, the client leaves without a farewell, which could wait for a broker. */
+/* Not a member of its group, the client leaves without a farewell. Its end would wait for the answer to a
+ * commit for as long as the group's coordinator is away: then it is left to the end of the process. */
 static void drop_client(KafkaSource *k) {
     if (!k->client.handle) return;
     rd_kafka_queue_destroy(k->answers);
-    rd_kafka_destroy_flags(k->client.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    if (!k->committing)
+        rd_kafka_destroy_flags(k->client.handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     k->client.handle = NULL;
+}
+
+static void last_commit(KafkaSource *k) {
+    if (k->committing) take_answer(k, LAST_COMMIT_MS);
+    if (k->committing || k->client.down) return;
+    commit_told(k);
+    if (k->committing) take_answer(k, LAST_COMMIT_MS);
 }
 
 static void close_source(Source *source) {
     KafkaSource *k = (KafkaSource *)(void *)source;
-    if (k->client.handle && !k->client.down) commit_told(k, 500);
+    if (k->client.handle) last_commit(k);
     for (int i = 0; i < k->count; i++) {
         if (k->partitions[i]->queue) {
             rd_kafka_queue_cb_event_enable(k->partitions[i]->queue, NULL, NULL);
@@ -204,7 +209,7 @@ static Status partitions(Source *source, int *count, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     const struct rd_kafka_metadata *metadata;
     serve(k);
-    commit_told(k, 0);
+    commit_told(k);
     Status status = kafka_look(&k->client, k->topic, &metadata, error);
     if (status == AGAIN) serve(k);
     if (status == REJECT && k->count) return AGAIN; /* it was there: perhaps a broker still starts */
