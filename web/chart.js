@@ -8,7 +8,7 @@ function niceTicks(low, high, count) {
   const step = [1, 2, 2.5, 5, 10].map(m => m * power).find(m => m >= rough);
   const ticks = [];
   for (let t = Math.ceil(low / step) * step; t <= high + step * 1e-6; t += step) ticks.push(Math.abs(t) < step * 1e-6 ? 0 : t);
-  return { ticks, step };
+  return ticks;
 }
 
 const TIME_STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800].map(n => n * 1000);
@@ -60,7 +60,7 @@ class Chart {
     high = Math.max(high, low + (o.minimum || 0));
     if (high === low) { high += Math.abs(high) * 0.1 || 1; if (low) low -= Math.abs(low) * 0.1; }
     const small = height < unit * 6, top = unit * 0.6, bottom = height - unit * (small ? 0.5 : 1.5);
-    const { ticks } = niceTicks(low, high + (high - low) * 0.06, small ? 1 : Math.max(2, Math.min(5, Math.floor((bottom - top) / (unit * 2.2)))));
+    const ticks = small ? [low, high] : niceTicks(low, high + (high - low) * 0.06, Math.max(2, Math.min(5, Math.floor((bottom - top) / (unit * 2.2)))));
     high = Math.max(high, ticks[ticks.length - 1]);
     const labels = ticks.map(t => o.format(t));
     const left = unit * (0.6 + 0.48 * Math.max(...labels.map(l => l.length))), right = width - unit * 0.7;
@@ -81,7 +81,8 @@ class Chart {
     for (let t = Math.ceil(from / step) * step; t <= to && !small; t += step) {
       const text = step >= 86400000 ? clock(t, true).slice(5, 10) : step >= 60000 ? clock(t).slice(0, 5) : clock(t);
       const half = text.length * unit * 0.22;
-      parts.push(s("text", { class: "axis", x: Math.min(Math.max(x(t), left + half), right - half), y: height - unit * 0.35, "text-anchor": "middle" }, text));
+      if (x(t) < left - half * 0.4 || x(t) > right - half * 0.6) continue;
+      parts.push(s("text", { class: "axis", x: Math.min(x(t), width - half - 1), y: height - unit * 0.35, "text-anchor": "middle" }, text));
     }
     for (const line of series) parts.push(...this.line(line, x, y, low, bottom));
     this.cross = s("g", { class: "cross" });
