@@ -1,6 +1,7 @@
-/* The report as JSON, for /v1/pipeline and the dashboard. Numbers are read one by one while the engine goes on, so they are of
- * about the same moment, not of exactly one; sums that users check (rows in = passed + filtered + deduplicated + late + dead)
- * are made to hold: `in` is read last and `passed` is what remains. The lock is held only while a text is copied. */
+/* The report as JSON, for /v1/pipeline and the dashboard. Numbers are read one by one while the
+ * engine goes on, so they are of about the same moment, not of exactly one; sums that users check
+ * (rows in = passed + filtered + deduplicated + late + dead) are made to hold: `in` is read last
+ * and `passed` is what remains. The lock is held only while a text is copied. */
 #include "base/env.h"
 #include "data/time.h"
 #include "data/value.h"
@@ -17,18 +18,23 @@ void report_text(Report *r, const char *text, char *copy, size_t size) {
     pthread_mutex_unlock(&r->lock);
 }
 
-/* Rows of source `s` reach node `n` as they are, not through a group: as the sums of counts.c are kept. */
+/* Rows of source `s` reach node `n` as they are, not through a group: as the sums of counts.c are
+ * kept. */
 static bool carries_source(const Plan *plan, int n, int s) {
     const PlanNode *node = &plan->nodes[n];
     if (node->kind == NODE_SOURCE) return node->index == s;
-    if (node->type == &aggregate_operator || node->type == &session_operator || node->type == &window_join_operator) return false;
+    if (node->type == &aggregate_operator || node->type == &session_operator ||
+        node->type == &window_join_operator)
+        return false;
     return node->input_count && carries_source(plan, node->inputs[0], s);
 }
 
 bool report_query_reads(const Report *r, int query, int source) {
     for (int n = 0; n < r->plan->node_count; n++) {
         const PlanNode *node = &r->plan->nodes[n];
-        if (node->query == query && node->input_count && carries_source(r->plan, node->inputs[0], source)) return true;
+        if (node->query == query && node->input_count &&
+            carries_source(r->plan, node->inputs[0], source))
+            return true;
     }
     return false;
 }
@@ -105,7 +111,9 @@ static void add_time(Buffer *out, const char *name, int64_t us) {
     timestamp_rfc3339(us, true, out);
     buffer_add_char(out, '"');
 }
-static void add_moment(Buffer *out, const char *name, int64_t us) { add_time(out, name, us ? us : NO_TIME); }
+static void add_moment(Buffer *out, const char *name, int64_t us) {
+    add_time(out, name, us ? us : NO_TIME);
+}
 static void add_known(Buffer *out, const char *name, int64_t value) { /* below 0: not known */
     if (value >= 0) {
         add_int(out, name, value);
@@ -199,10 +207,12 @@ static void add_operator(Report *r, int number, Buffer *out) {
     add_text(out, "query", o->query >= 0 ? r->queries[o->query].name : NULL);
     const char *table = node->kind == NODE_SOURCE ? r->sources[node->index].name
                         : node->kind == NODE_VIEW ? r->views[node->index].name
-                        : node->kind == NODE_SINK ? r->sinks[node->index].name : NULL;
+                        : node->kind == NODE_SINK ? r->sinks[node->index].name
+                                                  : NULL;
     add_text(out, "table", table);
     open_item(out, "inputs", '[');
-    for (int i = 0; i < o->input_count; i++) buffer_add_format(out, "%s%d", i ? "," : "", o->inputs[i]);
+    for (int i = 0; i < o->input_count; i++)
+        buffer_add_format(out, "%s%d", i ? "," : "", o->inputs[i]);
     buffer_add_char(out, ']');
     const OperatorCounters *c = o->counters;
     int64_t taken = node->kind == NODE_SOURCE ? report_number(&r->sources[node->index].rows) : 0;
@@ -245,7 +255,8 @@ void report_view_json(const ViewReport *v, Buffer *out) {
     }
     arena_free(&arena);
     buffer_add_char(out, ']');
-    add_text(out, "window_start", v->window_start >= 0 ? v->schema->fields[v->window_start].name : NULL);
+    add_text(out, "window_start",
+             v->window_start >= 0 ? v->schema->fields[v->window_start].name : NULL);
     add_text(out, "window_end", v->window_end >= 0 ? v->schema->fields[v->window_end].name : NULL);
     add_int(out, "rows_written", report_number(&v->rows_written));
     add_bool(out, "growing", report_number(&v->growing));
@@ -254,7 +265,8 @@ void report_view_json(const ViewReport *v, Buffer *out) {
 
 static void add_head(Report *r, Buffer *out) {
     char failure[sizeof r->failure] = "";
-    bool failing = report_number(&r->failing), ready = report_number(&r->ready), finished = report_number(&r->finished);
+    bool failing = report_number(&r->failing), ready = report_number(&r->ready),
+         finished = report_number(&r->finished);
     if (failing) report_text(r, r->failure, failure, sizeof failure);
     add_text(out, "pipeline", r->pipeline);
     add_text(out, "file", r->file);
@@ -263,7 +275,11 @@ static void add_head(Report *r, Buffer *out) {
     add_moment(out, "started", r->started_us);
     add_moment(out, "now", env_system()->now_us(env_system()));
     add_moment(out, "last_step", report_number(&r->now_us));
-    add_text(out, "state", finished ? "finished" : failing ? "failing" : ready ? "running" : "starting");
+    add_text(out, "state",
+             finished  ? "finished"
+             : failing ? "failing"
+             : ready   ? "running"
+                       : "starting");
     add_bool(out, "ready", ready);
     add_bool(out, "finished", finished);
     add_bool(out, "failing", failing);

@@ -1,5 +1,6 @@
-/* What each address answers. Numbers come from the report, rows from the home by readers of its own, committed epochs only;
- * the engine is never asked. Every error is JSON with a sentence that says what to do. */
+/* What each address answers. Numbers come from the report, rows from the home by readers of its
+ * own, committed epochs only; the engine is never asked. Every error is JSON with a sentence that
+ * says what to do. */
 #include "serve/server.h"
 #include "data/value.h"
 #include <inttypes.h>
@@ -62,12 +63,13 @@ static void get_view(Server *server, Str name, const Target *target, Answer *a) 
     Buffer names = {0};
     for (int i = 0; i < r->plan->view_count; i++) {
         if (str_equal(str_from(r->views[i].name), name)) view = &r->views[i];
-        if (names.size < 600) buffer_add_format(&names, "%s%.100s", i ? ", " : "", r->views[i].name);
+        if (names.size < 600)
+            buffer_add_format(&names, "%s%.100s", i ? ", " : "", r->views[i].name);
     }
     if (!view) {
         if (!names.size) buffer_add_text(&names, "none");
-        answer_error(a, MHD_HTTP_NOT_FOUND, "there is no view '%.*s'; there are: %.*s", (int)(name.size < 100 ? name.size : 100), name.data,
-                     STR_ARG(names));
+        answer_error(a, MHD_HTTP_NOT_FOUND, "there is no view '%.*s'; there are: %.*s",
+                     (int)(name.size < 100 ? name.size : 100), name.data, STR_ARG(names));
     }
     buffer_free(&names);
     int64_t limit;
@@ -75,7 +77,8 @@ static void get_view(Server *server, Str name, const Target *target, Answer *a) 
     HomeFilter filters[REQUEST_PARAMS];
     int count = 0;
     for (int i = 0; i < target->param_count; i++)
-        if (strcmp(target->params[i].name, "limit") != 0) filters[count++] = (HomeFilter){target->params[i].name, target->params[i].value};
+        if (strcmp(target->params[i].name, "limit") != 0)
+            filters[count++] = (HomeFilter){target->params[i].name, target->params[i].value};
     Error error = {0};
     HomeReader *reader = take_reader(server, &error);
     if (!reader) {
@@ -86,15 +89,19 @@ static void get_view(Server *server, Str name, const Target *target, Answer *a) 
     buffer_add_text(&a->body, "{\"view\":");
     json_string(name, &a->body);
     buffer_add_text(&a->body, ",\"rows\":");
-    Status status = home_read_view(reader, view->name, view->schema, filters, count, limit, &a->body, &more, &error);
+    Status status = home_read_view(reader, view->name, view->schema, filters, count, limit,
+                                   &a->body, &more, &error);
     give_reader(server, &reader);
     if (status == OK) buffer_add_format(&a->body, ",\"more\":%s}\n", more ? "true" : "false");
-    else answer_error(a, status == REJECT ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_SERVICE_UNAVAILABLE, "%s", error.text);
+    else
+        answer_error(a, status == REJECT ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_SERVICE_UNAVAILABLE,
+                     "%s", error.text);
 }
 
 static void get_views(Server *server, Answer *a) {
     buffer_add_text(&a->body, "{\"views\":[");
-    for (int i = 0; i < server->report->plan->view_count; i++) report_view_json(&server->report->views[i], &a->body);
+    for (int i = 0; i < server->report->plan->view_count; i++)
+        report_view_json(&server->report->views[i], &a->body);
     buffer_add_text(&a->body, "]}\n");
 }
 
@@ -109,7 +116,8 @@ static void get_rejects(Server *server, const Target *target, Answer *a) {
     for (int i = 0; i < target->param_count; i++) {
         const char *name = target->params[i].name;
         if (strcmp(name, "kind") == 0 || strcmp(name, "limit") == 0) continue;
-        answer_error(a, MHD_HTTP_BAD_REQUEST, "unknown parameter '%.40s'; there are kind and limit", name);
+        answer_error(a, MHD_HTTP_BAD_REQUEST, "unknown parameter '%.40s'; there are kind and limit",
+                     name);
         return;
     }
     Error error = {0};
@@ -124,13 +132,15 @@ static void get_rejects(Server *server, const Target *target, Answer *a) {
     if (status != OK) answer_error(a, MHD_HTTP_SERVICE_UNAVAILABLE, "%s", error.text);
 }
 
-/* Alive: the engine takes steps. Before it is ready it opens what is outside, which may take its time. */
+/* Alive: the engine takes steps. Before it is ready it opens what is outside, which may take its
+ * time. */
 static void get_health(Server *server, Answer *a) {
     Report *r = server->report;
     int64_t last = atomic_load(&r->now_us), now = env_system()->now_us(env_system());
     int64_t seconds = last ? (now - last) / 1000000 : 0;
     if (atomic_load(&r->ready) && !atomic_load(&r->finished) && seconds > STUCK_SECONDS)
-        answer_error(a, MHD_HTTP_SERVICE_UNAVAILABLE, "the engine took its last step %" PRId64 " s ago", seconds);
+        answer_error(a, MHD_HTTP_SERVICE_UNAVAILABLE,
+                     "the engine took its last step %" PRId64 " s ago", seconds);
     else buffer_add_text(&a->body, "{\"alive\":true}\n");
 }
 
@@ -139,7 +149,8 @@ static void get_ready(Server *server, Answer *a) {
     else answer_error(a, MHD_HTTP_SERVICE_UNAVAILABLE, "the pipeline is starting");
 }
 
-void answer_get(Server *server, const Target *target, struct MHD_Connection *connection, Answer *a) {
+void answer_get(Server *server, const Target *target, struct MHD_Connection *connection,
+                Answer *a) {
     static const char views[] = "/v1/views/";
     Str path = target->path;
     *a = (Answer){.status = MHD_HTTP_OK, .type = JSON_TYPE};
@@ -159,7 +170,8 @@ void answer_get(Server *server, const Target *target, struct MHD_Connection *con
     } else if (str_equal(path, STR("/v1/views"))) {
         get_views(server, a);
     } else if (path.size >= sizeof views - 1 && memcmp(path.data, views, sizeof views - 1) == 0) {
-        get_view(server, (Str){path.data + sizeof views - 1, path.size - sizeof views + 1}, target, a);
+        get_view(server, (Str){path.data + sizeof views - 1, path.size - sizeof views + 1}, target,
+                 a);
     } else if (str_equal(path, STR("/v1/rejects"))) {
         get_rejects(server, target, a);
     } else if (str_equal(path, STR("/v1/history"))) {
@@ -167,10 +179,14 @@ void answer_get(Server *server, const Target *target, struct MHD_Connection *con
     } else if (str_equal(path, STR("/v1/events"))) {
         a->type = "text/event-stream; charset=utf-8";
         a->response = events_listen(server->events, connection);
-        if (!a->response) answer_error(a, MHD_HTTP_SERVICE_UNAVAILABLE, "too many dashboards are open; close one");
+        if (!a->response)
+            answer_error(a, MHD_HTTP_SERVICE_UNAVAILABLE,
+                         "too many dashboards are open; close one");
     } else {
         answer_error(a, MHD_HTTP_NOT_FOUND,
-                     "there is nothing at '%.*s'; there are /, /metrics, /healthz, /readyz, /v1/pipeline, /v1/views, /v1/views/NAME, "
-                     "/v1/rejects, /v1/history and /v1/events", (int)(path.size < 100 ? path.size : 100), path.data);
+                     "there is nothing at '%.*s'; there are /, /metrics, /healthz, /readyz, "
+                     "/v1/pipeline, /v1/views, /v1/views/NAME, "
+                     "/v1/rejects, /v1/history and /v1/events",
+                     (int)(path.size < 100 ? path.size : 100), path.data);
     }
 }

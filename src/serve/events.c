@@ -1,6 +1,8 @@
-/* Server-sent events: /v1/pipeline's JSON about once a second; and what the last minutes were like, for a page that opens now. The text is made once for all who listen and shared by counting.
- * A connection with nothing to send is suspended, so it costs no thread and no time; the ticking thread wakes it. A slow client
- * gets the newest text when it has taken the one before, so it holds at most one. */
+/* Server-sent events: /v1/pipeline's JSON about once a second; and what the last minutes were like,
+ * for a page that opens now. The text is made once for all who listen and shared by counting. A
+ * connection with nothing to send is suspended, so it costs no thread and no time; the ticking
+ * thread wakes it. A slow client gets the newest text when it has taken the one before, so it holds
+ * at most one. */
 #include "serve/server.h"
 #include <errno.h>
 #include <inttypes.h>
@@ -34,7 +36,7 @@ typedef struct Listener {
 struct Events {
     Report *report;
     pthread_mutex_t lock;
-    pthread_cond_t wake;  /* the ticking thread: time to end; who ends: a listener has gone */
+    pthread_cond_t wake; /* the ticking thread: time to end; who ends: a listener has gone */
     pthread_t thread;
     Listener *listeners;
     int listener_count;
@@ -76,7 +78,10 @@ static void publish(Events *e, Event *event) {
 }
 
 static Sample sample_now(Report *r) {
-    Sample now = {.time_us = env_system()->now_us(env_system()), .lag = -1, .behind_us = NO_TIME, .commit_us = atomic_load(&r->epoch_commit_us)};
+    Sample now = {.time_us = env_system()->now_us(env_system()),
+                  .lag = -1,
+                  .behind_us = NO_TIME,
+                  .commit_us = atomic_load(&r->epoch_commit_us)};
     for (int i = 0; i < r->plan->source_count; i++) {
         SourceReport *source = &r->sources[i];
         int64_t lag = report_lag(source), mark = atomic_load(&source->watermark_us);
@@ -94,7 +99,8 @@ void events_history(Events *e, Buffer *out) {
     int64_t first = e->sample_count > HISTORY_SECONDS ? e->sample_count - HISTORY_SECONDS : 0;
     for (int64_t i = first; i < e->sample_count; i++) {
         const Sample *s = &e->history[i % HISTORY_SECONDS];
-        buffer_add_format(out, "%s{\"t\":%" PRId64 ",\"rows\":%" PRId64 ",\"lag\":", i > first ? ",\n" : "", s->time_us / 1000, s->rows);
+        buffer_add_format(out, "%s{\"t\":%" PRId64 ",\"rows\":%" PRId64 ",\"lag\":",
+                          i > first ? ",\n" : "", s->time_us / 1000, s->rows);
         if (s->lag >= 0) buffer_add_format(out, "%" PRId64 ",\"behind\":", s->lag);
         else buffer_add_text(out, "null,\"behind\":");
         if (s->behind_us != NO_TIME) buffer_add_format(out, "%.3f", (double)s->behind_us / 1e6);
@@ -187,7 +193,10 @@ struct MHD_Response *events_listen(Events *e, struct MHD_Connection *connection)
         e->listener_count++;
     }
     pthread_mutex_unlock(&e->lock);
-    struct MHD_Response *response = room ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, next_bytes, l, listener_free) : NULL;
+    struct MHD_Response *response =
+        room ? MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 16384, next_bytes, l,
+                                                 listener_free)
+             : NULL;
     if (!room) {
         free(first);
         free(l);

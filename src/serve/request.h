@@ -14,7 +14,8 @@ typedef struct Target {
     int param_count;
 } Target;
 
-/* `raw` as in the request line. REJECT: a bad escape, bytes that are not UTF-8, too many parameters. */
+/* `raw` as in the request line. REJECT: a bad escape, bytes that are not UTF-8, too many
+ * parameters. */
 CHECKED Status target_parse(const char *raw, Arena *, Target *, Error *);
 /* The value of the parameter `name`, NULL: not given. */
 const char *target_param(const Target *, const char *name);
@@ -22,4 +23,5 @@ const char *target_param(const Target *, const char *name);
 CHECKED Status limit_parse(const char *text, int64_t most, int64_t *out, Error *);
 
 /* An address "host:port" taken apart; "[::1]:8080" too. REJECT when it is no such thing. */
-CHECKED Status address_parse(const char *text, char *host, size_t host_size, char *port, size_t port_size, Error *);
+CHECKED Status address_parse(const char *text, char *host, size_t host_size, char *port,
+                             size_t port_size, Error *);

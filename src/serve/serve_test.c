@@ -1,5 +1,5 @@
-/* Targets and addresses as strangers send them, the shapes of JSON and metrics, and a real server asked over a socket, all on a
- * made-up report: no engine runs. */
+/* Targets and addresses as strangers send them, the shapes of JSON and metrics, and a real server
+ * asked over a socket, all on a made-up report: no engine runs. */
 #include "engine/report.h"
 #include "serve/request.h"
 #include "serve/serve.h"
@@ -33,16 +33,32 @@ typedef struct Made {
 
 static Made *make(void) {
     Made *m = xcalloc(1, sizeof *m);
-    static const NodeKind kinds[] = {NODE_SOURCE, NODE_OPERATOR, NODE_OPERATOR, NODE_VIEW, NODE_OPERATOR, NODE_SINK};
+    static const NodeKind kinds[] = {NODE_SOURCE, NODE_OPERATOR, NODE_OPERATOR,
+                                     NODE_VIEW,   NODE_OPERATOR, NODE_SINK};
     static const int queries[] = {-1, 0, 0, 0, 1, 1}, inputs[] = {-1, 0, 1, 2, 0, 4};
-    static const OperatorType *const types[] = {NULL, &filter_operator, &aggregate_operator, NULL, &filter_operator, NULL};
+    static const OperatorType *const types[] = {NULL, &filter_operator, &aggregate_operator,
+                                                NULL, &filter_operator, NULL};
     for (int i = 0; i < 6; i++) {
         m->inputs[i] = inputs[i];
-        m->nodes[i] = (PlanNode){.kind = kinds[i], .name = "n", .query = queries[i], .type = types[i], .inputs = &m->inputs[i], .input_count = i > 0};
-        m->operators[i] = (OperatorReport){.name = "a\\\"b\n", .type = "filter", .query = queries[i], .inputs = &m->inputs[i], .input_count = i > 0,
+        m->nodes[i] = (PlanNode){.kind = kinds[i],
+                                 .name = "n",
+                                 .query = queries[i],
+                                 .type = types[i],
+                                 .inputs = &m->inputs[i],
+                                 .input_count = i > 0};
+        m->operators[i] = (OperatorReport){.name = "a\\\"b\n",
+                                           .type = "filter",
+                                           .query = queries[i],
+                                           .inputs = &m->inputs[i],
+                                           .input_count = i > 0,
                                            .counters = i ? &m->counters[i] : NULL};
     }
-    m->plan = (Plan){.nodes = m->nodes, .node_count = 6, .source_count = 1, .query_count = 2, .view_count = 1, .sink_count = 1};
+    m->plan = (Plan){.nodes = m->nodes,
+                     .node_count = 6,
+                     .source_count = 1,
+                     .query_count = 2,
+                     .view_count = 1,
+                     .sink_count = 1};
     m->fields[0] = (Field){"Site \"name\"", {TYPE_TEXT, -1}, false};
     m->fields[1] = (Field){"window_start", {TYPE_TIMESTAMPTZ, -1}, false};
     m->schema = (Schema){2, m->fields};
@@ -52,20 +68,28 @@ static Made *make(void) {
     m->partitions[0].lag = 5;
     m->partitions[1].watermark_us = NO_TIME;
     m->partitions[1].lag = -1;
-    m->sources[0] = (SourceReport){.name = "events", .connector = "kafka", .partitions = m->partitions};
+    m->sources[0] =
+        (SourceReport){.name = "events", .connector = "kafka", .partitions = m->partitions};
     m->sources[0].partition_count = 2;
     m->sources[0].rows = 100;
     m->sources[0].watermark_us = END_OF_TIME;
     snprintf(m->sources[0].state, sizeof m->sources[0].state, "broker away: \"x\"");
     for (int q = 0; q < 2; q++) {
         Number *c = &m->counts[q * 6];
-        m->queries[q] = (QueryReport){.name = q ? "out" : "v", .kind = q ? QUERY_SINK : QUERY_VIEW, .in = c, .filtered = c + 1, .deduplicated = c + 2,
-                                      .late = c + 3, .late_idle = c + 4, .dead = c + 5};
+        m->queries[q] = (QueryReport){.name = q ? "out" : "v",
+                                      .kind = q ? QUERY_SINK : QUERY_VIEW,
+                                      .in = c,
+                                      .filtered = c + 1,
+                                      .deduplicated = c + 2,
+                                      .late = c + 3,
+                                      .late_idle = c + 4,
+                                      .dead = c + 5};
         m->queries[q].watermark_us = NO_TIME;
         for (int k = 0; k < 6; k++) c[k] = k ? k : 100;
     }
     m->sinks[0] = (SinkReport){.name = "out", .connector = "file", .way = "by length"};
-    m->views[0] = (ViewReport){.name = "v", .schema = &m->schema, .window_start = 1, .window_end = -1};
+    m->views[0] =
+        (ViewReport){.name = "v", .schema = &m->schema, .window_start = 1, .window_end = -1};
     Report *r = &m->report;
     pthread_mutex_init(&r->lock, NULL);
     r->pipeline = "p";
@@ -105,7 +129,8 @@ static void json_shape(void **state) {
     assert_has(&out, "\"watermark\":\"2026-01-01T00:00:00.000001Z\",\"lag\":5");
     assert_has(&out, "\"watermark\":null,\"lag\":null");
     /* late holds late_idle, and 100 = 85 + 1 + 2 + 7 + 5 */
-    assert_has(&out, "\"in\":100,\"passed\":85,\"filtered\":1,\"deduplicated\":2,\"late\":7,\"late_idle\":4,\"dead\":5");
+    assert_has(&out, "\"in\":100,\"passed\":85,\"filtered\":1,\"deduplicated\":2,\"late\":7,\"late_"
+                     "idle\":4,\"dead\":5");
     assert_has(&out, "{\"name\":\"Site \\\"name\\\"\",\"type\":\"text\"}");
     assert_has(&out, "\"window_start\":\"window_start\",\"window_end\":null");
     assert_has(&out, "\"commit_ms\":12.345");
@@ -120,14 +145,18 @@ static void metrics_shape(void **state) {
     Made *m = make();
     Buffer out = {0};
     report_metrics(&m->report, &out);
-    assert_has(&out, "# TYPE leat_source_rows_total counter\nleat_source_rows_total{source=\"events\"} 100\n");
+    assert_has(
+        &out,
+        "# TYPE leat_source_rows_total counter\nleat_source_rows_total{source=\"events\"} 100\n");
     assert_has(&out, "leat_rows_total{query=\"v\",source=\"events\",kind=\"passed\"} 85\n");
-    assert_has(&out, "leat_watermark_seconds{source=\"events\",partition=\"0\"} 1767225600.000001\n");
+    assert_has(&out,
+               "leat_watermark_seconds{source=\"events\",partition=\"0\"} 1767225600.000001\n");
     assert_has(&out, "leat_source_watermark_seconds{source=\"events\"} +Inf\n");
     assert_has(&out, "leat_operator_rows_in_total{operator=\"a\\\\\\\"b\\n\",query=\"v\"} 0\n");
     assert_has(&out, "leat_epoch_commit_seconds 0.012345\n");
     assert_has(&out, "leat_source_away{source=\"events\"} 1\n");
-    assert_null(memmem(out.data, out.size, "partition=\"1\"} -", 16)); /* what is not known is left out */
+    assert_null(
+        memmem(out.data, out.size, "partition=\"1\"} -", 16)); /* what is not known is left out */
     buffer_free(&out);
     drop(m);
 }
@@ -137,7 +166,8 @@ static void targets(void **state) {
     Arena *arena = arena_new();
     Target t;
     Error error = {0};
-    assert_int_equal(target_parse("/v1/views/a%20b?x=1%2B1&y+z=%C3%A9&&flag#end", arena, &t, &error), OK);
+    assert_int_equal(
+        target_parse("/v1/views/a%20b?x=1%2B1&y+z=%C3%A9&&flag#end", arena, &t, &error), OK);
     assert_string_equal(t.path.data, "/v1/views/a b");
     assert_int_equal(t.param_count, 3);
     assert_string_equal(target_param(&t, "x"), "1+1");
@@ -146,8 +176,11 @@ static void targets(void **state) {
     assert_null(target_param(&t, "X"));
     assert_int_equal(target_parse("/a%00b", arena, &t, &error), OK);
     assert_int_equal(t.path.size, 4);
-    static const char *const bad[] = {"", "*", "http://x/", "/%", "/%4", "/%zz", "/a?b=%", "/a?b=%0", "/%ff", "/?a=%C3", "/?a=%00", "/?%00=a"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(target_parse(bad[i], arena, &t, &error), REJECT);
+    static const char *const bad[] = {"",     "*",       "http://x/", "/%",
+                                      "/%4",  "/%zz",    "/a?b=%",    "/a?b=%0",
+                                      "/%ff", "/?a=%C3", "/?a=%00",   "/?%00=a"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(target_parse(bad[i], arena, &t, &error), REJECT);
     char many[REQUEST_PARAMS * 4 + 10] = "/?a=1";
     for (int i = 1; i < REQUEST_PARAMS; i++) strcat(many, "&b=2");
     assert_int_equal(target_parse(many, arena, &t, &error), OK);
@@ -165,28 +198,34 @@ static void limits(void **state) {
     assert_int_equal(limit_parse("99999999999999999999999999", 100, &n, &error), OK);
     assert_int_equal(n, 100);
     static const char *const bad[] = {"", "-1", "x", "1x", " 1", "1.5"};
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) assert_int_equal(limit_parse(bad[i], 100, &n, &error), REJECT);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_int_equal(limit_parse(bad[i], 100, &n, &error), REJECT);
 }
 
 static void addresses(void **state) {
     (void)state;
     Error error = {0};
     char host[20], port[8];
-    assert_int_equal(address_parse("127.0.0.1:80", host, sizeof host, port, sizeof port, &error), OK);
+    assert_int_equal(address_parse("127.0.0.1:80", host, sizeof host, port, sizeof port, &error),
+                     OK);
     assert_string_equal(host, "127.0.0.1");
     assert_string_equal(port, "80");
     assert_int_equal(address_parse("[::1]:8080", host, sizeof host, port, sizeof port, &error), OK);
     assert_string_equal(host, "::1");
-    static const char *const bad[] = {"", ":", "8080", ":8080", "h:", "h:x", "h:123456", "a-name-that-is-longer-than-20:1"};
+    static const char *const bad[] = {"",   ":",   "8080",     ":8080",
+                                      "h:", "h:x", "h:123456", "a-name-that-is-longer-than-20:1"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(address_parse(bad[i], host, sizeof host, port, sizeof port, &error), REJECT);
+        assert_int_equal(address_parse(bad[i], host, sizeof host, port, sizeof port, &error),
+                         REJECT);
 }
 
 /* ---- a real server ---- */
 
 static int dial(int port) {
     int fd = socket(AF_INET, SOCK_STREAM, 0);
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in to = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
     assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
     struct timeval deadline = {.tv_sec = 20};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof deadline);
@@ -228,7 +267,9 @@ static void server_answers(void **state) {
     Made *m = make();
     int port;
     Server *server = start(m, &port);
-    EXPECT(port, GET("/"), "200 OK", "text/html", "Content-Security-Policy: default-src 'none'; script-src 'sha256-", "nosniff", "<!doctype html>");
+    EXPECT(port, GET("/"), "200 OK", "text/html",
+           "Content-Security-Policy: default-src 'none'; script-src 'sha256-", "nosniff",
+           "<!doctype html>");
     EXPECT(port, GET("/healthz"), "200 OK", "{\"alive\":true}");
     EXPECT(port, GET("/readyz"), "200 OK", "{\"ready\":true}");
     EXPECT(port, GET("/v1/pipeline"), "200 OK", "application/json", "\"pipeline\":\"p\"");
@@ -238,10 +279,14 @@ static void server_answers(void **state) {
     EXPECT(port, GET("/v1/views/w"), "404 Not Found", "there is no view 'w'; there are: v");
     EXPECT(port, GET("/v1/views/v%00"), "404 Not Found");
     EXPECT(port, GET("/v1/views/v?limit=x"), "400 Bad Request", "limit wants a whole number");
-    EXPECT(port, GET("/v1/views/v"), "503 Service Unavailable", "{\"error\":"); /* there is no home */
+    EXPECT(port, GET("/v1/views/v"), "503 Service Unavailable",
+           "{\"error\":"); /* there is no home */
     EXPECT(port, GET("/v1/rejects?kind=all"), "400 Bad Request", "kind is 'late' or 'dead'");
     EXPECT(port, GET("/%zz"), "400 Bad Request", "bad escape");
-    EXPECT(port, "POST /v1/pipeline HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc", "405 Method Not Allowed", "Allow: GET, HEAD");
+    EXPECT(port,
+           "POST /v1/pipeline HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nConnection: "
+           "close\r\n\r\nabc",
+           "405 Method Not Allowed", "Allow: GET, HEAD");
     m->report.ready = 0;
     EXPECT(port, GET("/readyz"), "503 Service Unavailable", "starting");
     m->report.ready = 1;
@@ -270,7 +315,8 @@ static void server_streams(void **state) {
     }
     assert_has(&seen, "text/event-stream");
     assert_has(&seen, "data: {\"pipeline\":\"p\"");
-    /* One that never reads does not keep the server from ending, and the last numbers come before the end. */
+    /* One that never reads does not keep the server from ending, and the last numbers come before
+     * the end. */
     int lazy = dial(port);
     assert_true(send(lazy, GET("/v1/events"), strlen(GET("/v1/events")), MSG_NOSIGNAL) > 0);
     m->sources[0].rows = 888;
@@ -288,7 +334,8 @@ static void server_bounds(void **state) {
     Made *m = make();
     int port;
     Server *server = start(m, &port);
-    /* More listeners than are allowed, and connections that say nothing: others are still answered. */
+    /* More listeners than are allowed, and connections that say nothing: others are still answered.
+     */
     int fds[100];
     for (int i = 0; i < 80; i++) {
         fds[i] = dial(port);
@@ -325,8 +372,9 @@ static void server_bounds(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(json_shape),     cmocka_unit_test(metrics_shape),  cmocka_unit_test(targets),
-        cmocka_unit_test(limits),         cmocka_unit_test(addresses),      cmocka_unit_test(server_answers),
+        cmocka_unit_test(json_shape),     cmocka_unit_test(metrics_shape),
+        cmocka_unit_test(targets),        cmocka_unit_test(limits),
+        cmocka_unit_test(addresses),      cmocka_unit_test(server_answers),
         cmocka_unit_test(server_streams), cmocka_unit_test(server_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

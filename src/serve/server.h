@@ -23,8 +23,8 @@ struct Server {
 typedef struct Answer {
     unsigned status;
     const char *type;
-    Buffer body;            /* given away when sent */
-    bool page;              /* the dashboard's bytes instead of body */
+    Buffer body;                   /* given away when sent */
+    bool page;                     /* the dashboard's bytes instead of body */
     struct MHD_Response *response; /* a stream instead of body; NULL: none */
 } Answer;
 
@@ -37,8 +37,8 @@ CHECKED Status events_open(Report *, Events **out, Error *);
 /* A response that streams; NULL: too many listen already. */
 struct MHD_Response *events_listen(Events *, struct MHD_Connection *);
 void events_history(Events *, Buffer *out); /* JSON of the last ten minutes, a second each */
-void events_end(Events *);    /* a last event, then every stream ends */
-void events_close(Events **); /* after the daemon has stopped */
+void events_end(Events *);                  /* a last event, then every stream ends */
+void events_close(Events **);               /* after the daemon has stopped */
 
 /* page.c is made from web/ by embed.py. */
 extern const unsigned char page_bytes[];
