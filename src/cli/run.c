@@ -187,6 +187,12 @@ static int run_engine(Plan *plan, const Arguments *a, Engine *engine, Error *err
         pthread_mutex_unlock(&watch.lock);
         pthread_join(thread, NULL);
     }
+    if (status == AGAIN) {
+        /* A sink's thread may be stuck in a write that nobody reads: nothing can be waited for. */
+        log_warning("%s", error->text);
+        fflush(NULL);
+        _exit(EXIT_DONE);
+    }
     if (status == OK && engine_report(engine)->finished) log_info("pipeline %s is finished", plan->catalog->settings.pipeline);
     server_close(&server);
     return status == OK ? EXIT_DONE : EXIT_FAILED;

@@ -206,14 +206,10 @@ static void tell_state(SinkRun *run, const char *text) {
 
 /* Waits before trying again; longer each time, to 5 s. */
 static void back_off(Engine *e, int64_t *wait_us) {
-    struct timespec until;
     *wait_us = *wait_us ? (*wait_us * 2 > 5 * US_PER_SECOND ? 5 * US_PER_SECOND : *wait_us * 2) : 50000;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t ns = until.tv_nsec + *wait_us * 1000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    int64_t until = engine_now(e) + *wait_us, now;
     pthread_mutex_lock(&e->lock);
-    while (!e->closing && pthread_cond_timedwait(&e->room, &e->lock, &until) == 0) {}
+    while (!e->closing && (now = engine_now(e)) < until) engine_wait(e, &e->room, until - now);
     pthread_mutex_unlock(&e->lock);
 }
 

@@ -6,6 +6,21 @@
 
 int64_t engine_now(Engine *e) { return e->env->monotonic_us(e->env); }
 
+void engine_wait(Engine *e, pthread_cond_t *cond, int64_t us) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    int64_t ns = until.tv_nsec + us % US_PER_SECOND * 1000;
+    until.tv_sec += us / US_PER_SECOND + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_cond_timedwait(cond, &e->lock, &until);
+}
+
+bool engine_impatient(Engine *e) {
+    if (!e->stop) return false;
+    if (!e->stopped_at_us) e->stopped_at_us = engine_now(e);
+    return engine_now(e) - e->stopped_at_us > STOP_PATIENCE_US;
+}
+
 void engine_fail(Engine *e, const Error *error) {
     pthread_mutex_lock(&e->lock);
     if (!e->failed) {
@@ -140,12 +155,8 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
 
 /* Nothing to take: waits for the readers, but not past the next epoch or the next look at the clock. */
 static void wait_for_work(Engine *e) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 10000000;
-    if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
     pthread_mutex_lock(&e->lock);
-    if (!e->failed) pthread_cond_timedwait(&e->wake, &e->lock, &until);
+    if (!e->failed) engine_wait(e, &e->wake, 10000);
     pthread_mutex_unlock(&e->lock);
 }
 
@@ -184,7 +195,7 @@ Status engine_run(Engine *e, Error *error) {
     }
     bool ended = pipeline_ended(e) && !e->stop;
     /* After a failure nothing more is committed: a batch may be half way through. The last epoch stands. */
-    if (status == OK) status = epoch_finish(e, ended, error);
+    if (status == OK || (status == AGAIN && e->stop)) status = epoch_finish(e, ended, error);
     counts_update(e, NULL);
     return status;
 }

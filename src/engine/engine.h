@@ -25,7 +25,8 @@ typedef struct Engine Engine;
 /* Opens home, connectors, references, state. Says on the log what it does. FAIL: what is wrong and what to do. END: the pipeline is finished;
  * there is nothing to run. */
 CHECKED Status engine_open(Plan *, const EngineOptions *, Engine **out, Error *);
-/* Runs until the sources end (OK), engine_stop was called (OK), or FAIL. */
+/* Runs until the sources end (OK), engine_stop was called (OK), or FAIL. AGAIN: stopped, but a sink is stuck: what it did
+ * not take is for the next start; engine_close could wait for ever. */
 CHECKED Status engine_run(Engine *, Error *);
 void engine_stop(Engine *); /* async-signal-safe: commit an epoch, deliver what is owed (at most 10 s), return */
 Report *engine_report(Engine *);

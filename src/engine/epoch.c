@@ -239,16 +239,12 @@ static Status close_now(Engine *e, Error *error) {
 
 static Status wait_committed(Engine *e, Error *error) {
     pthread_mutex_lock(&e->lock);
-    while (e->committing && !e->failed) {
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec++;
-        pthread_cond_timedwait(&e->wake, &e->lock, &until);
-    }
-    bool failed = e->failed;
+    while (e->committing && !e->failed && !engine_impatient(e)) engine_wait(e, &e->wake, 100000);
+    bool failed = e->failed, pending = e->committing != NULL;
     if (failed && error) *error = e->failure;
     pthread_mutex_unlock(&e->lock);
-    return failed ? FAIL : OK;
+    if (!failed && pending) (void)fail(error, "a sink did not take its rows within 10 s; the rest is for the next start");
+    return failed ? FAIL : pending ? AGAIN : OK;
 }
 
 Status epoch_settle(Engine *e, Error *error) { return e->home ? wait_committed(e, error) : OK; }
@@ -359,14 +355,10 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     if (!e->home) return OK;
     Status status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
-    int64_t until = engine_now(e) + 10 * US_PER_SECOND;
+    int64_t until = engine_now(e) + STOP_PATIENCE_US;
     while (status == OK && !sinks_paid(e) && ((ended && !e->stop) || engine_now(e) < until)) {
         pthread_mutex_lock(&e->lock);
-        struct timespec at;
-        clock_gettime(CLOCK_REALTIME, &at);
-        at.tv_nsec += 20000000;
-        if (at.tv_nsec >= 1000000000) at.tv_sec++, at.tv_nsec -= 1000000000;
-        if (!e->failed) pthread_cond_timedwait(&e->wake, &e->lock, &at);
+        if (!e->failed) engine_wait(e, &e->wake, 20000);
         if (e->failed) {
             status = FAIL;
             if (error) *error = e->failure;

@@ -175,13 +175,8 @@ static bool closing(Engine *e) {
 }
 
 static void wait_room(Engine *e, int64_t us) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t ns = until.tv_nsec + us * 1000;
-    until.tv_sec += ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
     pthread_mutex_lock(&e->lock);
-    if (!e->closing) pthread_cond_timedwait(&e->room, &e->lock, &until);
+    if (!e->closing) engine_wait(e, &e->room, us);
     pthread_mutex_unlock(&e->lock);
 }
 

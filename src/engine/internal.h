@@ -135,6 +135,7 @@ struct Engine {
     int worker_count, workers_started;
     bool closing; /* threads are to end; under lock */
     _Atomic bool stop;
+    int64_t stopped_at_us; /* when the engine thread first saw it; 0: not yet */
     bool failed; /* under lock */
     Error failure;
 
@@ -164,12 +165,17 @@ enum {
     SINK_QUEUE_BYTES = 16 << 20,
     SINK_QUEUE_ITEMS = 1024,      /* and a few that an epoch's close may force in */
     SINK_ITEM_BYTES = 256 << 10,
+    STOP_PATIENCE_US = 10000000,  /* for what is owed when told to stop */
     EPOCH_OWED_BYTES = 16 << 20,  /* closes an epoch before its time */
     EPOCH_MOST_BYTES = 64 << 20,  /* waits for the one being committed */
 };
 
 void engine_fail(Engine *, const Error *); /* from any thread: the run ends with that */
 int64_t engine_now(Engine *);              /* monotonic */
+/* With Engine.lock held: waits until `cond` is signalled, at most `us`. */
+void engine_wait(Engine *, pthread_cond_t *cond, int64_t us);
+/* Told to stop, and more than STOP_PATIENCE_US ago. The engine thread's. */
+bool engine_impatient(Engine *);
 
 /* intake.c */
 CHECKED Status intake_open(Engine *, Error *);
@@ -196,7 +202,8 @@ CHECKED Status epoch_start(Engine *, Error *);
 CHECKED Status epoch_due(Engine *, Error *);     /* closes one when it is time */
 CHECKED Status epoch_close(Engine *, Error *);   /* closes one now; waits for the one being committed */
 CHECKED Status epoch_settle(Engine *, Error *);  /* waits until all is committed */
-CHECKED Status epoch_finish(Engine *, bool ended, Error *); /* last epochs: everything committed, delivered */
+/* The last epochs: everything committed, delivered. AGAIN: told to stop, and a sink did not take its rows in time. */
+CHECKED Status epoch_finish(Engine *, bool ended, Error *);
 void epoch_stop(Engine *);
 
 /* deliver.c */

@@ -135,11 +135,7 @@ static Status wait_for_sinks(Engine *e, Error *error) {
         if (status != OK) return status;
         pthread_mutex_lock(&e->lock);
         bool failed = e->failed;
-        struct timespec until;
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += 20000000;
-        if (until.tv_nsec >= 1000000000) until.tv_sec++, until.tv_nsec -= 1000000000;
-        if (!failed) pthread_cond_timedwait(&e->wake, &e->lock, &until);
+        if (!failed) engine_wait(e, &e->wake, 20000);
         pthread_mutex_unlock(&e->lock);
         if (failed) return FAIL;
     }

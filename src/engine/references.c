@@ -64,14 +64,10 @@ Status references_open(Engine *e, Error *error) {
 static void *refresh_thread(void *context) {
     ReferenceRun *run = context;
     Engine *e = run->engine;
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
     for (;;) {
-        int64_t ns = until.tv_nsec + run->plan->refresh_us % US_PER_SECOND * 1000;
-        until.tv_sec += run->plan->refresh_us / US_PER_SECOND + ns / 1000000000;
-        until.tv_nsec = ns % 1000000000;
+        int64_t until = engine_now(e) + run->plan->refresh_us, now;
         pthread_mutex_lock(&e->lock);
-        while (!e->closing && pthread_cond_timedwait(&e->room, &e->lock, &until) == 0) {}
+        while (!e->closing && (now = engine_now(e)) < until) engine_wait(e, &e->room, until - now);
         bool over = e->closing;
         pthread_mutex_unlock(&e->lock);
         if (over) return NULL;
