@@ -361,12 +361,14 @@ CREATE MATERIALIZED VIEW ids AS SELECT eventId FROM telemetry;""")
 
 def test_broker_away_at_start(leat, own_kafka):
     """Retries with a log line, no exit; goes on when the broker is there."""
+    own_kafka.start()
+    own_kafka.create_topic("late", 2)
+    own_kafka.stop()
     home = pipeline(leat, own_kafka, "late")
     running = leat.start("run", "p.sql")
     running.wait_until(lambda: own_kafka.bootstrap in running.err, "a log line names the broker")
     assert running.alive()
     own_kafka.start()
-    own_kafka.create_topic("late", 2)
     own_kafka.produce("late", [(i % 2, event(i)) for i in range(50)])
     running.wait_until(lambda: home.count("plain") == 50, "50 rows", 90)
     assert running.terminate().status == 0
