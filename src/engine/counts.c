@@ -68,6 +68,17 @@ void counts_update(Engine *e, HomeBatch *batch) {
             }
         }
     }
+    for (int n = 0; n < plan->node_count; n++) {
+        int q = plan->nodes[n].query;
+        if (q < 0) continue;
+        /* The last node of a query tells of it; views and sinks tell how much came out by themselves. */
+        QueryReport *r = &e->report.queries[q];
+        int64_t mark = e->ops[n]->output_mark.time;
+        atomic_store_explicit(&r->watermark_us, mark, memory_order_relaxed);
+        atomic_store_explicit(&r->finished, mark == END_OF_TIME, memory_order_relaxed);
+        if (plan->queries[q].kind == QUERY_SHARED)
+            atomic_store_explicit(&r->rows_out, atomic_load_explicit(&e->ops[n]->counters.rows_out, memory_order_relaxed), memory_order_relaxed);
+    }
     for (int s = 0; batch && s < plan->source_count; s++) {
         SourceReport *r = e->sources[s].report;
         home_put_count(batch, "", r->name, "rows", atomic_load(&r->rows));

@@ -51,7 +51,6 @@ static Status view_advance(Operator *op, int input, Watermark mark, Error *error
     (void)input, (void)error;
     ViewOperator *view = (ViewOperator *)(void *)op;
     op->output_mark = mark;
-    atomic_store_explicit(&view->engine->report.queries[op->query].watermark_us, mark.time, memory_order_relaxed);
     if (!view->plan->retention_us || mark.time == NO_TIME || mark.time == END_OF_TIME) return OK;
     int64_t before = mark.time - view->plan->retention_us;
     /* Not with every step of the clock: a hundredth of the retention is soon enough. */
@@ -90,16 +89,9 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     return OK;
 }
 
-static Status sink_advance(Operator *op, int input, Watermark mark, Error *error) {
-    (void)input, (void)error;
-    op->output_mark = mark;
-    atomic_store_explicit(&((SinkOperator *)(void *)op)->engine->report.queries[op->query].watermark_us, mark.time, memory_order_relaxed);
-    return OK;
-}
-
 static void sink_op_close(Operator *op) { (void)op; }
 
-const OperatorType sink_operator = {.name = "sink", .size = sizeof(SinkOperator), .open = leaf_open, .push = sink_push, .advance = sink_advance, .close = sink_op_close};
+const OperatorType sink_operator = {.name = "sink", .size = sizeof(SinkOperator), .open = leaf_open, .push = sink_push, .close = sink_op_close};
 
 /* `forced`: past the queue's limit, for the one epoch that may be under way. */
 static bool queue_item(SinkRun *run, int64_t epoch, Str bytes, bool forced) {

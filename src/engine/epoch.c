@@ -359,6 +359,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     while (status == OK && !sinks_paid(e) && ((ended && !e->stop) || engine_now(e) < until)) {
         pthread_mutex_lock(&e->lock);
         if (!e->failed) engine_wait(e, &e->wake, 20000);
+        atomic_store_explicit(&e->report.now_us, e->env->now_us(e->env), memory_order_relaxed);
         if (e->failed) {
             status = FAIL;
             if (error) *error = e->failure;

@@ -40,6 +40,10 @@ void source_watermark(SourceRun *run, int64_t now) {
         Partition *p = run->partitions[i];
         int64_t mark = partition_watermark(p);
         if (mark > greatest) greatest = mark;
+        if (i < REPORT_PARTITIONS) {
+            atomic_store_explicit(&run->report->partitions[i].idle, p->idle, memory_order_relaxed);
+            atomic_store_explicit(&run->report->partitions[i].ended, p->ended, memory_order_relaxed);
+        }
         if (p->ended) continue;
         if (p->idle) {
             idle++;
