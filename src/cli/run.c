@@ -127,7 +127,7 @@ static void progress_line(Report *r, int64_t *rows_before) {
         dead += r->sources[s].dead;
     }
     for (int q = 0; q < r->plan->query_count; q++) {
-        out += r->queries[q].rows_out;
+        if (r->queries[q].kind != QUERY_SHARED) out += r->queries[q].rows_out;
         for (int s = 0; s < r->plan->source_count; s++) {
             late += r->queries[q].late[s];
             dead += r->queries[q].dead[s];
@@ -137,7 +137,7 @@ static void progress_line(Report *r, int64_t *rows_before) {
     fprintf(stderr,
             "%8" PRId64 " events/s  %12" PRId64 " events  %9" PRId64 " results  %7" PRId64 " duplicates  %6" PRId64 " late  %6" PRId64
             " bad  epoch %" PRId64 "\n",
-            *rows_before < 0 ? 0 : rows - *rows_before, rows, out, dropped, late, dead, (int64_t)r->epoch);
+            rows - *rows_before, rows, out, dropped, late, dead, (int64_t)r->epoch);
     *rows_before = rows;
 }
 
@@ -145,7 +145,8 @@ static void *watch_thread(void *context) {
     Watch *watch = context;
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
-    int64_t rows = -1;
+    int64_t rows = 0;
+    for (int s = 0; s < engine_report(watch->engine)->plan->source_count; s++) rows += engine_report(watch->engine)->sources[s].rows;
     pthread_mutex_lock(&watch->lock);
     for (int64_t second = 1; !watch->over; second++) {
         until.tv_sec++;
