@@ -19,7 +19,7 @@ import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-LEAT = ROOT / "build" / "leat"
+LEAT = pathlib.Path(os.environ.get("LEAT", ROOT / "build" / "leat")).resolve()
 KEPT = ROOT / ".dev" / "bench"
 BROKER = ROOT / "tests" / "kafka" / "broker"
 PARTITIONS = 4
@@ -92,7 +92,7 @@ def compile_ceilings(folder):
             build(["gcc", "-std=gnu17"], "consumer.c", "-lrdkafka"))
 
 
-GENERATE = ["generate", "--seed", "1", "--devices", "1000", "--rate", "10000", "--duplicates", "0.001",
+GENERATE = ["generate", "--seed", "1", "--devices", "1000", "--duplicates", "0.001",
             "--disorder", "2 seconds", "--start", "2020-01-01T00:00:00Z"]
 
 
