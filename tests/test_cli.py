@@ -456,6 +456,25 @@ def test_second_run_on_one_home(leat):
     assert home.rows("total") == [{"total": 1}]
 
 
+def test_counts_told_are_kept(leat, http):
+    """What the dashboard has shown of a query's counts is in the home with the epoch all the same."""
+    leat.write("p.sql", STDIN.replace("SET http = 'off'; ", "").replace("20 milliseconds", "1 hour"))
+    running = leat.start("run", "p.sql", stdin=subprocess.PIPE)
+    running.process.stdin.write(b'{"k":"a","v":1}\n{"k":"b","v":2}\n')
+    running.process.stdin.flush()
+    found = running.wait_until(lambda: re.search(r"http://127\.0\.0\.1:\d+", running.err),
+                               "the address is printed")
+
+    def told():
+        queries = json.loads(http(found[0] + "/v1/pipeline").text)["queries"]
+        return all(source["in"] == 2 for query in queries for source in query["sources"])
+    running.wait_until(told, "both queries are told to have two rows")
+    running.process.stdin.close()
+    assert running.wait().status == 0
+    counts = Home(leat.folder / "p.leat").query("SELECT query, count FROM leat_counts WHERE kind = 'in'")
+    assert counts == [{"query": "plain", "count": 2}, {"query": "total", "count": 2}]
+
+
 def test_stdin_again_after_a_kill(leat):
     """What is piped in after a restart are the same bytes; those counted are skipped."""
     data = b"".join(json.dumps({"k": "x", "v": i}).encode() + b"\n" for i in range(100))

@@ -63,8 +63,8 @@ void counts_update(Engine *e, HomeBatch *batch) {
             }
             for (int k = 0; reads && k < COUNTS; k++) {
                 int64_t now = total[k] + earlier(e, query, source, NAMES[k]);
-                Number *number = &numbers(&e->report.queries[q], k)[s];
-                if (atomic_exchange(number, now) != now && batch) home_put_count(batch, query, source, NAMES[k], now);
+                atomic_store(&numbers(&e->report.queries[q], k)[s], now);
+                if (batch && now) home_put_count(batch, query, source, NAMES[k], now);
             }
         }
     }
