@@ -211,6 +211,7 @@ void engine_close(Engine **engine_at) {
     pthread_cond_broadcast(&e->room);
     pthread_cond_broadcast(&e->wake);
     pthread_mutex_unlock(&e->lock);
+    epoch_join(e); /* it looks at sinks and sources */
     sinks_close(e);
     references_close(e);
     intake_close(e);

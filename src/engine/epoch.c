@@ -146,6 +146,13 @@ static void write_segment(StateWriter *w, int64_t bucket, Str blob) {
 }
 static void drop_segment(StateWriter *w, int64_t bucket) { home_drop_segment(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, bucket); }
 
+static bool closing(Engine *e) {
+    pthread_mutex_lock(&e->lock);
+    bool yes = e->closing;
+    pthread_mutex_unlock(&e->lock);
+    return yes;
+}
+
 static bool committing(Engine *e) {
     pthread_mutex_lock(&e->lock);
     bool yes = e->committing != NULL;
@@ -198,6 +205,7 @@ static void gather_positions(Engine *e) {
             Partition *p = run->partitions[i];
             if (!p->dirty) continue;
             p->dirty = false;
+            p->closed_position = p->position;
             home_put_position(e->batch, run->plan->table->name, p->name, p->position, p->max_time, p->records);
         }
         if (run->saved_mark != NO_TIME) home_put_mark(e->batch, run->plan->table->name, run->saved_mark);
@@ -296,7 +304,7 @@ static Status commit(Engine *e, HomeBatch *batch, int64_t epoch, Error *error) {
         pthread_mutex_lock(&e->report.lock);
         memcpy(e->report.failure, error->text, sizeof e->report.failure);
         pthread_mutex_unlock(&e->report.lock);
-        if (engine_now(e) - began > 60 * US_PER_SECOND || e->stop) return FAIL;
+        if (engine_now(e) - began > 60 * US_PER_SECOND || e->stop || closing(e)) return FAIL;
         usleep((useconds_t)wait_us);
         if (wait_us < 3200000) wait_us *= 2;
     }
@@ -307,7 +315,8 @@ static void tell_sources(Engine *e) {
         SourceRun *run = &e->sources[s];
         if (!run->source->type->committed) continue;
         for (int i = 0; i < run->partition_count; i++)
-            if (run->partitions[i]->position != NO_POSITION) run->source->type->committed(run->source, i, run->partitions[i]->position);
+            if (run->partitions[i]->closed_position != NO_POSITION)
+                run->source->type->committed(run->source, i, run->partitions[i]->closed_position);
     }
 }
 
@@ -378,9 +387,12 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     return status;
 }
 
-void epoch_stop(Engine *e) {
+void epoch_join(Engine *e) {
     if (e->committer_started) pthread_join(e->committer, NULL);
     e->committer_started = false;
+}
+
+void epoch_stop(Engine *e) {
     home_batch_free(&e->batch);
     home_batch_free(&e->committing);
     home_close(&e->home);

@@ -69,7 +69,7 @@ static Status list_partitions(SourceRun *run, Error *error) {
         p->number = i;
         p->name = xstrdup(run->source->type->partition_name(run->source, i));
         p->max_time = NO_TIME;
-        p->position = NO_POSITION;
+        p->position = p->closed_position = NO_POSITION;
         const HomePosition *home = home_position(e, run->plan->table->name, p->name);
         if (home) {
             p->position = home->position;

@@ -38,6 +38,7 @@ typedef struct Partition {
     int64_t at_end_since_us; /* monotonic; 0: it was not at its end, or was not asked */
     /* the engine thread's */
     int64_t position, max_time, records;
+    int64_t closed_position; /* in the last closed epoch; the committing thread tells it to the source */
     bool ended, idle, dirty;
 } Partition;
 
@@ -204,6 +205,7 @@ CHECKED Status epoch_close(Engine *, Error *);   /* closes one now; waits for th
 CHECKED Status epoch_settle(Engine *, Error *);  /* waits until all is committed */
 /* The last epochs: everything committed, delivered. AGAIN: told to stop, and a sink did not take its rows in time. */
 CHECKED Status epoch_finish(Engine *, bool ended, Error *);
+void epoch_join(Engine *); /* the committing thread is over */
 void epoch_stop(Engine *);
 
 /* deliver.c */
