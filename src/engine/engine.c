@@ -141,6 +141,7 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
     runs_open(e);
     Status status = pipeline_open(e, error);
     if (status == OK && !options->collect) status = epoch_open(e, error);
+    if (status == OK) pipeline_connect(e);
     if (status == OK) status = references_open(e, error);
     if (status == OK) status = intake_open(e, error);
     if (status == OK) status = sinks_open(e, error);

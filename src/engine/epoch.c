@@ -21,14 +21,13 @@ static Status forget(Engine *e, const char *name, Error *error) {
 }
 
 /* Every query must be the one that the home knows; new ones are welcome. */
-static Status match_queries(Engine *e, bool *any_new, Error *error) {
+static Status match_queries(Engine *e, bool *over, Error *error) {
     HomeQuery *known;
     int known_count;
     Status status = home_queries(e->home, &known, &known_count, e->arena, error);
     if (status != OK) return status;
     const char *reset = e->options.reset;
     bool reset_found = !reset;
-    *any_new = false;
     for (int i = 0; i < known_count; i++) {
         const PlanQuery *query = plan_query(e->plan, known[i].name);
         bool is_reset = reset && strcmp(reset, known[i].name) == 0;
@@ -54,9 +53,11 @@ static Status match_queries(Engine *e, bool *any_new, Error *error) {
         const PlanQuery *query = &e->plan->queries[i];
         bool found = false;
         for (int k = 0; k < known_count; k++)
-            if (strcmp(known[k].name, query->name) == 0 && !(reset && strcmp(reset, query->name) == 0)) found = true;
+            if (strcmp(known[k].name, query->name) == 0 && !(reset && strcmp(reset, query->name) == 0)) {
+                found = true;
+                over[i] = known[k].finished;
+            }
         if (found) continue;
-        *any_new = true;
         if (known_count && !(reset && strcmp(reset, query->name) == 0))
             log_info("query %s is new: it begins at the present position of its sources", query->name);
         if ((status = home_put_query(e->home, query->name, query->hash, query->plan_text, error)) != OK) return status;
@@ -96,6 +97,29 @@ static Status load_state(Engine *e, Error *error) {
     return OK;
 }
 
+/* A finished pipeline runs on for a query that is new or reset. The others are over: with their windows closed and their
+ * groups delivered, what is new could only spoil their results. But what a running query reads runs. Whether any does. */
+static bool find_resting(Engine *e, bool *over) {
+    const Plan *plan = e->plan;
+    bool any = false, changed = true;
+    while (changed) {
+        changed = false;
+        for (int n = 0; n < plan->node_count; n++)
+            for (int i = 0; i < plan->nodes[n].input_count; i++) {
+                int from = plan->nodes[plan->nodes[n].inputs[i]].query;
+                if (from < 0 || !over[from] || over[plan->nodes[n].query]) continue;
+                over[from] = false;
+                changed = true;
+            }
+    }
+    for (int n = 0; n < plan->node_count; n++) {
+        int query = plan->nodes[n].query;
+        e->rests[n] = query >= 0 && over[query];
+        if (query >= 0 && !over[query]) any = true;
+    }
+    return any;
+}
+
 Status epoch_open(Engine *e, Error *error) {
     Settings *settings = &e->plan->catalog->settings;
     char *aside = NULL;
@@ -105,9 +129,9 @@ Status epoch_open(Engine *e, Error *error) {
     if (aside) log_info("the old home is set aside as %s", aside);
     free(aside);
     if (info->made_now) log_info("home %s: made anew", settings->home);
-    bool was_finished = info->finished, any_new = false;
-    if ((status = match_queries(e, &any_new, error)) != OK) return status;
-    if (was_finished && !any_new) {
+    bool *over = arena_new_array(e->arena, bool, e->plan->query_count + 1);
+    if ((status = match_queries(e, over, error)) != OK) return status;
+    if (!find_resting(e, over)) {
         (void)fail(error, "pipeline %s is finished: all of its sources have ended and every sink is paid; leat run --fresh starts over, --reset NAME runs one query on what is new", settings->pipeline);
         return END;
     }
@@ -164,7 +188,7 @@ static Status gather_changes(Engine *e, Error *error) {
     for (int n = 0; n < e->plan->node_count; n++) {
         Operator *op = e->ops[n];
         Status status = OK;
-        while (op->type->changes && (status = op->type->changes(op, error)) == AGAIN) {}
+        while (op->type->changes && !e->rests[n] && (status = op->type->changes(op, error)) == AGAIN) {}
         if (status == FAIL) return FAIL;
     }
     for (int v = 0; v < e->plan->view_count; v++) {
@@ -364,8 +388,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     if (!e->home) return OK;
     Status status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
-    int64_t until = engine_now(e) + STOP_PATIENCE_US;
-    while (status == OK && !sinks_paid(e) && ((ended && !e->stop) || engine_now(e) < until)) {
+    while (status == OK && !sinks_paid(e) && !engine_impatient(e)) {
         pthread_mutex_lock(&e->lock);
         if (!e->failed) engine_wait(e, &e->wake, 20000);
         atomic_store_explicit(&e->report.now_us, e->env->now_us(e->env), memory_order_relaxed);

@@ -122,6 +122,7 @@ struct Engine {
     Arena *arena;
     Report report;
     Operator **ops; /* [plan->node_count] */
+    bool *rests;    /* [plan->node_count]: of a query that was finished in an earlier run, and none that runs reads it */
     SourceRun *sources;
     SinkRun *sinks;
     ReferenceRun *references;
@@ -166,7 +167,7 @@ enum {
     SINK_QUEUE_BYTES = 16 << 20,
     SINK_QUEUE_ITEMS = 1024,      /* and a few that an epoch's close may force in */
     SINK_ITEM_BYTES = 256 << 10,
-    STOP_PATIENCE_US = 10000000,  /* for what is owed when told to stop */
+    STOP_PATIENCE_US = 9000000,   /* for what is owed when told to stop: all is over within 10 s */
     EPOCH_OWED_BYTES = 16 << 20,  /* closes an epoch before its time */
     EPOCH_MOST_BYTES = 64 << 20,  /* waits for the one being committed */
 };
@@ -192,6 +193,7 @@ void batch_see(Partition *, Batch *, Arena *);      /* fills `seen`, moves max_t
 
 /* pipeline.c */
 CHECKED Status pipeline_open(Engine *, Error *);
+void pipeline_connect(Engine *); /* rows flow from here on, past what rests */
 void pipeline_close(Engine *);
 CHECKED Status pipeline_advance(Engine *, Error *); /* time moves through the operators */
 CHECKED Status pipeline_step(Engine *, bool *worked, Error *);

@@ -84,6 +84,7 @@ static void add_edge(Engine *e, int from, int to, int input) {
 Status pipeline_open(Engine *e, Error *error) {
     e->host = (OperatorHost){.env = e->env, .reject = reject_row, .reference = find_reference};
     e->ops = xcalloc((size_t)e->plan->node_count + 1, sizeof *e->ops);
+    e->rests = arena_new_array(e->arena, bool, e->plan->node_count + 1);
     for (int n = 0; n < e->plan->node_count; n++) {
         const PlanNode *node = &e->plan->nodes[n];
         const OperatorType *type = node->kind == NODE_SOURCE ? &source_operator
@@ -109,9 +110,17 @@ Status pipeline_open(Engine *e, Error *error) {
         }
         Status status = type->open(op, node->spec, error);
         if (status != OK) return status;
-        for (int i = 0; i < node->input_count; i++) add_edge(e, node->inputs[i], n, i);
     }
     return OK;
+}
+
+/* What rests has emitted all that it ever will: its readers need not wait for it. */
+void pipeline_connect(Engine *e) {
+    for (int n = 0; n < e->plan->node_count; n++) {
+        const PlanNode *node = &e->plan->nodes[n];
+        if (e->rests[n]) e->ops[n]->output_mark = (Watermark){END_OF_TIME, END_OF_TIME};
+        for (int i = 0; i < node->input_count && !e->rests[n]; i++) add_edge(e, node->inputs[i], n, i);
+    }
 }
 
 void pipeline_close(Engine *e) {
@@ -177,7 +186,7 @@ Status pipeline_advance(Engine *e, Error *error) {
     }
     for (int n = 0; moved && n < e->plan->node_count; n++) {
         const PlanNode *node = &e->plan->nodes[n];
-        for (int i = 0; i < node->input_count; i++) {
+        for (int i = 0; i < node->input_count && !e->rests[n]; i++) {
             Watermark mark = e->ops[node->inputs[i]]->output_mark;
             if (!mark_less(e->ops[n]->input_marks[i], mark)) continue;
             Status status = advance_node(e, e->ops[n], i, mark, error);

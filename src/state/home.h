@@ -32,6 +32,7 @@ CHECKED Status home_set(Home *, const char *name, const char *value, Error *);
 typedef struct HomeQuery {
     const char *name, *plan;
     uint64_t hash;
+    bool finished; /* its pipeline was finished with it */
 } HomeQuery;
 /* Queries that this home knows; in `arena`. */
 CHECKED Status home_queries(Home *, HomeQuery **out, int *count, Arena *, Error *);

@@ -9,7 +9,7 @@
 
 typedef enum Put {
     PUT_POSITION, PUT_MARK, PUT_DELTA, PUT_SNAPSHOT, PUT_SEGMENT, DROP_SEGMENT, PUT_ROW, DELETE_ROW, EXPIRE_ROWS, PUT_OUTBOX,
-    PUT_DELIVERED, DROP_OUTBOX, PUT_LENGTH, PUT_COUNT, PUT_LATE, PUT_DEAD, PUT_FINISHED, DROP_DELTAS, TRIM_LATE, TRIM_DEAD, PUT_EPOCH,
+    PUT_DELIVERED, DROP_OUTBOX, PUT_LENGTH, PUT_COUNT, PUT_LATE, PUT_DEAD, PUT_FINISHED, FINISH_QUERIES, DROP_DELTAS, TRIM_LATE, TRIM_DEAD, PUT_EPOCH,
     PUT_KINDS
 } Put;
 
@@ -28,6 +28,7 @@ static const char *const SQL[PUT_KINDS] = {
     [PUT_LATE] = "INSERT INTO late_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
     [PUT_DEAD] = "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
     [PUT_FINISHED] = "INSERT OR REPLACE INTO leat_meta VALUES ('finished', CAST(? AS TEXT))",
+    [FINISH_QUERIES] = "UPDATE leat_queries SET finished = ?",
     /* Deltas that every shard's snapshot has overtaken: all 64 snapshots exist and are at least as new. */
     [DROP_DELTAS] = "DELETE FROM leat_deltas WHERE operator = ?1 AND epoch <= (SELECT CASE WHEN count(*) = 64 THEN min(epoch) ELSE -1 END"
                     " FROM leat_snapshots WHERE operator = ?1)",
@@ -146,7 +147,10 @@ void home_put_reject(HomeBatch *b, const HomeReject *r) {
     add_text(to, r->reason);
     buffer_add_sized(to, r->record);
 }
-void home_put_finished(HomeBatch *b, bool finished) { buffer_add_i64(put(b, PUT_FINISHED), finished); }
+void home_put_finished(HomeBatch *b, bool finished) {
+    buffer_add_i64(put(b, PUT_FINISHED), finished);
+    buffer_add_i64(put(b, FINISH_QUERIES), finished);
+}
 
 /* ---- playing it ---- */
 

@@ -15,7 +15,7 @@
 static const char SCHEMA[] =
     "CREATE TABLE leat_meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;"
     "CREATE TABLE leat_facts (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
-    "CREATE TABLE leat_queries (name TEXT PRIMARY KEY, hash INTEGER, plan TEXT) WITHOUT ROWID;"
+    "CREATE TABLE leat_queries (name TEXT PRIMARY KEY, hash INTEGER, plan TEXT, finished INTEGER) WITHOUT ROWID;"
     "CREATE TABLE leat_positions (source TEXT, partition TEXT, position INTEGER, max_time INTEGER, records INTEGER,"
     " \"check\" INTEGER, PRIMARY KEY (source, partition)) WITHOUT ROWID;"
     "CREATE TABLE leat_marks (source TEXT PRIMARY KEY, mark INTEGER) WITHOUT ROWID;"
@@ -393,7 +393,7 @@ Status home_put_query(Home *home, const char *name, uint64_t hash, const char *p
     if (status != OK) return status;
     char number[32];
     snprintf(number, sizeof number, "%" PRId64, (int64_t)hash);
-    status = run_text(home, "INSERT OR REPLACE INTO leat_queries VALUES (?1, CAST(?2 AS INTEGER), ?3)", 3,
+    status = run_text(home, "INSERT OR REPLACE INTO leat_queries VALUES (?1, CAST(?2 AS INTEGER), ?3, 0)", 3,
                       (const char *[]){name, number, plan}, error);
     return finish(home, status, error);
 }

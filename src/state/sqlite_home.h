@@ -5,7 +5,7 @@
 #include "state/home.h"
 #include <sqlite3.h>
 
-enum { HOME_VERSION = 1 };
+enum { HOME_VERSION = 2 };
 
 typedef struct HomeView {
     char *name, *table; /* table: quoted, "leat_view_NAME" */

@@ -51,13 +51,13 @@ static void *list_add(List *list) {
 static Status add_query(Home *home, sqlite3_stmt *s, void *list, Error *error) {
     (void)home, (void)error;
     *(HomeQuery *)list_add(list) = (HomeQuery){arena_column(((List *)list)->arena, s, 0), arena_column(((List *)list)->arena, s, 2),
-                                               (uint64_t)sqlite3_column_int64(s, 1)};
+                                               (uint64_t)sqlite3_column_int64(s, 1), sqlite3_column_int(s, 3) != 0};
     return OK;
 }
 
 Status home_queries(Home *home, HomeQuery **out, int *count, Arena *arena, Error *error) {
     List list = {.arena = arena, .size = sizeof(HomeQuery)};
-    Status status = each(home, "SELECT name, hash, plan FROM leat_queries ORDER BY name", NULL, add_query, &list, error);
+    Status status = each(home, "SELECT name, hash, plan, finished FROM leat_queries ORDER BY name", NULL, add_query, &list, error);
     *out = (HomeQuery *)(void *)list.items;
     *count = list.count;
     return status;

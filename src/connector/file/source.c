@@ -1,7 +1,7 @@
 /* Files as a source. Each file is a partition, or all are one (order = 'name'); a position is the
  * byte where the next record begins. With order = 'name' it is also the number of its file (the
- * upper bits), and the home is told which file has which number when it is begun: files that come
- * later can not move what was read. */
+ * upper bits). Either way the home is told which file has which number: files that come later can
+ * not move what was read. */
 #include "base/log.h"
 #include "connector/file/part.h"
 #include <inttypes.h>
@@ -21,6 +21,7 @@ typedef struct FileSource {
     char **files;
     int file_count;
     int kept_count; /* order = 'name': files that the home knows */
+    bool *gone;     /* [file_count], or NULL: read in an earlier run and taken away since */
     Part *parts;
     int part_count;
 } FileSource;
@@ -57,6 +58,70 @@ static void order_files(FileSource *f) {
     }
     f->files = ordered;
     f->file_count = count;
+}
+
+/* ---- each file a partition ---- */
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* One line a name; the two bytes that would be mistaken are written as %25 and %0A. */
+static void add_line(Buffer *list, const char *name) {
+    for (; *name; name++) {
+        if (*name == '%') buffer_add_text(list, "%25");
+        else if (*name == '\n') buffer_add_text(list, "%0A");
+        else buffer_add_char(list, *name);
+    }
+    buffer_add_char(list, '\n');
+}
+
+static char *take_line(const char **at, Arena *arena) {
+    size_t size = strcspn(*at, "\n"), out = 0;
+    char *name = arena_alloc(arena, size + 1);
+    for (size_t i = 0; i < size; i++) {
+        name[out++] = (*at)[i];
+        if ((*at)[i] != '%' || i + 2 >= size) continue;
+        name[out - 1] = (*at)[i + 1] == '2' ? '%' : '\n';
+        i += 2;
+    }
+    name[out] = 0;
+    *at += size + ((*at)[size] == '\n');
+    return name;
+}
+
+/* Rows of views are known by partition and position, so a file keeps its number for ever, gone or
+ * not; what is new follows by name. */
+static Status number_files(FileSource *f, Error *error) {
+    SourceContext *context = &f->reader.context;
+    bool alone = f->file_count == 1 && strcmp(f->files[0], f->path) == 0;
+    const char *kept = context->get && !alone ? context->get(context->home, "files") : NULL;
+    if (!context->get || alone) return OK;
+    int most = f->file_count, count = 0;
+    for (const char *c = kept; c && *c; c++) most += *c == '\n';
+    char **ordered = arena_new_array(f->reader.arena, char *, most);
+    bool *known = arena_new_array(f->reader.arena, bool, f->file_count);
+    f->gone = arena_new_array(f->reader.arena, bool, most);
+    while (kept && *kept) {
+        char *name = take_line(&kept, f->reader.arena);
+        char **found =
+            bsearch(&name, f->files, (size_t)f->file_count, sizeof *f->files, by_name);
+        if (found) known[found - f->files] = true;
+        f->gone[count] = !found;
+        ordered[count++] = name;
+    }
+    int before = count;
+    for (int i = 0; i < f->file_count; i++)
+        if (!known[i]) ordered[count++] = f->files[i];
+    f->files = ordered;
+    f->file_count = count;
+    if (count == before) return OK;
+    Buffer list = {0};
+    for (int i = 0; i < count; i++) add_line(&list, ordered[i]);
+    buffer_add_char(&list, 0);
+    Status status = context->set(context->home, "files", list.data, error);
+    buffer_free(&list);
+    return status;
 }
 
 static void go_to_file(FileSource *f, Part *part, int index, int64_t position) {
@@ -113,12 +178,20 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
         close_source(&f->source);
         return FAIL;
     }
-    if (f->one_partition) order_files(f);
+    if (f->one_partition) {
+        order_files(f);
+    } else if (number_files(f, error) != OK) {
+        close_source(&f->source);
+        return FAIL;
+    }
     f->part_count = f->one_partition ? 1 : f->file_count;
     f->parts = xcalloc((size_t)f->part_count, sizeof *f->parts);
     for (int i = 0; i < f->part_count; i++)
         f->parts[i] =
-            (Part){.name = f->one_partition ? f->path : f->files[i], .path = f->files[i], .fd = -1};
+            (Part){.partition = i,
+                   .name = f->one_partition ? f->path : f->files[i],
+                   .path = f->files[i],
+                   .fd = -1};
     *out = &f->source;
     return OK;
 }
@@ -161,6 +234,7 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
     FileSource *f = file_source_of(source);
     *at_end = false;
     Part *part = &f->parts[partition];
+    if (f->gone && f->gone[partition]) return END;
     return f->one_partition ? next_in_order(f, part, out, error)
                             : part_next(&f->reader, part, out, error);
 }

@@ -1,0 +1,99 @@
+"""Promises of the contract that need a running program: what stops it, what it finds when it starts
+again, and what it may cost meanwhile."""
+import array
+import fcntl
+import os
+import signal
+import subprocess
+import termios
+
+from support.process import BINARY, wait_until
+from support.rows import Home, assert_same, parse
+
+HEAD = "SET http = 'off';\n"
+TICKING = "CREATE TABLE ticks (eventId text) WITH (connector = 'generator', rate = 50);\n" \
+          "CREATE MATERIALIZED VIEW ticking AS SELECT count(*) AS n FROM ticks;\n"
+
+
+def held(pipe):
+    size = array.array("i", [0])
+    fcntl.ioctl(pipe, termios.FIONREAD, size)
+    return size[0]
+
+
+def rows(*values):
+    return [parse(value) for value in values]
+
+
+def test_files_that_come_later_move_nothing(leat):
+    """A file keeps its number: a view's rows are known by it."""
+    leat.write("in/b.ndjson", '{"k": "b0"}\n{"k": "b1"}\n')
+    leat.write("pipeline.sql", HEAD + TICKING + """
+CREATE TABLE s (k text, n int GENERATED ALWAYS AS (metadata('partition')) STORED)
+WITH (connector = 'file', path = 'in');
+CREATE MATERIALIZED VIEW plain AS SELECT k, n FROM s;""")
+    home = Home(leat.folder / "pipeline.leat")
+    running = leat.start("run", "pipeline.sql")
+    running.wait_until(lambda: home.count("plain") == 2, "two rows")
+    assert running.terminate().status == 0
+    leat.write("in/a.ndjson", '{"k": "a0"}\n{"k": "a1"}\n')
+    running = leat.start("run", "pipeline.sql")
+    running.wait_until(lambda: home.count("plain") == 4, "four rows")
+    assert running.terminate().status == 0
+    (leat.folder / "in/b.ndjson").unlink()
+    leat.write("in/c.ndjson", '{"k": "c0"}\n')
+    running = leat.start("run", "pipeline.sql")
+    running.wait_until(lambda: home.count("plain") == 5, "five rows")
+    assert running.terminate().status == 0
+    assert_same(rows('{"k": "b0", "n": 0}', '{"k": "b1", "n": 0}', '{"k": "a0", "n": 1}',
+                     '{"k": "a1", "n": 1}', '{"k": "c0", "n": 2}'), home.rows("plain"), "plain")
+
+
+def test_stopped_while_standard_output_is_not_read(leat):
+    leat.write("pipeline.sql", HEAD + """
+CREATE TABLE ticks (eventId text) WITH (connector = 'generator', rate = 100000);
+CREATE TABLE out (eventId text) WITH (connector = 'file', path = '-');
+INSERT INTO out SELECT eventId FROM ticks;""")
+    read, write = os.pipe()
+    with open(leat.folder / "err", "wb") as err:
+        process = subprocess.Popen([BINARY, "run", "pipeline.sql"], cwd=leat.folder, stdout=write,
+                                   stderr=err)
+    try:
+        os.close(write)
+        wait_until(lambda: (leat.folder / "pipeline.leat").exists(), "a home")
+        full = fcntl.fcntl(read, 1032)              # F_GETPIPE_SZ
+        wait_until(lambda: held(read) >= full - 4096, "a full pipe")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(12) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(read)
+
+
+def test_finished_queries_stay_as_they_are(leat):
+    """A query added to a finished pipeline runs to its end, killed or not; the others are over."""
+    base = HEAD + """
+CREATE TABLE s (k text, v int) WITH (connector = 'file', path = 'in.ndjson');
+CREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS n FROM s GROUP BY k;
+CREATE MATERIALIZED VIEW total AS SELECT sum(v) AS v FROM s;
+CREATE TABLE out (k text) WITH (connector = 'file', path = 'out.ndjson');
+INSERT INTO out SELECT k FROM s;
+"""
+    lines = [f'{{"k": "{"ab"[i % 2]}", "v": {i}}}\n' for i in range(40)]
+    leat.write("in.ndjson", "".join(lines))
+    leat.write("p.sql", base)
+    leat.ok("run", "p.sql")
+    home = Home(leat.folder / "p.leat")
+    with open(leat.folder / "in.ndjson", "a") as file:
+        file.write("".join(lines))
+    leat.write("p.sql", base + "CREATE MATERIALIZED VIEW late_comer AS SELECT v FROM s;\n")
+    ended = leat.run("run", "p.sql", env={"LEAT_KILL_AT_EPOCH": 1, "LEAT_EPOCH_ROWS": 10,
+                                          "LEAT_BATCH_ROWS": 5})
+    assert ended.status == -9 and home.count("late_comer") < 40
+    leat.ok("run", "p.sql")
+    assert home.count("late_comer") == 40
+    assert_same(rows('{"k": "a", "n": 20}', '{"k": "b", "n": 20}'), home.rows("per_k"), "per_k")
+    assert_same(rows('{"v": 780}'), home.rows("total"), "total")
+    assert len(leat.read("out.ndjson")) == 40
+    assert "finished" in leat.ok("run", "p.sql").err
