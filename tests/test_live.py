@@ -1,6 +1,7 @@
 """What one sees of a pipeline while it runs: growth, retention, refreshed references, back-pressure."""
 import json
 import pathlib
+import re
 import subprocess
 import time
 
@@ -152,9 +153,10 @@ CREATE MATERIALIZED VIEW joined AS SELECT e.v, s.site FROM events e LEFT JOIN si
     fed.end()
 
 
-def memory_mb(pid, name="VmHWM"):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(status.split(name + ":")[1].split()[0]) / 1024
+def memory_mb(pid):
+    """The most that a process held so far; 0 once it has ended."""
+    found = re.search(r"VmHWM:\s+(\d+)", pathlib.Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0
 
 
 def test_stalled_sink(leat):
@@ -177,8 +179,7 @@ INSERT INTO out SELECT eventId, deviceId, complexData FROM telemetry;""")
         lines, peak = 0, 0
         while block := process.stdout.read(1 << 20):
             lines += block.count(b"\n")
-            if process.poll() is None:
-                peak = max(peak, memory_mb(process.pid))
+            peak = max(peak, memory_mb(process.pid))
         return lines, peak
     with start() as free:
         lines, normal = drain(free)
