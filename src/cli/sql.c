@@ -154,8 +154,9 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
     Schema schema = {0};
     if (status == OK) status = infer_schema(buffer_str(&head), a->csv, ',', &schema, arena, error);
     for (int i = 0; i < a->file_count; i++) buffer_add_format(&paths, "%s%s", i ? "\n" : "", a->files[i]);
-    OptionValue values[2] = {{.name = "path", .given = true, .text = arena_text(arena, buffer_str(&paths))},
-                             {.name = "format", .given = true, .text = a->csv ? "csv" : "json"}};
+    OptionValue *values = arena_new_array(arena, OptionValue, 2); /* the catalog keeps them */
+    values[0] = (OptionValue){.name = "path", .given = true, .text = arena_text(arena, buffer_str(&paths))};
+    values[1] = (OptionValue){.name = "format", .given = true, .text = a->csv ? "csv" : "json"};
     Options options = {2, values};
     if (status == OK) status = catalog_adhoc(str_from(a->query), &schema, &options, catalog, error);
     buffer_free(&head);
