@@ -113,11 +113,12 @@ static Status check_session(Planner *p, const Relation *input, const Groups *gro
             const PlannedColumn *c = plain_column(set, groups->items[i]);
             found |= c && c->input == 0 && c->from == session->keys[k];
         }
+        const char *name = session->inputs[0]->set->columns[session->keys[k]].name;
         if (!found)
             return error_at(p->catalog, location, error,
                             "the GROUP BY behind a session window must hold the session's columns; "
                             "add %s to it",
-                            session->inputs[0]->set->columns[session->keys[k]].name);
+                            name ? name : "the path of partition_by");
     }
     return OK;
 }

@@ -182,6 +182,15 @@ static Status step(Home *home, sqlite3_stmt *s, Error *error) {
     return status;
 }
 
+/* A real stands in the home as the double of its shortest digits: 0.1, not 0.10000000149011612. */
+double home_real(Value value, Buffer *scratch) {
+    double out = value.real;
+    if (value.type.kind != TYPE_FLOAT4) return out;
+    scratch->size = 0;
+    float4_text(value.real, scratch);
+    return double_parse(buffer_str(scratch), &out) == OK ? out : value.real;
+}
+
 /* As the contract has it: integers INTEGER, doubles REAL, booleans 0/1, bytea BLOB, all else TEXT as in JSON. */
 static void bind_value(sqlite3_stmt *s, int at, Value value, Buffer *scratch) {
     if (value.null) {
@@ -196,7 +205,7 @@ static void bind_value(sqlite3_stmt *s, int at, Value value, Buffer *scratch) {
     case TYPE_FLOAT4:
     case TYPE_FLOAT8:
         if (value.real - value.real == 0) {
-            sqlite3_bind_double(s, at, value.real);
+            sqlite3_bind_double(s, at, home_real(value, scratch));
             return;
         }
         break;

@@ -247,7 +247,9 @@ static Status bind_filter(sqlite3_stmt *s, int at, Type type, const char *text, 
     } else if (type_is_integer(type.kind)) {
         sqlite3_bind_int64(s, at, value.integer);
     } else if (type.kind == TYPE_FLOAT4 || type.kind == TYPE_FLOAT8) {
-        sqlite3_bind_double(s, at, value.real);
+        Buffer digits = {0};
+        sqlite3_bind_double(s, at, home_real(value, &digits));
+        buffer_free(&digits);
     } else if (type.kind == TYPE_BYTEA) {
         sqlite3_bind_blob64(s, at, value.str.data, value.str.size, SQLITE_TRANSIENT);
     } else {
