@@ -79,7 +79,7 @@ def run(command, folder, **how):
         (bin_folder / "leat").symlink_to(BINARY)
     environment = {k: v for k, v in os.environ.items() if not k.startswith("LEAT") and k != "KAFKA"}
     environment["PATH"] = f"{bin_folder}:{environment['PATH']}"
-    return subprocess.run(command, cwd=folder, env=environment, text=True, timeout=60, stdin=subprocess.DEVNULL,
+    return subprocess.run(command, cwd=folder, env=environment, text=True, timeout=120, stdin=subprocess.DEVNULL,
                           capture_output=True, **how)
 
 
