@@ -97,3 +97,38 @@ INSERT INTO out SELECT k FROM s;
     assert_same(rows('{"v": 780}'), home.rows("total"), "total")
     assert len(leat.read("out.ndjson")) == 40
     assert "finished" in leat.ok("run", "p.sql").err
+
+
+def test_many_files_side_by_side(leat):
+    """Neither memory nor open files grow with their number; what was read before is not read again."""
+    for i in range(300):
+        line = f'{{"k": {i % 7}, "t": "2020-01-01T00:00:{i % 60:02d}Z"}}\n'
+        leat.write(f"in/{i:03d}.ndjson", line * 8000)
+    leat.write("p.sql", HEAD + """
+CREATE TABLE s (k int, t timestamptz) WITH (connector = 'file', path = 'in', event_time = 't');
+CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM s;""")
+    home = Home(leat.folder / "p.leat")
+    environment = leat.environment({"LEAT_KILL_AT_EPOCH": 1, "LEAT_EPOCH_ROWS": 1000000})
+    script = f"ulimit -n 128; exec {BINARY} run p.sql"
+    killed = subprocess.run(["sh", "-c", script], cwd=leat.folder, env=environment, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    process = subprocess.Popen(["sh", "-c", script], cwd=leat.folder, env=leat.environment({}))
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    assert used.ru_maxrss < 150_000, f"{used.ru_maxrss} KB"
+    assert home.rows("m") == [{"n": 2400000}]
+
+
+def test_many_files_in_order(leat):
+    for i in range(2000):
+        leat.write(f"in/{i:04d}.csv", f"n,m\n{i},{i % 10}\n")
+    leat.write("p.sql", HEAD + """
+CREATE TABLE s (n int, m int, f text GENERATED ALWAYS AS (metadata('filename')) STORED)
+WITH (connector = 'file', path = 'in', format = 'csv', order = 'name');
+CREATE TABLE out (n int, f text) WITH (connector = 'file', path = 'out.ndjson');
+INSERT INTO out SELECT n, f FROM s;""")
+    ended = leat.run("run", "p.sql", env={"LEAT_KILL_AT_EPOCH": 3, "LEAT_EPOCH_ROWS": 100})
+    assert ended.status == -9
+    leat.ok("run", "p.sql", seconds=20)
+    assert leat.read("out.ndjson") == [{"n": i, "f": f"in/{i:04d}.csv"} for i in range(2000)]

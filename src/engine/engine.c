@@ -157,7 +157,7 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
 /* Nothing to take: waits for the readers, but not past the next epoch or the next look at the clock. */
 static void wait_for_work(Engine *e) {
     pthread_mutex_lock(&e->lock);
-    if (!e->failed) engine_wait(e, &e->wake, 10000);
+    if (!e->failed && e->news == e->news_seen) engine_wait(e, &e->wake, 10000);
     pthread_mutex_unlock(&e->lock);
 }
 

@@ -29,6 +29,7 @@ static void *decode_thread(void *context) {
         slot->source->plan->table->format->decode(decoder, slot->chunk, slot->header, &slot->decoded);
         pthread_mutex_lock(&e->lock);
         slot->done = true;
+        e->news++;
         pthread_cond_signal(&e->wake);
         pthread_mutex_unlock(&e->lock);
     }
@@ -95,6 +96,7 @@ static Status list_partitions(SourceRun *run, Error *error) {
     }
     pthread_mutex_lock(&e->lock);
     atomic_store(&run->listed, true);
+    e->news++;
     pthread_cond_signal(&e->wake);
     pthread_mutex_unlock(&e->lock);
     return OK;
@@ -126,9 +128,11 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
         else p->first = slot;
         p->last = slot;
         p->slots++;
+        p->wanted = false; /* one at a time, or every partition would hold one beyond the limit */
         run->held_bytes += slot->bytes;
     } else if (status == END) {
         p->read_ended = true;
+        e->news++;
         pthread_cond_signal(&e->wake);
     } else if (!at_end) {
         p->at_end_since_us = 0;
@@ -152,8 +156,9 @@ static Status read_round(SourceRun *run, bool *got, bool *any_room, bool *all_en
     Engine *e = run->engine;
     *got = *any_room = false;
     *all_ended = true;
-    for (int i = 0; i < run->partition_count; i++) {
-        Partition *p = run->partitions[i];
+    int count = run->partition_count, first = run->turn;
+    for (int i = 0; i < count; i++) {
+        Partition *p = run->partitions[(first + i) % count];
         pthread_mutex_lock(&e->lock);
         bool room = has_room(run, p), ended = p->read_ended;
         if (!ended && !room && p->slots == 0) p->at_end_since_us = 0; /* not asked: no idleness */
@@ -161,6 +166,7 @@ static Status read_round(SourceRun *run, bool *got, bool *any_room, bool *all_en
         if (!ended) *all_ended = false;
         if (!room) continue;
         *any_room = true;
+        run->turn = (p->number + 1) % count; /* who was asked last waits longest, so that none starves */
         Status status = ask(run, p, got, error);
         if (status != OK) return status;
     }
@@ -174,9 +180,11 @@ static bool closing(Engine *e) {
     return yes;
 }
 
-static void wait_room(Engine *e, int64_t us) {
+static void wait_room(SourceRun *run, int64_t us) {
+    Engine *e = run->engine;
     pthread_mutex_lock(&e->lock);
-    if (!e->closing) engine_wait(e, &e->room, us);
+    if (!e->closing && !run->asked_for) engine_wait(e, &e->room, us);
+    run->asked_for = false;
     pthread_mutex_unlock(&e->lock);
 }
 
@@ -202,7 +210,7 @@ static void *read_thread(void *context) {
         }
         if (all_ended && run->listed && run->source->bounded) break;
         if (!got && any_room && run->source->type->wait) run->source->type->wait(run->source, 20000);
-        else if (!got) wait_room(e, 20000);
+        else if (!got) wait_room(run, 20000);
     }
     return NULL;
 }
@@ -213,6 +221,7 @@ void intake_taken(Engine *e, Partition *p, Slot *slot) {
     if (!p->first) p->last = NULL;
     p->slots--;
     p->source->held_bytes -= slot->bytes;
+    p->source->asked_for = true;
     pthread_cond_broadcast(&e->room);
     pthread_mutex_unlock(&e->lock);
     slot_free(&slot);

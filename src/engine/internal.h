@@ -50,6 +50,8 @@ struct SourceRun {
     SourceContext context;
     pthread_t reader;
     bool reader_started;
+    int turn; /* the reader's: the partition to ask first */
+    bool asked_for; /* since the reader looked last: room was made, or a partition is wanted; under Engine.lock */
     Partition **partitions; /* [PARTITIONS_MOST], filled by the reader; each lives as long as the source */
     _Atomic int partition_count;
     _Atomic bool listed;    /* the partitions are known */
@@ -133,6 +135,7 @@ struct Engine {
     pthread_cond_t wake;  /* the engine thread waits */
     pthread_cond_t room;  /* readers wait for room, the committing thread for work and syncs, sinks for epochs */
     Queue *decode;        /* of Slot */
+    int64_t news, news_seen; /* what readers and decoders have said; what the engine thread knew when it chose; under lock */
     pthread_t *workers;
     int worker_count, workers_started;
     bool closing; /* threads are to end; under lock */

@@ -218,6 +218,7 @@ static Partition *choose(Engine *e) {
     int64_t best_mark = 0, waiting_mark = 0;
     bool unlisted = false;
     pthread_mutex_lock(&e->lock);
+    e->news_seen = e->news;
     for (int s = 0; s < e->plan->source_count; s++) {
         SourceRun *run = &e->sources[s];
         if (run->source->bounded && !run->listed) unlisted = true;
@@ -242,14 +243,13 @@ static Partition *choose(Engine *e) {
     }
     if (unlisted) best = NULL;
     if (waiting) {
-        waiting->wanted = true;
+        waiting->wanted = waiting->source->asked_for = true;
         bool behind = !best || waiting_mark < best_mark || (waiting_mark == best_mark && waiting->source->index == best->source->index && waiting->number < best->number) ||
                       (waiting_mark == best_mark && waiting->source->index < best->source->index);
         bool patient = waiting->source->source->bounded;
         bool far = waiting_mark != NO_TIME && best && best_mark != NO_TIME && best_mark - 60 * US_PER_SECOND > waiting_mark;
         if (behind && (patient || far)) best = NULL;
     }
-    if (best) best->wanted = true;
     pthread_cond_broadcast(&e->room);
     pthread_mutex_unlock(&e->lock);
     return best;

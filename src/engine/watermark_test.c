@@ -17,6 +17,8 @@ static SourceReport report;
 static SourceRun run;
 static Partition parts[3], *list[3];
 
+static PartitionReport told[3];
+
 static int set_up(void **state) {
     (void)state;
     memset(&engine, 0, sizeof engine);
@@ -28,6 +30,7 @@ static int set_up(void **state) {
     run.engine = &engine;
     run.plan = &plan;
     run.source = &source;
+    report.partitions = told;
     run.report = &report;
     run.partitions = list;
     run.mark = run.saved_mark = NO_TIME;

@@ -157,6 +157,12 @@ void part_close(Part *part) {
     part->carry.size = 0;
 }
 
+void part_rest(Part *part) {
+    if (part->stream || part->long_bytes) return;
+    part_close(part);
+    buffer_free(&part->carry);
+}
+
 static void drop_carry(Part *part, size_t size) {
     if (size == 0) return;
     memmove(part->carry.data, part->carry.data + size, part->carry.size - size);
@@ -165,7 +171,7 @@ static void drop_carry(Part *part, size_t size) {
 
 /* The header line, kept for as long as the source lives, since chunks point to it. */
 static void keep_header(FileReader *r, Part *part, Str line) {
-    part->header = arena_str(r->arena, line);
+    if (!part->header.data) part->header = arena_str(r->arena, line);
     part->header_read = true;
 }
 
@@ -290,6 +296,11 @@ Status part_next(FileReader *r, Part *part, Chunk **out, Error *error) {
     if (status != OK) return status;
     if (part->long_bytes) return next_long(r, part, out, error);
     size_t wanted = r->context.chunk_bytes > 4096 ? r->context.chunk_bytes : 4096;
+    struct stat st;
+    if (!part->stream && fstat(part->fd, &st) == 0) { /* small files need small chunks */
+        int64_t left = st.st_size - part->position + 1;
+        if (left < (int64_t)wanted) wanted = left > 4096 ? (size_t)left : 4096;
+    }
     FileChunk *c = chunk_take(r, part->carry.size > wanted ? part->carry.size : wanted);
     size_t size = part->carry.size, whole = 0;
     if (size) memcpy(c->bytes, part->carry.data, size);

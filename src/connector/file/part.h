@@ -37,3 +37,5 @@ typedef struct Part {
 /* As SourceType.next. */
 CHECKED Status part_next(FileReader *, Part *, Chunk **out, Error *);
 void part_close(Part *);
+/* Closes it until it is asked again. */
+void part_rest(Part *);
