@@ -7,6 +7,8 @@ import signal
 import subprocess
 import termios
 
+import pytest
+
 from support.process import BINARY, wait_until
 from support.rows import Home, assert_same, parse
 
@@ -132,3 +134,31 @@ INSERT INTO out SELECT n, f FROM s;""")
     assert ended.status == -9
     leat.ok("run", "p.sql", seconds=20)
     assert leat.read("out.ndjson") == [{"n": i, "f": f"in/{i:04d}.csv"} for i in range(2000)]
+
+
+# ---- leat sql ----
+
+def test_filter_columns_of_several_files(leat):
+    """Columns are those of the first 1,000 records, whatever file they are in."""
+    leat.write("one.ndjson", '{"k": 1}\n')
+    leat.write("two.ndjson", '{"k": 2.5, "w": 1}\n')
+    ended = leat.ok("sql", "SELECT k, w FROM input ORDER BY k", "one.ndjson", "two.ndjson")
+    assert ended.out == '{"k":1,"w":null}\n{"k":2.5,"w":1}\n', ended
+    leat.write("one.csv", "n,m\n1,\n")
+    leat.write("two.csv", "m,n\nx,2\n")
+    ended = leat.ok("sql", "SELECT n, m FROM input ORDER BY n", "one.csv", "two.csv")
+    assert ended.out == '{"n":1,"m":null}\n{"n":2,"m":"x"}\n', ended
+    ended = leat.run("sql", "SELECT * FROM input", "one.csv", "one.ndjson")
+    assert ended.status == 2 and "one.ndjson" in ended.err and not ended.out, ended
+
+
+@pytest.mark.parametrize("content", ["", "\n\n"])
+def test_filter_of_nothing(leat, content):
+    assert leat.ok("sql", "SELECT count(*) AS n FROM input", stdin=content).out == '{"n":0}\n'
+    ended = leat.run("sql", "SELECT a FROM input", stdin=content)
+    assert ended.status == 2 and ended.err.startswith("query:1:8: error:"), ended
+
+
+def test_filter_of_no_records(leat):
+    ended = leat.run("sql", "SELECT count(*) AS n FROM input", stdin="hello\n")
+    assert ended.status in (1, 2) and ended.err, ended

@@ -140,9 +140,14 @@ static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) 
         return FAIL;
     }
     if (!a->file_count) a->files[a->file_count++] = "-";
-    if (a->csv < 0) {
-        size_t size = strlen(a->files[0]);
-        a->csv = size > 4 && strcmp(a->files[0] + size - 4, ".csv") == 0;
+    for (int i = 0, given = a->csv >= 0; i < a->file_count && !given; i++) {
+        size_t size = strlen(a->files[i]);
+        int csv = size > 4 && strcmp(a->files[i] + size - 4, ".csv") == 0;
+        if (i && csv != a->csv) {
+            usage_error("sql", "%s is %s, %s is not; query one kind of files at a time", a->files[csv ? i : 0], "CSV", a->files[csv ? 0 : i]);
+            return FAIL;
+        }
+        a->csv = csv;
     }
     return OK;
 }
@@ -150,9 +155,17 @@ static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) 
 /* The catalog of the query: the table `input` over the files, with the columns that they show. */
 static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, Error *error) {
     Buffer head = {0}, paths = {0};
-    Status status = strcmp(a->files[0], "-") == 0 ? read_stdin_head(&head, error) : read_head(a->files[0], &head, error);
+    Status status = OK;
     Schema schema = {0};
-    if (status == OK) status = infer_schema(buffer_str(&head), a->csv, ',', &schema, arena, error);
+    Inference *columns = inference_new(arena);
+    bool more = true;
+    for (int i = 0; i < a->file_count && status == OK && more; i++) {
+        head.size = 0;
+        status = strcmp(a->files[i], "-") == 0 ? read_stdin_head(&head, error) : read_head(a->files[i], &head, error);
+        if (status == OK) more = inference_look(columns, buffer_str(&head), a->csv, ',');
+    }
+    if (status == OK) status = inference_schema(columns, &schema, error);
+    inference_free(&columns);
     for (int i = 0; i < a->file_count; i++) buffer_add_format(&paths, "%s%s", i ? "\n" : "", a->files[i]);
     OptionValue *values = arena_new_array(arena, OptionValue, 2); /* the catalog keeps them */
     values[0] = (OptionValue){.name = "path", .given = true, .text = arena_text(arena, buffer_str(&paths))};

@@ -16,12 +16,13 @@ typedef struct Seen {
     bool integers, numbers, objects, other; /* kinds met */
 } Seen;
 
-typedef struct Inference {
+struct Inference {
     Arena *arena;
     Seen *columns;
     int count, capacity;
+    int records; /* looked at, the broken ones too */
     Map *by_name; /* index + 1 */
-} Inference;
+};
 
 static Seen *seen_column(Inference *in, Str name) {
     size_t index = (size_t)(uintptr_t)map_get(in->by_name, name);
@@ -57,11 +58,13 @@ static void see_value(Seen *column, JsonbKind kind, Str text) {
 
 static void infer_json(Inference *in, Str head) {
     const char *at = head.data, *end = at + head.size;
-    for (int lines = 0; at < end && lines < INFER_RECORDS; lines++) {
+    while (at < end && in->records < INFER_RECORDS) {
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
         if (!line_end) line_end = end;
         Str line = {at, (size_t)(line_end - at)};
         at = line_end + 1;
+        if (!jsonb_trim(line).size) continue;
+        in->records++;
         JsonbIterator members;
         if (jsonb_kind(line) != JSONB_OBJECT || !jsonb_iterate(&members, line)) continue;
         Str key, value, name;
@@ -105,7 +108,7 @@ static void infer_csv(Inference *in, Str head, char delimiter) {
     int name_count, count;
     const char *end = head.data + head.size, *at = csv_record(head.data, end, delimiter, in->arena, names, MOST, &name_count);
     for (int i = 0; i < name_count; i++) seen_column(in, names[i]);
-    for (int records = 0; at < end && records < INFER_RECORDS; records++) {
+    for (; at < end && in->records < INFER_RECORDS; in->records++) {
         at = csv_record(at, end, delimiter, in->arena, fields, MOST, &count);
         for (int i = 0; i < count && i < name_count; i++) {
             if (!fields[i].size) continue;
@@ -117,17 +120,31 @@ static void infer_csv(Inference *in, Str head, char delimiter) {
     }
 }
 
-Status infer_schema(Str head, bool csv, char delimiter, Schema *out, Arena *arena, Error *error) {
-    Inference in = {.arena = arena, .by_name = map_new()};
-    if (csv) infer_csv(&in, head, delimiter);
-    else infer_json(&in, head);
-    map_free(&in.by_name);
-    if (!in.count)
-        return fail(error, "the input has no columns: none of its first records is %s", csv ? "a CSV header line" : "a JSON object");
-    out->count = in.count;
-    out->fields = arena_new_array(arena, Field, in.count);
-    for (int i = 0; i < in.count; i++) {
-        const Seen *s = &in.columns[i];
+Inference *inference_new(Arena *arena) {
+    Inference *in = arena_new_array(arena, Inference, 1);
+    in->arena = arena;
+    in->by_name = map_new();
+    return in;
+}
+
+void inference_free(Inference **in) {
+    if (*in) map_free(&(*in)->by_name);
+    *in = NULL;
+}
+
+bool inference_look(Inference *in, Str head, bool csv, char delimiter) {
+    if (csv && head.size) infer_csv(in, head, delimiter);
+    else infer_json(in, head);
+    return in->records < INFER_RECORDS;
+}
+
+Status inference_schema(const Inference *in, Schema *out, Error *error) {
+    if (!in->count && in->records)
+        return fail(error, "the input has no columns: none of its first records is a JSON object with a key");
+    out->count = in->count;
+    out->fields = arena_new_array(in->arena, Field, in->count + 1);
+    for (int i = 0; i < in->count; i++) {
+        const Seen *s = &in->columns[i];
         TypeKind kind = TYPE_TEXT;
         if (!s->other && !s->objects && s->numbers) kind = TYPE_FLOAT8;
         else if (!s->other && !s->objects && s->integers) kind = TYPE_INT8;

@@ -4,8 +4,14 @@
 
 enum { INFER_RECORDS = 1000, INFER_MOST_BYTES = 64 << 20 };
 
-/* Columns of `head`, the first bytes of the input (whole records; NDJSON, or CSV with a header line). */
-CHECKED Status infer_schema(Str head, bool csv, char delimiter, Schema *out, Arena *, Error *);
+typedef struct Inference Inference;
+
+Inference *inference_new(Arena *);
+void inference_free(Inference **);
+/* Looks at `head`, the first bytes of one input (NDJSON, or CSV with a header line). False: 1,000 records were seen. */
+bool inference_look(Inference *, Str head, bool csv, char delimiter);
+/* The columns of all that was looked at. Without a record there are none; FAIL: there are records, but none is one. */
+CHECKED Status inference_schema(const Inference *, Schema *out, Error *);
 /* The first INFER_RECORDS lines of a file. */
 CHECKED Status read_head(const char *path, Buffer *head, Error *);
 /* The same of standard input, which afterwards can be read from its start again. */
