@@ -111,7 +111,7 @@ function drawTiles(model) {
   const rows = sum(model.sources, x => x.rows);
   put($("total"), whole(rows));
   put($("total-note"), `${bytes(sum(model.sources, x => x.bytes))} in this run`);
-  put($("results"), whole(sum(model.queries, x => x.rows_out)));
+  put($("results"), whole(sum(model.queries, x => x.kind === "shared" ? 0 : x.rows_out)));
   put($("results-note"), `${model.views.length} view${model.views.length === 1 ? "" : "s"}, ${model.sinks.length} sink${model.sinks.length === 1 ? "" : "s"}`);
   const moment = history[latest];
   put($("behind"), model.sources.every(x => x.ended) ? "ended" : moment.behind === null ? "–" : span(moment.behind));
