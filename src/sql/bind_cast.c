@@ -98,18 +98,9 @@ Status bind_cast(Scope *scope, Expr *e, Type to, CastContext context, Expr **out
     }
     *out = e;
     if (e->type.kind == to.kind && to.modifier == e->type.modifier) return OK;
-    if (e->type.kind == to.kind &&
-        to.modifier == -1) { /* the same values, no longer known to fit the modifier */
-        if (e->kind == EXPR_CALL && (e->function->flags & FUNCTION_CAST)) {
-            /* A cast makes its values by its type's modifier: it stays as it is, under a form that
-             * changes nothing. */
-            Expr **args = arena_alloc(scope->arena, sizeof *args);
-            args[0] = e;
-            *out = expr_of(scope->arena, EXPR_COALESCE, to, args, 1);
-            (*out)->line = e->line;
-            (*out)->place = e->place;
-            return OK;
-        }
+    /* The same values, no longer known to fit the modifier. Not of a call: a cast is told what to
+     * round to by its own type. */
+    if (e->type.kind == to.kind && to.modifier == -1 && e->kind != EXPR_CALL) {
         Expr *copy = arena_zero(scope->arena, sizeof *copy);
         *copy = *e;
         copy->type = to;

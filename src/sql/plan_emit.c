@@ -93,6 +93,18 @@ static Schema project_schema(Planner *p, ColumnSet *set, const Schema *input) {
     return schema;
 }
 
+/* A path that does not cast is told by the operator that looks at it: where rows leave, one must. */
+static bool may_fail(const ColumnSet *set, int column) {
+    const PlannedColumn *c = &set->columns[column];
+    const Relation *owner = set->owner;
+    if (c->path_of >= 0) return c->type.kind == TYPE_FLOAT8;
+    if (owner->kind == REL_PROJECT && c->expr->kind == EXPR_COLUMN)
+        return may_fail(owner->inputs[0]->set, c->expr->column);
+    for (int i = 0; owner->kind == REL_UNION && i < owner->input_count; i++)
+        if (may_fail(owner->inputs[i]->set, column)) return true;
+    return c->input >= 0 && may_fail(owner->inputs[c->input]->set, c->from);
+}
+
 static int emit_project(Planner *p, Relation *r, int input) {
     ColumnSet *set = r->set;
     const ColumnSet *below = r->inputs[0]->set;
@@ -103,7 +115,9 @@ static int emit_project(Planner *p, Relation *r, int input) {
         const PlannedColumn *c = &set->columns[i];
         if (!c->used) continue;
         plain &= c->expr->kind == EXPR_COLUMN;
-        identity &= c->expr->kind == EXPR_COLUMN && below->columns[c->expr->column].place == count;
+        identity &= c->expr->kind == EXPR_COLUMN &&
+                    below->columns[c->expr->column].place == count &&
+                    !may_fail(below, c->expr->column);
         count++;
     }
     identity &= count == input_schema->count;
