@@ -136,6 +136,22 @@ INSERT INTO out SELECT n, f FROM s;""")
     assert leat.read("out.ndjson") == [{"n": i, "f": f"in/{i:04d}.csv"} for i in range(2000)]
 
 
+def test_retention_is_exact_at_the_end(leat):
+    leat.write("in.ndjson", "".join(
+        f'{{"n": {i}, "t": "2020-01-0{1 + i // 1440}T{i // 60 % 24:02d}:{i % 60:02d}:00Z"}}\n'
+        for i in range(4000)))
+    leat.write("p.sql", HEAD + """
+CREATE TABLE s (n int, t timestamptz)
+WITH (connector = 'file', path = 'in.ndjson', event_time = 't');
+CREATE MATERIALIZED VIEW plain AS SELECT n FROM s;
+CREATE MATERIALIZED VIEW hours WITH (retention = '1 day') AS SELECT window_end, count(*) AS n
+FROM tumble(s, t, INTERVAL '1 hour') GROUP BY window_end;""")
+    leat.ok("run", "p.sql", env={"LEAT_BATCH_ROWS": 7})
+    home = Home(leat.folder / "p.leat")
+    assert sorted(row["n"] for row in home.rows("plain")) == list(range(3999 - 1440, 4000))
+    assert min(row["window_end"] for row in home.rows("hours")) == "2020-01-02T19:00:00Z"
+
+
 # ---- leat sql ----
 
 def test_filter_columns_of_several_files(leat):

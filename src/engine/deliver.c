@@ -51,10 +51,12 @@ static Status view_advance(Operator *op, int input, Watermark mark, Error *error
     (void)input, (void)error;
     ViewOperator *view = (ViewOperator *)(void *)op;
     op->output_mark = mark;
-    if (!view->plan->retention_us || mark.time == NO_TIME || mark.time == END_OF_TIME) return OK;
-    int64_t before = mark.time - view->plan->retention_us;
-    /* Not with every step of the clock: a hundredth of the retention is soon enough. */
-    if (view->expired_before == NO_TIME || before - view->expired_before >= view->plan->retention_us / 100) {
+    if (mark.time != END_OF_TIME) view->last_mark = mark.time;
+    if (!view->plan->retention_us || view->last_mark == NO_TIME) return OK;
+    int64_t before = view->last_mark - view->plan->retention_us;
+    /* Not with every step of the clock: a hundredth of the retention is soon enough. At the end, though, what is
+     * left depends on the data alone. */
+    if (mark.time == END_OF_TIME || view->expired_before == NO_TIME || before - view->expired_before >= view->plan->retention_us / 100) {
         view->expired_before = before;
         if (view->engine->home) home_expire_rows(view->engine->batch, (int)(view->plan - view->engine->plan->views), before);
     }

@@ -107,6 +107,7 @@ typedef struct ViewOperator {
     const PlanView *plan;
     ViewReport *report;
     int64_t expired_before;
+    int64_t last_mark; /* the last that was a time */
     Buffer key, values;
 } ViewOperator;
 

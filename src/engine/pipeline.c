@@ -102,7 +102,7 @@ Status pipeline_open(Engine *e, Error *error) {
             view->engine = e;
             view->plan = &e->plan->views[node->index];
             view->report = &e->report.views[node->index];
-            view->expired_before = NO_TIME;
+            view->expired_before = view->last_mark = NO_TIME;
         } else if (node->kind == NODE_SINK) {
             SinkOperator *sink = (SinkOperator *)(void *)op;
             sink->engine = e;
