@@ -283,17 +283,14 @@ FakeSink *fake_sink(FakeWorld *w, const char *table) {
 }
 
 void fake_record(FakeSource *source, int partition, const char *format, ...) {
-    Buffer text = {0};
-    char line[512];
+    char *text = NULL;
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(line, sizeof line, format, arguments);
+    if (vasprintf(&text, format, arguments) < 0) abort();
     va_end(arguments);
-    buffer_add_text(&text, line);
-    buffer_add_char(&text, 0);
     int n = source->counts[partition]++;
     source->records[partition] = xrealloc(source->records[partition], sizeof(char *) * (size_t)(n + 1));
-    source->records[partition][n] = text.data;
+    source->records[partition][n] = text;
     atomic_fetch_add(&source->there[partition], 1);
 }
 

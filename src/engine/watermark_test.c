@@ -14,6 +14,7 @@ static Table table;
 static PlanSource plan;
 static Source source;
 static SourceReport report;
+static PartitionReport told[3];
 static SourceRun run;
 static Partition parts[3], *list[3];
 
@@ -32,6 +33,7 @@ static int set_up(void **state) {
     run.source = &source;
     report.partitions = told;
     run.report = &report;
+    report.partitions = told;
     run.partitions = list;
     run.mark = run.saved_mark = NO_TIME;
     run.partition_count = 3;
