@@ -136,6 +136,33 @@ INSERT INTO out SELECT n, f FROM s;""")
     assert leat.read("out.ndjson") == [{"n": i, "f": f"in/{i:04d}.csv"} for i in range(2000)]
 
 
+@pytest.mark.parametrize("result", ["view", "sink"])
+def test_limit_on_the_size_of_files(leat, result):
+    """As a full disk: a clear failure, and nothing is lost once the cause is gone."""
+    leat.write("in.ndjson", "".join(f'{{"n": {i}, "k": "{i:0100d}"}}\n' for i in range(20000)))
+    made = {"view": "CREATE MATERIALIZED VIEW m AS SELECT n, k FROM s;",
+            "sink": "CREATE TABLE o (n int, k text) WITH (connector = 'file', path = 'o.ndjson');\n"
+                    "INSERT INTO o SELECT n, k FROM s;"}[result]
+    leat.write("p.sql", HEAD + "CREATE TABLE s (n int, k text)\n"
+               "WITH (connector = 'file', path = 'in.ndjson');\n" + made)
+    with open(leat.folder / "err", "wb") as err:
+        process = subprocess.Popen(["sh", "-c", f"ulimit -f 1000; exec {BINARY} run p.sql"],
+                                   cwd=leat.folder, stderr=err, env=leat.environment({}))
+    try:
+        def told():
+            text = (leat.folder / "err").read_text()
+            return "trying again" in text or "error" in text
+        wait_until(told, "a message")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(15) in (0, 1), (leat.folder / "err").read_text()
+    finally:
+        process.kill()
+        process.wait()
+    leat.ok("run", "p.sql")
+    found = Home(leat.folder / "p.leat").rows("m") if result == "view" else leat.read("o.ndjson")
+    assert sorted(row["n"] for row in found) == list(range(20000))
+
+
 def test_retention_is_exact_at_the_end(leat):
     leat.write("in.ndjson", "".join(
         f'{{"n": {i}, "t": "2020-01-0{1 + i // 1440}T{i // 60 % 24:02d}:{i % 60:02d}:00Z"}}\n'

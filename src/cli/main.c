@@ -1,6 +1,7 @@
 /* leat: the verbs. Data goes to standard output, everything else to standard error. */
 #include "base/str.h"
 #include "cli/cli.h"
+#include <signal.h>
 #include <stdio.h>
 
 typedef struct Verb {
@@ -50,6 +51,7 @@ int usage_error(const char *verb, const char *format, ...) {
 }
 
 int main(int argc, char **argv) {
+    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of write(), as a full disk is */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;

@@ -34,11 +34,15 @@ Status home_sqlite_error(sqlite3 *db, Status status, const char *what, Error *er
     int code = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
     const char *text = db ? sqlite3_errmsg(db) : "out of memory";
     const char *remedy = code == SQLITE_FULL      ? "; free some disk space"
+                         : code == SQLITE_IOERR    ? "; is the disk full or failing, or the size of files limited?"
                          : code == SQLITE_READONLY ? "; make the file and its folder writable"
                          : code == SQLITE_CORRUPT || code == SQLITE_NOTADB
                              ? "; the home is damaged: put back a good copy, or start over with leat run --fresh"
                              : "";
-    (void)fail(error, "home: %s: %s%s", what, text, remedy);
+    const char *path = db ? sqlite3_db_filename(db, "main") : NULL;
+    const char *name = path && strrchr(path, '/') ? strrchr(path, '/') + 1 : "";
+    bool named = strstr(what, name) != NULL; /* "" is everywhere */
+    (void)fail(error, "home%s%s: %s: %s%s", named ? "" : " ", named ? "" : name, what, text, remedy);
     if (status == AGAIN && (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)) return FAIL;
     return status;
 }
