@@ -409,6 +409,26 @@ static Status power_whole(Str base, int exponent, Str *out, Arena *arena, Error 
     return status;
 }
 
+/* PostgreSQL's first look at ln(base ^ power), to about eight digits: the scale of the result hangs on
+ * just how it is rounded. `power` is unscaled. */
+static double power_estimate(Str base, const mpz_t power, int power_scale, Arena *arena) {
+    int weight = ln_weight(base, arena), scale = most(8 - weight, 0);
+    long bits = bits_for(32 - weight);
+    mpz_t ln, unit;
+    mpz_inits(ln, unit, NULL);
+    ln_of(base, ln, bits);
+    mpz_scale_up(ln, scale);
+    mpz_setbit(unit, (mp_bitcnt_t)bits);
+    mpz_divide_rounded(ln, unit);
+    mpz_mul(ln, ln, power);
+    mpz_rescale(ln, scale + power_scale, scale);
+    mpz_ui_pow_ui(unit, 10, (unsigned long)scale);
+    long ln_exponent, unit_exponent;
+    double value = mpz_get_d_2exp(&ln_exponent, ln) / mpz_get_d_2exp(&unit_exponent, unit);
+    mpz_clears(ln, unit, NULL);
+    return ldexp(value, (int)(ln_exponent - unit_exponent));
+}
+
 Status numeric_power(Str a, Str b, Str *out, Arena *arena, Error *error) {
     bool nan = numeric_is_nan(a) || numeric_is_nan(b);
     if (!nan && numeric_sign_of(a) == 0 && numeric_sign_of(b) < 0)
@@ -427,17 +447,10 @@ Status numeric_power(Str a, Str b, Str *out, Arena *arena, Error *error) {
     }
     bool negative = numeric_sign_of(a) < 0 && is_odd(b, arena);
     Str base = numeric_abs(a, arena);
-    long bits = bits_for(32 - ln_weight(base, arena)); /* a first look at how large the result is */
-    mpz_t ln, power, ten;
-    mpz_inits(ln, power, ten, NULL);
-    ln_of(base, ln, bits);
+    mpz_t power;
+    mpz_init(power);
     numeric_to_mpz(b, power);
-    mpz_mul(ln, ln, power);
-    mpz_ui_pow_ui(ten, 10, (unsigned long)numeric_head_scale(b));
-    mpz_tdiv_q(ln, ln, ten);
-    long ln_exponent;
-    double value = mpz_get_d_2exp(&ln_exponent, ln);
-    value = ldexp(value, (int)(ln_exponent - bits));
+    double value = power_estimate(base, power, numeric_head_scale(b), arena);
     Status status;
     if (fabs(value) > RESULT_SCALE_MOST * 3.01) {
         *out = numeric_from_int128(0, SCALE_CHOSEN_MOST, arena);
@@ -454,6 +467,6 @@ Status numeric_power(Str a, Str b, Str *out, Arena *arena, Error *error) {
                                  arena, error);
         }
     }
-    mpz_clears(ln, power, ten, NULL);
+    mpz_clear(power);
     return status;
 }
