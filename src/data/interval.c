@@ -89,26 +89,25 @@ static bool add_fraction_days(Sum *sum, double fraction, int scale) {
 /* value + fraction of a unit; both carry the sign. */
 static bool add_unit(Sum *sum, Unit unit, int64_t value, double fraction) {
     switch (unit) {
-        case US:
-        case MS:
-        case SECOND:
-        case MINUTE:
-        case HOUR:
-            return add_product(&sum->us, value, unit_us[unit]) &&
-                   add_fraction_us(sum, fraction, (double)unit_us[unit]);
-        case DAY:
-            return add_product(&sum->days, value, 1) &&
-                   add_fraction_us(sum, fraction, (double)US_PER_DAY);
-        case WEEK: return add_product(&sum->days, value, 7) && add_fraction_days(sum, fraction, 7);
-        case MONTH:
-            return add_product(&sum->months, value, 1) && add_fraction_days(sum, fraction, 30);
-        case YEAR:
-        case DECADE:
-        case CENTURY:
-        case MILLENNIUM:
-            return add_product(&sum->months, value, 12 * unit_years[unit]) &&
-                   add_product(&sum->months, (int64_t)rint(fraction * unit_years[unit] * 12), 1);
-        case UNITS: break;
+    case US:
+    case MS:
+    case SECOND:
+    case MINUTE:
+    case HOUR:
+        return add_product(&sum->us, value, unit_us[unit]) &&
+               add_fraction_us(sum, fraction, (double)unit_us[unit]);
+    case DAY:
+        return add_product(&sum->days, value, 1) &&
+               add_fraction_us(sum, fraction, (double)US_PER_DAY);
+    case WEEK: return add_product(&sum->days, value, 7) && add_fraction_days(sum, fraction, 7);
+    case MONTH: return add_product(&sum->months, value, 1) && add_fraction_days(sum, fraction, 30);
+    case YEAR:
+    case DECADE:
+    case CENTURY:
+    case MILLENNIUM:
+        return add_product(&sum->months, value, 12 * unit_years[unit]) &&
+               add_product(&sum->months, (int64_t)rint(fraction * unit_years[unit] * 12), 1);
+    case UNITS: break;
     }
     return false;
 }
@@ -246,6 +245,7 @@ static Fault read_quantity(Parser *p, int sign, bool is_signed) {
             p->at++;
             fault = read_whole(&p->at, &months);
             if (fault) return fault;
+            if (*p->at == '-') return BAD_FORMAT; /* a date */
             if (months > 11) return FIELD_OUT_OF_RANGE;
             if (!mark(p, 1u << MONTH)) return BAD_FORMAT;
             if (!add_product(&p->sum.months, value, sign * 12) ||
@@ -347,13 +347,13 @@ static Fault read_iso(Parser *p) {
         }
         Unit unit;
         switch (*p->at) {
-            case 'y': unit = YEAR; break;
-            case 'm': unit = clock ? MINUTE : MONTH; break;
-            case 'w': unit = WEEK; break;
-            case 'd': unit = DAY; break;
-            case 'h': unit = HOUR; break;
-            case 's': unit = SECOND; break;
-            default: return BAD_FORMAT;
+        case 'y': unit = YEAR; break;
+        case 'm': unit = clock ? MINUTE : MONTH; break;
+        case 'w': unit = WEEK; break;
+        case 'd': unit = DAY; break;
+        case 'h': unit = HOUR; break;
+        case 's': unit = SECOND; break;
+        default: return BAD_FORMAT;
         }
         if (clock != (unit <= HOUR)) return BAD_FORMAT;
         p->at++;
@@ -381,12 +381,12 @@ Status interval_parse(Str text, Interval *out, Error *error) {
     if (!fault && (p.sum.days != (int32_t)p.sum.days)) fault = FIELD_OUT_OF_RANGE;
     if (!fault && p.sum.months != (int32_t)p.sum.months) fault = OUT_OF_RANGE;
     switch (fault) {
-        case NO_FAULT: break;
-        case BAD_FORMAT:
-            return reject(error, "invalid input syntax for type interval: \"%.*s\"", STR_ARG(text));
-        case FIELD_OUT_OF_RANGE:
-            return reject(error, "interval field value out of range: \"%.*s\"", STR_ARG(text));
-        case OUT_OF_RANGE: return reject(error, "interval out of range");
+    case NO_FAULT: break;
+    case BAD_FORMAT:
+        return reject(error, "invalid input syntax for type interval: \"%.*s\"", STR_ARG(text));
+    case FIELD_OUT_OF_RANGE:
+        return reject(error, "interval field value out of range: \"%.*s\"", STR_ARG(text));
+    case OUT_OF_RANGE: return reject(error, "interval out of range");
     }
     *out = (Interval){(int32_t)p.sum.months, (int32_t)p.sum.days, p.sum.us};
     return OK;

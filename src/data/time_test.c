@@ -178,6 +178,7 @@ static void intervals_are_read_as_postgresql_reads_them(void **state) {
         {"1000:00:00", "1000:00:00"},
         {"1 foo", "invalid input syntax for type interval: \"1 foo\""},
         {"1 day 2 days", "invalid input syntax for type interval: \"1 day 2 days\""},
+        {"2026-01-31", "invalid input syntax for type interval: \"2026-01-31\""},
         {"99999999999 days", "interval field value out of range: \"99999999999 days\""},
         {"1000000000 years", "interval out of range"},
         {"", "invalid input syntax for type interval: \"\""},
