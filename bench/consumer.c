@@ -1,5 +1,5 @@
-/* A ceiling for queries over Kafka: a bare librdkafka consumer that reads a topic from its start to its
- * present end, touches every byte, and does nothing else. */
+/* A ceiling for queries over Kafka: a bare librdkafka consumer that reads a topic from its start to
+ * its present end, touches every byte, and does nothing else. */
 #include <librdkafka/rdkafka.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,8 +40,7 @@ int main(int argc, char **argv) {
     set(conf, "enable.auto.commit", "false");
     set(conf, "enable.partition.eof", "true");
     rd_kafka_t *client = rd_kafka_new(RD_KAFKA_CONSUMER, conf, error, sizeof error);
-    if (!client)
-        die("client", error);
+    if (!client) die("client", error);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(client);
     rd_kafka_topic_t *topic = rd_kafka_topic_new(client, argv[2], NULL);
     int partitions = atoi(argv[3]), ended = 0;
@@ -67,8 +66,7 @@ int main(int argc, char **argv) {
         }
     }
     printf("%lu rows, %lu bytes, %lx\n", rows, bytes, sum);
-    for (int p = 0; p < partitions; p++)
-        rd_kafka_consume_stop(topic, p);
+    for (int p = 0; p < partitions; p++) rd_kafka_consume_stop(topic, p);
     rd_kafka_queue_destroy(queue);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(client);

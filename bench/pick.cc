@@ -1,5 +1,5 @@
-// A ceiling for queries over a file: simdjson's on-demand parser picks three fields of each line of a
-// file and adds them up, on one thread, and does nothing else.
+// A ceiling for queries over a file: simdjson's on-demand parser picks three fields of each line of
+// a file and adds them up, on one thread, and does nothing else.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>

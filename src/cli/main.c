@@ -22,7 +22,8 @@ static int version_main(int argc, char **argv) {
 static const Verb verbs[] = {
     {"run", "FILE.sql", "run a pipeline until its sources end, or for ever", run_main},
     {"check", "FILE.sql", "check names, types and options; contacts nothing", check_main},
-    {"explain", "FILE.sql", "show the plan, what bounds its state, how sinks are delivered", explain_main},
+    {"explain", "FILE.sql", "show the plan, what bounds its state, how sinks are delivered",
+     explain_main},
     {"sql", "\"SELECT …\" [FILE…]", "query files or standard input (table: input)", sql_main},
     {"generate", "", "make the events of an IoT telemetry fleet", generate_main},
     {"verify", "", "compare what arrived with what was sent", verify_main},
@@ -31,13 +32,19 @@ static const Verb verbs[] = {
 enum { VERBS = sizeof verbs / sizeof *verbs };
 
 static void help(FILE *to) {
-    fputs("leat: PostgreSQL's SQL over event streams, in one small binary\n\nusage: leat VERB …      leat VERB -h tells more\n\n", to);
+    fputs("leat: PostgreSQL's SQL over event streams, in one small binary\n\nusage: leat VERB …    "
+          "  leat VERB -h tells more\n\n",
+          to);
     for (int i = 0; i < VERBS; i++) {
         char call[64];
         snprintf(call, sizeof call, "%s %s", verbs[i].name, verbs[i].arguments);
-        fprintf(to, "  %-*s %s\n", 26 + (strstr(call, "…") ? 2 : 0) + (strstr(call, "[FILE…") ? 2 : 0), call, verbs[i].help);
+        fprintf(to, "  %-*s %s\n",
+                26 + (strstr(call, "…") ? 2 : 0) + (strstr(call, "[FILE…") ? 2 : 0), call,
+                verbs[i].help);
     }
-    fputs("\nExit status: 0 done, 1 the pipeline or the verification failed, 2 wrong usage or a pipeline that does not check.\n", to);
+    fputs("\nExit status: 0 done, 1 the pipeline or the verification failed, 2 wrong usage or a "
+          "pipeline that does not check.\n",
+          to);
 }
 
 int usage_error(const char *verb, const char *format, ...) {
@@ -51,7 +58,8 @@ int usage_error(const char *verb, const char *format, ...) {
 }
 
 int main(int argc, char **argv) {
-    signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is an error of write(), as a full disk is */
+    signal(SIGXFSZ,
+           SIG_IGN); /* a limit on the size of files is an error of write(), as a full disk is */
     if (argc < 2) {
         help(stderr);
         return EXIT_USAGE;
@@ -68,7 +76,8 @@ int main(int argc, char **argv) {
         if (strcmp(word, verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
     }
     if (strcmp(word, "test") == 0) {
-        fprintf(stderr, "leat test comes with a later version; until then, run the pipeline over files and compare its results\n");
+        fprintf(stderr, "leat test comes with a later version; until then, run the pipeline over "
+                        "files and compare its results\n");
         return EXIT_USAGE;
     }
     const char *close = closest_name(word, names, VERBS);

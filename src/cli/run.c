@@ -1,4 +1,5 @@
-/* leat run: a pipeline file, its engine and its web side, until the sources end or a signal comes. */
+/* leat run: a pipeline file, its engine and its web side, until the sources end or a signal comes.
+ */
 #include "base/log.h"
 #include "cli/cli.h"
 #include "engine/engine.h"
@@ -12,7 +13,8 @@
 
 static const char HELP[] =
     "usage: leat run FILE.sql [options]\n\n"
-    "Runs the pipeline until its sources end, or for ever. Ctrl-C or SIGTERM: commits an epoch, delivers what is\n"
+    "Runs the pipeline until its sources end, or for ever. Ctrl-C or SIGTERM: commits an epoch, "
+    "delivers what is\n"
     "owed (at most 10 s) and exits 0; the next start goes on from there.\n\n"
     "  --fresh        set the old home aside (FILE.1, …) and start over\n"
     "  --reset NAME   forget one query's state; it begins at the present position of its sources\n"
@@ -33,7 +35,8 @@ static void on_signal(int number) {
 
 /* The first signal ends the run as it should end; a second one ends the process at once. */
 static void catch_signals(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    struct sigaction action = {.sa_handler = on_signal,
+                               .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
@@ -135,8 +138,8 @@ static void progress_line(Report *r, int64_t *rows_before) {
         }
     }
     fprintf(stderr,
-            "%8" PRId64 " events/s  %12" PRId64 " events  %9" PRId64 " results  %7" PRId64 " duplicates  %6" PRId64 " late  %6" PRId64
-            " bad  epoch %" PRId64 "\n",
+            "%8" PRId64 " events/s  %12" PRId64 " events  %9" PRId64 " results  %7" PRId64
+            " duplicates  %6" PRId64 " late  %6" PRId64 " bad  epoch %" PRId64 "\n",
             rows - *rows_before, rows, out, dropped, late, dead, (int64_t)r->epoch);
     *rows_before = rows;
 }
@@ -146,7 +149,8 @@ static void *watch_thread(void *context) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     int64_t rows = 0;
-    for (int s = 0; s < engine_report(watch->engine)->plan->source_count; s++) rows += engine_report(watch->engine)->sources[s].rows;
+    for (int s = 0; s < engine_report(watch->engine)->plan->source_count; s++)
+        rows += engine_report(watch->engine)->sources[s].rows;
     pthread_mutex_lock(&watch->lock);
     for (int64_t second = 1; !watch->over; second++) {
         until.tv_sec++;
@@ -175,11 +179,18 @@ static void tell(const char *file, const Catalog *catalog, bool checking, const 
 static int run_engine(Plan *plan, const Arguments *a, Engine *engine, Error *error) {
     Server *server = NULL;
     const char *http = plan->catalog->settings.http;
-    if ((!http || strcmp(http, "off") != 0) && server_open(http, engine_report(engine), &server, error) != OK) return EXIT_FAILED;
+    if ((!http || strcmp(http, "off") != 0) &&
+        server_open(http, engine_report(engine), &server, error) != OK)
+        return EXIT_FAILED;
     if (server) log_info("dashboard: %s", server_url(server));
-    Watch watch = {.engine = engine, .progress = a->progress, .seconds = a->seconds, .lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    Watch watch = {.engine = engine,
+                   .progress = a->progress,
+                   .seconds = a->seconds,
+                   .lock = PTHREAD_MUTEX_INITIALIZER,
+                   .wake = PTHREAD_COND_INITIALIZER};
     pthread_t thread;
-    bool watching = (a->progress || a->seconds) && pthread_create(&thread, NULL, watch_thread, &watch) == 0;
+    bool watching =
+        (a->progress || a->seconds) && pthread_create(&thread, NULL, watch_thread, &watch) == 0;
     Status status = engine_run(engine, error);
     if (watching) {
         pthread_mutex_lock(&watch.lock);
@@ -194,7 +205,8 @@ static int run_engine(Plan *plan, const Arguments *a, Engine *engine, Error *err
         fflush(NULL);
         _exit(EXIT_DONE);
     }
-    if (status == OK && engine_report(engine)->finished) log_info("pipeline %s is finished", plan->catalog->settings.pipeline);
+    if (status == OK && engine_report(engine)->finished)
+        log_info("pipeline %s is finished", plan->catalog->settings.pipeline);
     server_close(&server);
     return status == OK ? EXIT_DONE : EXIT_FAILED;
 }

@@ -1,5 +1,6 @@
-/* leat sql: one SELECT over files or standard input, as a Unix filter. No home; reads to the end; nothing is late. Without
- * ORDER BY rows leave as they come; with it they are held and sorted at the end. */
+/* leat sql: one SELECT over files or standard input, as a Unix filter. No home; reads to the end;
+ * nothing is late. Without ORDER BY rows leave as they come; with it they are held and sorted at
+ * the end. */
 #include "cli/cli.h"
 #include "cli/sql_input.h"
 #include "cli/sql_output.h"
@@ -13,7 +14,8 @@
 
 static const char HELP[] =
     "usage: leat sql [options] \"SELECT … FROM input …\" [FILE…]\n\n"
-    "Queries files, or standard input, as the table `input`. Its columns are those of the first 1,000 records:\n"
+    "Queries files, or standard input, as the table `input`. Its columns are those of the first "
+    "1,000 records:\n"
     "integers are bigint, other numbers double precision, objects jsonb, all else text.\n"
     "Reads NDJSON; a file that ends in .csv is CSV with a header line.\n\n"
     "  --format F        json (one object a line; default), csv, or table (default on a terminal)\n"
@@ -60,7 +62,8 @@ static void collect(void *context, const Batch *batch) {
             q->rows = xrealloc(q->rows, sizeof *q->rows * q->row_capacity);
         }
         Value *values = arena_alloc(q->arena, sizeof *values * (size_t)(columns + 1));
-        for (int c = 0; c < columns; c++) values[c] = value_copy(column_value(&batch->columns[c], row), q->arena);
+        for (int c = 0; c < columns; c++)
+            values[c] = value_copy(column_value(&batch->columns[c], row), q->arena);
         q->rows[q->row_count++] = values;
     }
 }
@@ -114,14 +117,19 @@ static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) 
             fputs(HELP, stdout);
             return END;
         }
-        bool format = strncmp(word, "--format", 8) == 0, input = strncmp(word, "--input-format", 14) == 0;
+        bool format = strncmp(word, "--format", 8) == 0,
+             input = strncmp(word, "--input-format", 14) == 0;
         if (format || input) {
             size_t size = format ? 8 : 14;
-            const char *value = word[size] == '=' ? word + size + 1 : word[size] == 0 && i + 1 < argc ? argv[++i] : "";
-            bool json = strcmp(value, "json") == 0 || strcmp(value, "ndjson") == 0, csv = strcmp(value, "csv") == 0;
+            const char *value = word[size] == '='                 ? word + size + 1
+                                : word[size] == 0 && i + 1 < argc ? argv[++i]
+                                                                  : "";
+            bool json = strcmp(value, "json") == 0 || strcmp(value, "ndjson") == 0,
+                 csv = strcmp(value, "csv") == 0;
             bool table = format && strcmp(value, "table") == 0;
             if (!json && !csv && !table) {
-                usage_error("sql", "%.*s wants json%s or csv, not '%s'", (int)size, word, format ? ", table" : "", value);
+                usage_error("sql", "%.*s wants json%s or csv, not '%s'", (int)size, word,
+                            format ? ", table" : "", value);
                 return FAIL;
             }
             if (format) a->format = json ? OUTPUT_JSON : csv ? OUTPUT_CSV : OUTPUT_TABLE;
@@ -144,7 +152,8 @@ static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) 
         size_t size = strlen(a->files[i]);
         int csv = size > 4 && strcmp(a->files[i] + size - 4, ".csv") == 0;
         if (i && csv != a->csv) {
-            usage_error("sql", "%s is %s, %s is not; query one kind of files at a time", a->files[csv ? i : 0], "CSV", a->files[csv ? 0 : i]);
+            usage_error("sql", "%s is %s, %s is not; query one kind of files at a time",
+                        a->files[csv ? i : 0], "CSV", a->files[csv ? 0 : i]);
             return FAIL;
         }
         a->csv = csv;
@@ -161,14 +170,17 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
     bool more = true;
     for (int i = 0; i < a->file_count && status == OK && more; i++) {
         head.size = 0;
-        status = strcmp(a->files[i], "-") == 0 ? read_stdin_head(&head, error) : read_head(a->files[i], &head, error);
+        status = strcmp(a->files[i], "-") == 0 ? read_stdin_head(&head, error)
+                                               : read_head(a->files[i], &head, error);
         if (status == OK) more = inference_look(columns, buffer_str(&head), a->csv, ',');
     }
     if (status == OK) status = inference_schema(columns, &schema, error);
     inference_free(&columns);
-    for (int i = 0; i < a->file_count; i++) buffer_add_format(&paths, "%s%s", i ? "\n" : "", a->files[i]);
+    for (int i = 0; i < a->file_count; i++)
+        buffer_add_format(&paths, "%s%s", i ? "\n" : "", a->files[i]);
     OptionValue *values = arena_new_array(arena, OptionValue, 2); /* the catalog keeps them */
-    values[0] = (OptionValue){.name = "path", .given = true, .text = arena_text(arena, buffer_str(&paths))};
+    values[0] =
+        (OptionValue){.name = "path", .given = true, .text = arena_text(arena, buffer_str(&paths))};
     values[1] = (OptionValue){.name = "format", .given = true, .text = a->csv ? "csv" : "json"};
     Options options = {2, values};
     if (status == OK) status = catalog_adhoc(str_from(a->query), &schema, &options, catalog, error);
@@ -178,7 +190,8 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
 }
 
 static int run_query(AdHoc *q, const Arguments *a, Error *error) {
-    EngineOptions options = {.env = env_system(), .collect = collect, .rejected = rejected, .context = q};
+    EngineOptions options = {
+        .env = env_system(), .collect = collect, .rejected = rejected, .context = q};
     if (engine_open(q->plan, &options, &q->engine, error) != OK) return EXIT_FAILED;
     q->output = output_new(a->format, &q->plan->sinks[0].schema, q->plan->visible);
     running = q->engine;
@@ -192,7 +205,8 @@ static int run_query(AdHoc *q, const Arguments *a, Error *error) {
     engine_close(&q->engine);
     if (status != OK) return EXIT_FAILED;
     if (q->bad) {
-        fprintf(stderr, "leat sql: %" PRId64 " bad record%s, the first: %s\n", q->bad, q->bad == 1 ? "" : "s", q->first_bad);
+        fprintf(stderr, "leat sql: %" PRId64 " bad record%s, the first: %s\n", q->bad,
+                q->bad == 1 ? "" : "s", q->first_bad);
         return EXIT_FAILED;
     }
     return EXIT_DONE;

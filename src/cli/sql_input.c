@@ -1,6 +1,7 @@
-/* Looking at an input before it is queried. Columns are the keys of the first 1,000 records in the order in which they are
- * met; integers are bigint, other numbers double precision, objects jsonb, all else text. A pipe that was looked at is
- * put together again: a thread feeds what was read and what follows through a new pipe that takes its place. */
+/* Looking at an input before it is queried. Columns are the keys of the first 1,000 records in the
+ * order in which they are met; integers are bigint, other numbers double precision, objects jsonb,
+ * all else text. A pipe that was looked at is put together again: a thread feeds what was read and
+ * what follows through a new pipe that takes its place. */
 #include "cli/sql_input.h"
 #include "base/hash.h"
 #include "data/jsonb.h"
@@ -20,7 +21,7 @@ struct Inference {
     Arena *arena;
     Seen *columns;
     int count, capacity;
-    int records; /* looked at, the broken ones too */
+    int records;  /* looked at, the broken ones too */
     Map *by_name; /* index + 1 */
 };
 
@@ -69,12 +70,14 @@ static void infer_json(Inference *in, Str head) {
         if (jsonb_kind(line) != JSONB_OBJECT || !jsonb_iterate(&members, line)) continue;
         Str key, value, name;
         while (jsonb_next(&members, &key, &value))
-            if (jsonb_string_view(key, &name, in->arena)) see_value(seen_column(in, name), jsonb_kind(value), jsonb_trim(value));
+            if (jsonb_string_view(key, &name, in->arena))
+                see_value(seen_column(in, name), jsonb_kind(value), jsonb_trim(value));
     }
 }
 
 /* Fields of one CSV record; quotes are taken off. Returns the end of the record. */
-static const char *csv_record(const char *at, const char *end, char delimiter, Arena *arena, Str *fields, int most, int *count) {
+static const char *csv_record(const char *at, const char *end, char delimiter, Arena *arena,
+                              Str *fields, int most, int *count) {
     *count = 0;
     for (;;) {
         Buffer text = {0};
@@ -104,9 +107,11 @@ static bool is_double(Str text) {
 
 static void infer_csv(Inference *in, Str head, char delimiter) {
     enum { MOST = 4096 };
-    Str *names = arena_new_array(in->arena, Str, MOST), *fields = arena_new_array(in->arena, Str, MOST);
+    Str *names = arena_new_array(in->arena, Str, MOST),
+        *fields = arena_new_array(in->arena, Str, MOST);
     int name_count, count;
-    const char *end = head.data + head.size, *at = csv_record(head.data, end, delimiter, in->arena, names, MOST, &name_count);
+    const char *end = head.data + head.size,
+               *at = csv_record(head.data, end, delimiter, in->arena, names, MOST, &name_count);
     for (int i = 0; i < name_count; i++) seen_column(in, names[i]);
     for (; at < end && in->records < INFER_RECORDS; in->records++) {
         at = csv_record(at, end, delimiter, in->arena, fields, MOST, &count);
@@ -140,7 +145,9 @@ bool inference_look(Inference *in, Str head, bool csv, char delimiter) {
 
 Status inference_schema(const Inference *in, Schema *out, Error *error) {
     if (!in->count && in->records)
-        return fail(error, "the input has no columns: none of its first records is a JSON object with a key");
+        return fail(
+            error,
+            "the input has no columns: none of its first records is a JSON object with a key");
     out->count = in->count;
     out->fields = arena_new_array(in->arena, Field, in->count + 1);
     for (int i = 0; i < in->count; i++) {
@@ -213,7 +220,10 @@ Status read_stdin_head(Buffer *head, Error *error) {
     off_t start = lseek(STDIN_FILENO, 0, SEEK_CUR);
     Status status = read_lines(STDIN_FILENO, "standard input", head, error);
     if (status != OK) return status;
-    if (start >= 0) return lseek(STDIN_FILENO, start, SEEK_SET) == start ? OK : fail(error, "cannot seek in standard input: %s", strerror(errno));
+    if (start >= 0)
+        return lseek(STDIN_FILENO, start, SEEK_SET) == start
+                   ? OK
+                   : fail(error, "cannot seek in standard input: %s", strerror(errno));
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return fail(error, "cannot make a pipe: %s", strerror(errno));
     Feed *feed = xmalloc(sizeof *feed + head->size);
@@ -222,7 +232,8 @@ Status read_stdin_head(Buffer *head, Error *error) {
     feed->size = head->size;
     if (head->size) memcpy(feed->head, head->data, head->size);
     pthread_t thread;
-    if (feed->from < 0 || dup2(ends[0], STDIN_FILENO) < 0 || pthread_create(&thread, NULL, feed_thread, feed) != 0) {
+    if (feed->from < 0 || dup2(ends[0], STDIN_FILENO) < 0 ||
+        pthread_create(&thread, NULL, feed_thread, feed) != 0) {
         free(feed);
         return fail(error, "cannot hand standard input on: %s", strerror(errno));
     }

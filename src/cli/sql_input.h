@@ -1,4 +1,5 @@
-/* What `leat sql` reads: the columns that its first records show, and standard input that was looked at already. */
+/* What `leat sql` reads: the columns that its first records show, and standard input that was
+ * looked at already. */
 #pragma once
 #include "data/schema.h"
 
@@ -8,9 +9,11 @@ typedef struct Inference Inference;
 
 Inference *inference_new(Arena *);
 void inference_free(Inference **);
-/* Looks at `head`, the first bytes of one input (NDJSON, or CSV with a header line). False: 1,000 records were seen. */
+/* Looks at `head`, the first bytes of one input (NDJSON, or CSV with a header line). False: 1,000
+ * records were seen. */
 bool inference_look(Inference *, Str head, bool csv, char delimiter);
-/* The columns of all that was looked at. Without a record there are none; FAIL: there are records, but none is one. */
+/* The columns of all that was looked at. Without a record there are none; FAIL: there are records,
+ * but none is one. */
 CHECKED Status inference_schema(const Inference *, Schema *out, Error *);
 /* The first INFER_RECORDS lines of a file. */
 CHECKED Status read_head(const char *path, Buffer *head, Error *);

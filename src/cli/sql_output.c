@@ -1,4 +1,5 @@
-/* Rows to standard output. JSON and CSV leave at once; a table is held back until its columns' widths are known. */
+/* Rows to standard output. JSON and CSV leave at once; a table is held back until its columns'
+ * widths are known. */
 #include "cli/sql_output.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,9 +69,11 @@ void output_row(Output *o, const Value *values) {
     if (o->format == OUTPUT_TABLE) {
         if (o->rows == o->capacity) {
             o->capacity = o->capacity ? o->capacity * 2 : 64;
-            o->cells = xrealloc(o->cells, sizeof *o->cells * o->capacity * (size_t)(o->visible ? o->visible : 1));
+            o->cells = xrealloc(o->cells, sizeof *o->cells * o->capacity *
+                                              (size_t)(o->visible ? o->visible : 1));
         }
-        for (int i = 0; i < o->visible; i++) table_cell(o, values[i], &o->cells[o->rows * (size_t)o->visible + (size_t)i]);
+        for (int i = 0; i < o->visible; i++)
+            table_cell(o, values[i], &o->cells[o->rows * (size_t)o->visible + (size_t)i]);
         o->rows++;
         return;
     }

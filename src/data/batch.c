@@ -71,10 +71,10 @@ static void *gather(const void *from, size_t size, const int32_t *indexes, int r
     if (!from) return NULL;
     void *to = arena_alloc(arena, size * (size_t)rows);
     switch (size) {
-        case 1: GATHER(uint8_t); break;
-        case 4: GATHER(int32_t); break;
-        case 8: GATHER(int64_t); break;
-        default: GATHER(Str); break;
+    case 1: GATHER(uint8_t); break;
+    case 4: GATHER(int32_t); break;
+    case 8: GATHER(int64_t); break;
+    default: GATHER(Str); break;
     }
     return to;
 }

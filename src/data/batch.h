@@ -13,7 +13,7 @@ typedef enum ValueState { VALUE_OK, VALUE_NULL, VALUE_ERROR } ValueState;
 
 typedef struct Column {
     Type type;
-    bool constant; /* every row has the same value; all rows are filled in all the same */
+    bool constant;         /* every row has the same value; all rows are filled in all the same */
     const uint8_t *states; /* ValueState per row, or NULL: all VALUE_OK */
     union {
         const uint8_t *bools;
@@ -53,26 +53,26 @@ typedef struct Batch {
     int rows;
     int column_count;
     Column *columns;
-    Arena *arena; /* lent: where things that live as long as this batch may be put */
+    Arena *arena;      /* lent: where things that live as long as this batch may be put */
     RowErrors *errors; /* reasons of the VALUE_ERRORs in the columns (from path columns), or NULL */
 
     /* Hidden columns. NULL where the rows are results of a group, unless said otherwise. */
     /* Index of the source; -1: a result, which has no source, partition or position. */
     int source;
-    int partition;           /* of the source; -1: a result */
+    int partition; /* of the source; -1: a result */
     /* Kafka: offset; file: byte where the record begins; generator: event number. */
     const int64_t *positions;
     /* Which of the several rows that one record became (hop windows); NULL: all 0. */
     const int32_t *ordinals;
-    const Str *records;         /* the raw record */
+    const Str *records; /* the raw record */
     /* Microseconds; for a windowed result its window_end; NULL: rows have no event time. */
     const int64_t *event_times;
     /* The partition's watermark just before this row; NULL: never late. */
     const int64_t *seen;
     /* A result's encoded key (branch and full group key); NULL: it is known by position. */
     const Str *keys;
-    int branch;                 /* of a UNION ALL; 0 elsewhere */
-    const uint8_t *ops;         /* RowOp per row; NULL: all ROW_INSERT. Only on results of groups */
+    int branch;         /* of a UNION ALL; 0 elsewhere */
+    const uint8_t *ops; /* RowOp per row; NULL: all ROW_INSERT. Only on results of groups */
     /* Each group comes once: of a window that closed, or of input that ended. A ROW_DELETE among
      * them takes back growth, from this query's own view alone. */
     bool final;
@@ -81,7 +81,7 @@ typedef struct Batch {
     int64_t taken_us; /* the clock when the rows' chunk was taken in: what now() says */
 } Batch;
 
-#define NO_TIME INT64_MIN   /* "no watermark yet", "never late" */
+#define NO_TIME INT64_MIN     /* "no watermark yet", "never late" */
 #define END_OF_TIME INT64_MAX /* the watermark of a source that has ended */
 
 /* A new batch in `arena` with the hidden columns of `like` and no visible columns (room for

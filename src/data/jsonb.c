@@ -25,26 +25,26 @@ JsonbKind jsonb_kind(Str json) {
     const char *end = json.data + json.size, *at = skip_blanks(json.data, end);
     if (at == end) return JSONB_BAD;
     switch (*at) {
-        case '{': return JSONB_OBJECT;
-        case '[': return JSONB_ARRAY;
-        case '"': return JSONB_STRING;
-        case 't': return JSONB_TRUE;
-        case 'f': return JSONB_FALSE;
-        case 'n': return JSONB_NULL;
-        default: return *at == '-' || (*at >= '0' && *at <= '9') ? JSONB_NUMBER : JSONB_BAD;
+    case '{': return JSONB_OBJECT;
+    case '[': return JSONB_ARRAY;
+    case '"': return JSONB_STRING;
+    case 't': return JSONB_TRUE;
+    case 'f': return JSONB_FALSE;
+    case 'n': return JSONB_NULL;
+    default: return *at == '-' || (*at >= '0' && *at <= '9') ? JSONB_NUMBER : JSONB_BAD;
     }
 }
 
 const char *jsonb_typeof(Str json) {
     switch (jsonb_kind(json)) {
-        case JSONB_NULL: return "null";
-        case JSONB_STRING: return "string";
-        case JSONB_NUMBER: return "number";
-        case JSONB_FALSE:
-        case JSONB_TRUE: return "boolean";
-        case JSONB_ARRAY: return "array";
-        case JSONB_OBJECT: return "object";
-        case JSONB_BAD: break;
+    case JSONB_NULL: return "null";
+    case JSONB_STRING: return "string";
+    case JSONB_NUMBER: return "number";
+    case JSONB_FALSE:
+    case JSONB_TRUE: return "boolean";
+    case JSONB_ARRAY: return "array";
+    case JSONB_OBJECT: return "object";
+    case JSONB_BAD: break;
     }
     return NULL;
 }
@@ -62,18 +62,18 @@ static const char *skip_string(const char *at, const char *end) {
 static const char *skip_container(const char *at, const char *end) {
     for (size_t depth = 0; at < end; at++) {
         switch (*at) {
-            case '"':
-                at = skip_string(at, end);
-                if (!at) return NULL;
-                at--;
-                break;
-            case '{':
-            case '[': depth++; break;
-            case '}':
-            case ']':
-                if (--depth == 0) return at + 1;
-                break;
-            default: break;
+        case '"':
+            at = skip_string(at, end);
+            if (!at) return NULL;
+            at--;
+            break;
+        case '{':
+        case '[': depth++; break;
+        case '}':
+        case ']':
+            if (--depth == 0) return at + 1;
+            break;
+        default: break;
         }
     }
     return NULL;
@@ -374,13 +374,13 @@ static const char *scan_container(const char *at, const char *end, int depth) {
 static const char *scan_value(const char *at, const char *end, int depth) {
     if (at == end || depth > JSONB_DEPTH) return NULL;
     switch (*at) {
-        case '{':
-        case '[': return scan_container(at, end, depth);
-        case '"': return scan_string(at + 1, end);
-        case 't': return scan_word(at, end, STR("true"));
-        case 'f': return scan_word(at, end, STR("false"));
-        case 'n': return scan_word(at, end, STR("null"));
-        default: return scan_number(at, end);
+    case '{':
+    case '[': return scan_container(at, end, depth);
+    case '"': return scan_string(at + 1, end);
+    case 't': return scan_word(at, end, STR("true"));
+    case 'f': return scan_word(at, end, STR("false"));
+    case 'n': return scan_word(at, end, STR("null"));
+    default: return scan_number(at, end);
     }
 }
 

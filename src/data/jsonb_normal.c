@@ -87,11 +87,11 @@ static void print_string(Printer *p, Str literal) {
 
 static void print_value(Printer *p, Str value) {
     switch (jsonb_kind(value)) {
-        case JSONB_NUMBER: print_number(p, value); return;
-        case JSONB_STRING: print_string(p, value); return;
-        case JSONB_ARRAY:
-        case JSONB_OBJECT: break;
-        default: buffer_add_str(p->out, value); return;
+    case JSONB_NUMBER: print_number(p, value); return;
+    case JSONB_STRING: print_string(p, value); return;
+    case JSONB_ARRAY:
+    case JSONB_OBJECT: break;
+    default: buffer_add_str(p->out, value); return;
     }
     bool object = jsonb_kind(value) == JSONB_OBJECT;
     if (!p->arena) p->arena = arena_new();
@@ -152,21 +152,21 @@ static int compare_scalars(Str a, Str b, Arena *arena) {
     int order = rank_of(a) - rank_of(b);
     if (order) return order;
     switch (jsonb_kind(a)) {
-        case JSONB_STRING: {
-            Str x, y;
-            if (!jsonb_string_view(a, &x, arena) || !jsonb_string_view(b, &y, arena))
-                return str_compare(a, b);
-            return str_compare(x, y);
-        }
-        case JSONB_NUMBER: {
-            Str x, y;
-            if (numeric_parse(a, &x, arena, NULL) != OK || numeric_parse(b, &y, arena, NULL) != OK)
-                return str_compare(a, b);
-            return numeric_compare(x, y);
-        }
-        case JSONB_FALSE:
-        case JSONB_TRUE: return (jsonb_kind(a) == JSONB_TRUE) - (jsonb_kind(b) == JSONB_TRUE);
-        default: return 0;
+    case JSONB_STRING: {
+        Str x, y;
+        if (!jsonb_string_view(a, &x, arena) || !jsonb_string_view(b, &y, arena))
+            return str_compare(a, b);
+        return str_compare(x, y);
+    }
+    case JSONB_NUMBER: {
+        Str x, y;
+        if (numeric_parse(a, &x, arena, NULL) != OK || numeric_parse(b, &y, arena, NULL) != OK)
+            return str_compare(a, b);
+        return numeric_compare(x, y);
+    }
+    case JSONB_FALSE:
+    case JSONB_TRUE: return (jsonb_kind(a) == JSONB_TRUE) - (jsonb_kind(b) == JSONB_TRUE);
+    default: return 0;
     }
 }
 

@@ -72,18 +72,18 @@ void key_encode(const Column *column, int row, Buffer *out) {
         return;
     }
     switch (type_physical(column->type.kind)) {
-        case PHYSICAL_BOOL:
-            buffer_add_u8(out, 1);
-            buffer_add_u8(out, column->bools[row] != 0);
-            break;
-        case PHYSICAL_INT: add_present_i64(out, column->ints[row]); break;
-        case PHYSICAL_FLOAT: add_present_i64(out, double_key(column->floats[row])); break;
-        case PHYSICAL_INTERVAL: add_interval_key(out, column->intervals[row]); break;
-        case PHYSICAL_STR:
-            if (column->type.kind == TYPE_NUMERIC) add_numeric_key(out, column->strs[row]);
-            else if (column->type.kind == TYPE_JSONB) add_jsonb_key(out, column->strs[row]);
-            else add_present_str(out, column->strs[row]);
-            break;
+    case PHYSICAL_BOOL:
+        buffer_add_u8(out, 1);
+        buffer_add_u8(out, column->bools[row] != 0);
+        break;
+    case PHYSICAL_INT: add_present_i64(out, column->ints[row]); break;
+    case PHYSICAL_FLOAT: add_present_i64(out, double_key(column->floats[row])); break;
+    case PHYSICAL_INTERVAL: add_interval_key(out, column->intervals[row]); break;
+    case PHYSICAL_STR:
+        if (column->type.kind == TYPE_NUMERIC) add_numeric_key(out, column->strs[row]);
+        else if (column->type.kind == TYPE_JSONB) add_jsonb_key(out, column->strs[row]);
+        else add_present_str(out, column->strs[row]);
+        break;
     }
 }
 
@@ -113,22 +113,22 @@ void value_encode(Value value, Buffer *out) {
         return;
     }
     switch (type_physical(value.type.kind)) {
-        case PHYSICAL_BOOL:
-            buffer_add_u8(out, 1);
-            buffer_add_u8(out, value.boolean);
-            break;
-        case PHYSICAL_INT: add_present_i64(out, value.integer); break;
-        case PHYSICAL_FLOAT:
-            buffer_add_u8(out, 1);
-            buffer_add_f64(out, value.real);
-            break;
-        case PHYSICAL_STR: add_present_str(out, value.str); break;
-        case PHYSICAL_INTERVAL:
-            buffer_add_u8(out, 1);
-            buffer_add_u32(out, (uint32_t)value.interval.months);
-            buffer_add_u32(out, (uint32_t)value.interval.days);
-            buffer_add_i64(out, value.interval.us);
-            break;
+    case PHYSICAL_BOOL:
+        buffer_add_u8(out, 1);
+        buffer_add_u8(out, value.boolean);
+        break;
+    case PHYSICAL_INT: add_present_i64(out, value.integer); break;
+    case PHYSICAL_FLOAT:
+        buffer_add_u8(out, 1);
+        buffer_add_f64(out, value.real);
+        break;
+    case PHYSICAL_STR: add_present_str(out, value.str); break;
+    case PHYSICAL_INTERVAL:
+        buffer_add_u8(out, 1);
+        buffer_add_u32(out, (uint32_t)value.interval.months);
+        buffer_add_u32(out, (uint32_t)value.interval.days);
+        buffer_add_i64(out, value.interval.us);
+        break;
     }
 }
 
@@ -137,15 +137,15 @@ Value value_decode(Type type, Reader *reader, Arena *arena) {
     Value value = {.type = type, .null = read_u8(reader) != 1};
     if (value.null) return value;
     switch (type_physical(type.kind)) {
-        case PHYSICAL_BOOL: value.boolean = read_u8(reader) != 0; break;
-        case PHYSICAL_INT: value.integer = read_i64(reader); break;
-        case PHYSICAL_FLOAT: value.real = read_f64(reader); break;
-        case PHYSICAL_STR: value.str = read_sized(reader); break;
-        case PHYSICAL_INTERVAL:
-            value.interval.months = (int32_t)read_u32(reader);
-            value.interval.days = (int32_t)read_u32(reader);
-            value.interval.us = read_i64(reader);
-            break;
+    case PHYSICAL_BOOL: value.boolean = read_u8(reader) != 0; break;
+    case PHYSICAL_INT: value.integer = read_i64(reader); break;
+    case PHYSICAL_FLOAT: value.real = read_f64(reader); break;
+    case PHYSICAL_STR: value.str = read_sized(reader); break;
+    case PHYSICAL_INTERVAL:
+        value.interval.months = (int32_t)read_u32(reader);
+        value.interval.days = (int32_t)read_u32(reader);
+        value.interval.us = read_i64(reader);
+        break;
     }
     if (reader->bad) value = (Value){.type = type, .null = true};
     /* Bytes of a numeric or uuid go on into code that trusts their form. */

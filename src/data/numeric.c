@@ -83,13 +83,13 @@ Str numeric_special(NumericForm form, Arena *arena) {
 bool numeric_valid(Str n) {
     if (n.size < NUMERIC_HEAD || numeric_head_scale(n) > SCALE_MOST) return false;
     switch (numeric_form(n)) {
-        case NUMERIC_INT64: return n.size == NUMERIC_HEAD + 8;
-        case NUMERIC_INT128: return n.size == NUMERIC_HEAD + 16;
-        case NUMERIC_BIG:
-            return n.size >= NUMERIC_HEAD + 1 + 16 && (unsigned char)n.data[NUMERIC_HEAD] <= 1;
-        case NUMERIC_NAN:
-        case NUMERIC_PLUS_INFINITY:
-        case NUMERIC_MINUS_INFINITY: return n.size == NUMERIC_HEAD;
+    case NUMERIC_INT64: return n.size == NUMERIC_HEAD + 8;
+    case NUMERIC_INT128: return n.size == NUMERIC_HEAD + 16;
+    case NUMERIC_BIG:
+        return n.size >= NUMERIC_HEAD + 1 + 16 && (unsigned char)n.data[NUMERIC_HEAD] <= 1;
+    case NUMERIC_NAN:
+    case NUMERIC_PLUS_INFINITY:
+    case NUMERIC_MINUS_INFINITY: return n.size == NUMERIC_HEAD;
     }
     return false;
 }
@@ -103,10 +103,10 @@ int numeric_sign_of(Str n) {
     int scale;
     if (numeric_small(n, &value, &scale)) return (value > 0) - (value < 0);
     switch (numeric_form(n)) {
-        case NUMERIC_BIG: return n.data[NUMERIC_HEAD] ? -1 : 1;
-        case NUMERIC_PLUS_INFINITY: return 1;
-        case NUMERIC_MINUS_INFINITY: return -1;
-        default: return 0;
+    case NUMERIC_BIG: return n.data[NUMERIC_HEAD] ? -1 : 1;
+    case NUMERIC_PLUS_INFINITY: return 1;
+    case NUMERIC_MINUS_INFINITY: return -1;
+    default: return 0;
     }
 }
 
@@ -290,10 +290,10 @@ double numeric_to_double(Str n) {
             return (double)(int64_t)value / powers[scale];
     }
     switch (numeric_form(n)) {
-        case NUMERIC_NAN: return (double)NAN;
-        case NUMERIC_PLUS_INFINITY: return (double)INFINITY;
-        case NUMERIC_MINUS_INFINITY: return -(double)INFINITY;
-        default: break;
+    case NUMERIC_NAN: return (double)NAN;
+    case NUMERIC_PLUS_INFINITY: return (double)INFINITY;
+    case NUMERIC_MINUS_INFINITY: return -(double)INFINITY;
+    default: break;
     }
     Buffer text = {0};
     numeric_text(n, &text);
@@ -370,10 +370,10 @@ Status numeric_to_int64(Str n, int64_t *out, Error *error) {
 
 static int rank_of(Str n) {
     switch (numeric_form(n)) {
-        case NUMERIC_NAN: return 3;
-        case NUMERIC_PLUS_INFINITY: return 2;
-        case NUMERIC_MINUS_INFINITY: return 0;
-        default: return 1;
+    case NUMERIC_NAN: return 3;
+    case NUMERIC_PLUS_INFINITY: return 2;
+    case NUMERIC_MINUS_INFINITY: return 0;
+    default: return 1;
     }
 }
 

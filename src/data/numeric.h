@@ -54,8 +54,8 @@ bool numeric_normalize_small(Str, char room[NUMERIC_SMALL_BYTES], Str *out);
 
 /* A running exact sum that stays in 128 bits as long as it can: for sum and avg. */
 typedef struct NumericSum {
-    int128 small;   /* unscaled, at `scale` */
-    int32_t scale;  /* the greatest scale seen */
+    int128 small;  /* unscaled, at `scale` */
+    int32_t scale; /* the greatest scale seen */
     int64_t count;
     int32_t nans, plus_infinities, minus_infinities;
     void *large; /* owned: the rest of the sum once 128 bits did not hold it; NULL before */

@@ -168,10 +168,10 @@ Str numeric_negate(Str n, Arena *arena) {
     if (numeric_small(n, &value, &scale) && value == 0) return n;
     Str out = n;
     switch (numeric_form(n)) {
-        case NUMERIC_PLUS_INFINITY: return numeric_special(NUMERIC_MINUS_INFINITY, arena);
-        case NUMERIC_MINUS_INFINITY: return numeric_special(NUMERIC_PLUS_INFINITY, arena);
-        case NUMERIC_NAN: return n;
-        default: break;
+    case NUMERIC_PLUS_INFINITY: return numeric_special(NUMERIC_MINUS_INFINITY, arena);
+    case NUMERIC_MINUS_INFINITY: return numeric_special(NUMERIC_PLUS_INFINITY, arena);
+    case NUMERIC_NAN: return n;
+    default: break;
     }
     mpz_t big;
     mpz_init(big);

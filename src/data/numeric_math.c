@@ -409,8 +409,8 @@ static Status power_whole(Str base, int exponent, Str *out, Arena *arena, Error 
     return status;
 }
 
-/* PostgreSQL's first look at ln(base ^ power), to about eight digits: the scale of the result hangs on
- * just how it is rounded. `power` is unscaled. */
+/* PostgreSQL's first look at ln(base ^ power), to about eight digits: the scale of the result hangs
+ * on just how it is rounded. `power` is unscaled. */
 static double power_estimate(Str base, const mpz_t power, int power_scale, Arena *arena) {
     int weight = ln_weight(base, arena), scale = most(8 - weight, 0);
     long bits = bits_for(32 - weight);

@@ -69,10 +69,10 @@ void numeric_sum_add(NumericSum *sum, Str n) {
         return;
     }
     switch (numeric_form(n)) {
-        case NUMERIC_NAN: sum->nans++; return;
-        case NUMERIC_PLUS_INFINITY: sum->plus_infinities++; return;
-        case NUMERIC_MINUS_INFINITY: sum->minus_infinities++; return;
-        default: break;
+    case NUMERIC_NAN: sum->nans++; return;
+    case NUMERIC_PLUS_INFINITY: sum->plus_infinities++; return;
+    case NUMERIC_MINUS_INFINITY: sum->minus_infinities++; return;
+    default: break;
     }
     raise_scale(sum, numeric_head_scale(n));
     mpz_t big;

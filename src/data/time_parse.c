@@ -99,24 +99,24 @@ static Fault set_day(Parser *p, int day) {
 /* A number of a date means what is still missing, the month first. */
 static Fault date_number(Parser *p, const char *at, size_t size) {
     switch (p->has & HAS_DATE) {
-        case 0:
-            if (size >= 3) return set_year(p, at, size);
-            return set_month(p, number(at, size));
-        case HAS_YEAR:
-            if (size == 3 && !p->named_month) { /* 2020-100 */
-                p->day_of_year = true;
-                p->month = 1;
-                p->has |= HAS_MONTH;
-                return set_day(p, number(at, size));
-            }
-            return set_month(p, number(at, size));
-        case HAS_MONTH:
-            if (p->named_month && size >= 3) return set_year(p, at, size);
+    case 0:
+        if (size >= 3) return set_year(p, at, size);
+        return set_month(p, number(at, size));
+    case HAS_YEAR:
+        if (size == 3 && !p->named_month) { /* 2020-100 */
+            p->day_of_year = true;
+            p->month = 1;
+            p->has |= HAS_MONTH;
             return set_day(p, number(at, size));
-        case HAS_DAY: return set_month(p, number(at, size));
-        case HAS_YEAR | HAS_MONTH: return set_day(p, number(at, size));
-        case HAS_MONTH | HAS_DAY: return set_year(p, at, size);
-        default: return BAD_FORMAT;
+        }
+        return set_month(p, number(at, size));
+    case HAS_MONTH:
+        if (p->named_month && size >= 3) return set_year(p, at, size);
+        return set_day(p, number(at, size));
+    case HAS_DAY: return set_month(p, number(at, size));
+    case HAS_YEAR | HAS_MONTH: return set_day(p, number(at, size));
+    case HAS_MONTH | HAS_DAY: return set_year(p, at, size);
+    default: return BAD_FORMAT;
     }
 }
 
@@ -389,13 +389,13 @@ static bool word_value(Str text, int64_t *us) {
 
 static Status report(Fault fault, const char *type, Str text, const Parser *p, Error *error) {
     switch (fault) {
-        case NO_FAULT: return OK;
-        case OUT_OF_RANGE:
-            return reject(error, "date/time field value out of range: \"%.*s\"", STR_ARG(text));
-        case BAD_DISPLACEMENT:
-            return reject(error, "time zone displacement out of range: \"%.*s\"", STR_ARG(text));
-        case BAD_ZONE: return reject(error, "time zone \"%s\" not recognized", p->zone_name);
-        case BAD_FORMAT: break;
+    case NO_FAULT: return OK;
+    case OUT_OF_RANGE:
+        return reject(error, "date/time field value out of range: \"%.*s\"", STR_ARG(text));
+    case BAD_DISPLACEMENT:
+        return reject(error, "time zone displacement out of range: \"%.*s\"", STR_ARG(text));
+    case BAD_ZONE: return reject(error, "time zone \"%s\" not recognized", p->zone_name);
+    case BAD_FORMAT: break;
     }
     return reject(error, "invalid input syntax for type %s: \"%.*s\"", type, STR_ARG(text));
 }

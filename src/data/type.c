@@ -73,11 +73,11 @@ Physical type_physical(TypeKind kind) { return rows[kind].physical; }
 
 size_t physical_size(Physical physical) {
     switch (physical) {
-        case PHYSICAL_BOOL: return sizeof(uint8_t);
-        case PHYSICAL_INT: return sizeof(int64_t);
-        case PHYSICAL_FLOAT: return sizeof(double);
-        case PHYSICAL_STR: return sizeof(Str);
-        case PHYSICAL_INTERVAL: return sizeof(Interval);
+    case PHYSICAL_BOOL: return sizeof(uint8_t);
+    case PHYSICAL_INT: return sizeof(int64_t);
+    case PHYSICAL_FLOAT: return sizeof(double);
+    case PHYSICAL_STR: return sizeof(Str);
+    case PHYSICAL_INTERVAL: return sizeof(Interval);
     }
     return 0;
 }

@@ -32,9 +32,9 @@ typedef struct Type {
 } Type;
 
 typedef enum Physical {
-    PHYSICAL_BOOL,     /* uint8_t 0 or 1 */
-    PHYSICAL_INT,      /* int64_t: the integers, date, timestamp, timestamptz */
-    PHYSICAL_FLOAT,    /* double: float4 (already rounded to float) and float8 */
+    PHYSICAL_BOOL,  /* uint8_t 0 or 1 */
+    PHYSICAL_INT,   /* int64_t: the integers, date, timestamp, timestamptz */
+    PHYSICAL_FLOAT, /* double: float4 (already rounded to float) and float8 */
     /* Str: text, varchar, jsonb (its text), bytea (raw), uuid (16 raw bytes), numeric (see
      * data/numeric.h), text[] (see data/value.h) */
     PHYSICAL_STR,

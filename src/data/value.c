@@ -9,11 +9,11 @@ Value column_value(const Column *column, int row) {
     Value value = {.type = column->type, .null = !column_ok(column, row)};
     if (value.null) return value;
     switch (type_physical(column->type.kind)) {
-        case PHYSICAL_BOOL: value.boolean = column->bools[row] != 0; break;
-        case PHYSICAL_INT: value.integer = column->ints[row]; break;
-        case PHYSICAL_FLOAT: value.real = column->floats[row]; break;
-        case PHYSICAL_STR: value.str = column->strs[row]; break;
-        case PHYSICAL_INTERVAL: value.interval = column->intervals[row]; break;
+    case PHYSICAL_BOOL: value.boolean = column->bools[row] != 0; break;
+    case PHYSICAL_INT: value.integer = column->ints[row]; break;
+    case PHYSICAL_FLOAT: value.real = column->floats[row]; break;
+    case PHYSICAL_STR: value.str = column->strs[row]; break;
+    case PHYSICAL_INTERVAL: value.interval = column->intervals[row]; break;
     }
     return value;
 }
@@ -27,11 +27,11 @@ void column_set(Column *column, int row, Value value, Arena *arena) {
         column_states(column)[row] = VALUE_OK;
     }
     switch (type_physical(column->type.kind)) {
-        case PHYSICAL_BOOL: column_bools(column)[row] = value.boolean; break;
-        case PHYSICAL_INT: column_ints(column)[row] = value.integer; break;
-        case PHYSICAL_FLOAT: column_floats(column)[row] = value.real; break;
-        case PHYSICAL_STR: column_strs(column)[row] = value.str; break;
-        case PHYSICAL_INTERVAL: column_intervals(column)[row] = value.interval; break;
+    case PHYSICAL_BOOL: column_bools(column)[row] = value.boolean; break;
+    case PHYSICAL_INT: column_ints(column)[row] = value.integer; break;
+    case PHYSICAL_FLOAT: column_floats(column)[row] = value.real; break;
+    case PHYSICAL_STR: column_strs(column)[row] = value.str; break;
+    case PHYSICAL_INTERVAL: column_intervals(column)[row] = value.interval; break;
     }
 }
 
@@ -60,17 +60,17 @@ static int compare_text_arrays(Str a, Str b) {
 
 int value_compare(Value a, Value b) {
     switch (a.type.kind) {
-        case TYPE_NUMERIC: return numeric_compare(a.str, b.str);
-        case TYPE_JSONB: return jsonb_compare(a.str, b.str);
-        case TYPE_TEXT_ARRAY: return compare_text_arrays(a.str, b.str);
-        default: break;
+    case TYPE_NUMERIC: return numeric_compare(a.str, b.str);
+    case TYPE_JSONB: return jsonb_compare(a.str, b.str);
+    case TYPE_TEXT_ARRAY: return compare_text_arrays(a.str, b.str);
+    default: break;
     }
     switch (type_physical(a.type.kind)) {
-        case PHYSICAL_BOOL: return a.boolean - b.boolean;
-        case PHYSICAL_INT: return (a.integer > b.integer) - (a.integer < b.integer);
-        case PHYSICAL_FLOAT: return compare_doubles(a.real, b.real);
-        case PHYSICAL_STR: return str_compare(a.str, b.str);
-        case PHYSICAL_INTERVAL: return interval_compare(a.interval, b.interval);
+    case PHYSICAL_BOOL: return a.boolean - b.boolean;
+    case PHYSICAL_INT: return (a.integer > b.integer) - (a.integer < b.integer);
+    case PHYSICAL_FLOAT: return compare_doubles(a.real, b.real);
+    case PHYSICAL_STR: return str_compare(a.str, b.str);
+    case PHYSICAL_INTERVAL: return interval_compare(a.interval, b.interval);
     }
     return 0;
 }

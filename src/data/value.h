@@ -16,10 +16,10 @@ typedef struct Value {
     };
 } Value;
 
-Value column_value(const Column *, int row);              /* a view; VALUE_ERROR reads as NULL */
+Value column_value(const Column *, int row); /* a view; VALUE_ERROR reads as NULL */
 /* For columns just made by column_new; copies nothing. */
 void column_set(Column *, int row, Value, Arena *);
-Value value_copy(Value, Arena *);                        /* strings copied */
+Value value_copy(Value, Arena *); /* strings copied */
 
 /* Text input as PostgreSQL's input functions take it ('1e3'::float8, ' 42 '::int, 't'::bool,
  * timestamps in RFC 3339 and PostgreSQL's own forms, '2 seconds'::interval …). Checks the modifier
@@ -36,7 +36,7 @@ void value_json(Value, Buffer *out);
 void json_string(Str, Buffer *out); /* quoted and escaped; bytes that are not UTF-8 become U+FFFD */
 /* PostgreSQL's shortest form: 0.1, 1e+20, NaN, Infinity. */
 void double_text(double, Buffer *out);
-void float4_text(double, Buffer *out);     /* the same for real */
+void float4_text(double, Buffer *out);         /* the same for real */
 CHECKED Status double_parse(Str, double *out); /* all of the text must be a number; REJECT */
 
 /* <0, 0, >0 as PostgreSQL's btree order of that type (NaN greatest, numeric by value, jsonb by

@@ -84,40 +84,40 @@ void value_json(Value value, Buffer *out) {
         return;
     }
     switch (value.type.kind) {
-        case TYPE_BOOL:
-        case TYPE_INT2:
-        case TYPE_INT4:
-        case TYPE_INT8: value_text(value, out); return;
-        case TYPE_FLOAT4:
-        case TYPE_FLOAT8:
-            if (isfinite(value.real)) value_text(value, out);
-            else quoted_text(value, out);
-            return;
-        case TYPE_NUMERIC:
-            if (numeric_is_finite(value.str)) numeric_text(value.str, out);
-            else quoted_text(value, out);
-            return;
-        case TYPE_TIMESTAMP:
-        case TYPE_TIMESTAMPTZ:
-            buffer_add_char(out, '"');
-            timestamp_rfc3339(value.integer, value.type.kind == TYPE_TIMESTAMPTZ, out);
-            buffer_add_char(out, '"');
-            return;
-        case TYPE_UUID:
-        case TYPE_DATE:
-        case TYPE_INTERVAL: quoted_text(value, out); return;
-        case TYPE_BYTEA: {
-            buffer_add_text(out, "\"\\"); /* the backslash of \x is escaped */
-            value_text(value, out);
-            buffer_add_char(out, '"');
-            return;
-        }
-        case TYPE_JSONB: buffer_add_str(out, jsonb_trim(value.str)); return;
-        case TYPE_TEXT_ARRAY: text_array_json(value.str, out); return;
-        case TYPE_TEXT:
-        case TYPE_VARCHAR:
-        case TYPE_UNKNOWN:
-        case TYPE_KINDS: break;
+    case TYPE_BOOL:
+    case TYPE_INT2:
+    case TYPE_INT4:
+    case TYPE_INT8: value_text(value, out); return;
+    case TYPE_FLOAT4:
+    case TYPE_FLOAT8:
+        if (isfinite(value.real)) value_text(value, out);
+        else quoted_text(value, out);
+        return;
+    case TYPE_NUMERIC:
+        if (numeric_is_finite(value.str)) numeric_text(value.str, out);
+        else quoted_text(value, out);
+        return;
+    case TYPE_TIMESTAMP:
+    case TYPE_TIMESTAMPTZ:
+        buffer_add_char(out, '"');
+        timestamp_rfc3339(value.integer, value.type.kind == TYPE_TIMESTAMPTZ, out);
+        buffer_add_char(out, '"');
+        return;
+    case TYPE_UUID:
+    case TYPE_DATE:
+    case TYPE_INTERVAL: quoted_text(value, out); return;
+    case TYPE_BYTEA: {
+        buffer_add_text(out, "\"\\"); /* the backslash of \x is escaped */
+        value_text(value, out);
+        buffer_add_char(out, '"');
+        return;
+    }
+    case TYPE_JSONB: buffer_add_str(out, jsonb_trim(value.str)); return;
+    case TYPE_TEXT_ARRAY: text_array_json(value.str, out); return;
+    case TYPE_TEXT:
+    case TYPE_VARCHAR:
+    case TYPE_UNKNOWN:
+    case TYPE_KINDS: break;
     }
     json_string(value.str, out);
 }

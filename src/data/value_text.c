@@ -102,9 +102,9 @@ Status double_parse(Str text, double *out) {
 
 static Status parse_float(TypeKind kind, Str text, double *out, Error *error) {
     switch (scan_float(kind, text, out)) {
-        case NUMBER_OK: return OK;
-        case NUMBER_SYNTAX: return bad_syntax(error, kind, text);
-        case NUMBER_RANGE: break;
+    case NUMBER_OK: return OK;
+    case NUMBER_SYNTAX: return bad_syntax(error, kind, text);
+    case NUMBER_RANGE: break;
     }
     return reject(error, "\"%.*s\" is out of range for type %s", STR_ARG(text), name_of(kind));
 }
@@ -198,32 +198,32 @@ static Status parse_bytea(Str text, Str *out, Arena *arena, Error *error) {
 Status value_parse(Type type, Str text, Value *out, Arena *arena, Error *error) {
     *out = (Value){.type = type};
     switch (type.kind) {
-        case TYPE_BOOL: return parse_bool(text, &out->boolean, error);
-        case TYPE_INT2:
-        case TYPE_INT4:
-        case TYPE_INT8: return parse_integer(type.kind, text, &out->integer, error);
-        case TYPE_FLOAT4:
-        case TYPE_FLOAT8: return parse_float(type.kind, text, &out->real, error);
-        case TYPE_NUMERIC: {
-            Status status = numeric_parse(text, &out->str, arena, error);
-            if (status != OK || type.modifier < 0) return status;
-            return numeric_apply_modifier(out->str, type.modifier, &out->str, arena, error);
-        }
-        case TYPE_VARCHAR: return parse_varchar(type, text, &out->str, error);
-        case TYPE_UUID: return parse_uuid(text, &out->str, arena, error);
-        case TYPE_DATE: return date_parse(text, &out->integer, error);
-        case TYPE_TIMESTAMP: return timestamp_parse(text, false, &out->integer, error);
-        case TYPE_TIMESTAMPTZ: return timestamp_parse(text, true, &out->integer, error);
-        case TYPE_INTERVAL: return interval_parse(text, &out->interval, error);
-        case TYPE_BYTEA: return parse_bytea(text, &out->str, arena, error);
-        case TYPE_JSONB:
-            if (!jsonb_valid(text)) return reject(error, "invalid input syntax for type json");
-            out->str = text;
-            return OK;
-        case TYPE_TEXT_ARRAY: return reject(error, "text[] cannot be read from text");
-        case TYPE_TEXT:
-        case TYPE_UNKNOWN:
-        case TYPE_KINDS: break;
+    case TYPE_BOOL: return parse_bool(text, &out->boolean, error);
+    case TYPE_INT2:
+    case TYPE_INT4:
+    case TYPE_INT8: return parse_integer(type.kind, text, &out->integer, error);
+    case TYPE_FLOAT4:
+    case TYPE_FLOAT8: return parse_float(type.kind, text, &out->real, error);
+    case TYPE_NUMERIC: {
+        Status status = numeric_parse(text, &out->str, arena, error);
+        if (status != OK || type.modifier < 0) return status;
+        return numeric_apply_modifier(out->str, type.modifier, &out->str, arena, error);
+    }
+    case TYPE_VARCHAR: return parse_varchar(type, text, &out->str, error);
+    case TYPE_UUID: return parse_uuid(text, &out->str, arena, error);
+    case TYPE_DATE: return date_parse(text, &out->integer, error);
+    case TYPE_TIMESTAMP: return timestamp_parse(text, false, &out->integer, error);
+    case TYPE_TIMESTAMPTZ: return timestamp_parse(text, true, &out->integer, error);
+    case TYPE_INTERVAL: return interval_parse(text, &out->interval, error);
+    case TYPE_BYTEA: return parse_bytea(text, &out->str, arena, error);
+    case TYPE_JSONB:
+        if (!jsonb_valid(text)) return reject(error, "invalid input syntax for type json");
+        out->str = text;
+        return OK;
+    case TYPE_TEXT_ARRAY: return reject(error, "text[] cannot be read from text");
+    case TYPE_TEXT:
+    case TYPE_UNKNOWN:
+    case TYPE_KINDS: break;
     }
     out->str = text;
     return OK;
@@ -369,30 +369,30 @@ static void text_array_text(Str array, Buffer *out) {
 void value_text(Value value, Buffer *out) {
     if (value.null) return;
     switch (value.type.kind) {
-        case TYPE_BOOL: buffer_add_text(out, value.boolean ? "true" : "false"); return;
-        case TYPE_INT2:
-        case TYPE_INT4:
-        case TYPE_INT8: int_text(value.integer, out); return;
-        case TYPE_FLOAT4: float4_text(value.real, out); return;
-        case TYPE_FLOAT8: double_text(value.real, out); return;
-        case TYPE_NUMERIC: numeric_text(value.str, out); return;
-        case TYPE_UUID: uuid_text(value.str, out); return;
-        case TYPE_DATE: date_text(value.integer, out); return;
-        case TYPE_TIMESTAMP: timestamp_text(value.integer, false, out); return;
-        case TYPE_TIMESTAMPTZ: timestamp_text(value.integer, true, out); return;
-        case TYPE_INTERVAL: interval_text(value.interval, out); return;
-        case TYPE_JSONB:
-            if (!jsonb_normalize(value.str, out)) buffer_add_str(out, value.str);
-            return;
-        case TYPE_BYTEA:
-            buffer_add_text(out, "\\x");
-            hex_text(value.str, 0, value.str.size, out);
-            return;
-        case TYPE_TEXT_ARRAY: text_array_text(value.str, out); return;
-        case TYPE_TEXT:
-        case TYPE_VARCHAR:
-        case TYPE_UNKNOWN:
-        case TYPE_KINDS: break;
+    case TYPE_BOOL: buffer_add_text(out, value.boolean ? "true" : "false"); return;
+    case TYPE_INT2:
+    case TYPE_INT4:
+    case TYPE_INT8: int_text(value.integer, out); return;
+    case TYPE_FLOAT4: float4_text(value.real, out); return;
+    case TYPE_FLOAT8: double_text(value.real, out); return;
+    case TYPE_NUMERIC: numeric_text(value.str, out); return;
+    case TYPE_UUID: uuid_text(value.str, out); return;
+    case TYPE_DATE: date_text(value.integer, out); return;
+    case TYPE_TIMESTAMP: timestamp_text(value.integer, false, out); return;
+    case TYPE_TIMESTAMPTZ: timestamp_text(value.integer, true, out); return;
+    case TYPE_INTERVAL: interval_text(value.interval, out); return;
+    case TYPE_JSONB:
+        if (!jsonb_normalize(value.str, out)) buffer_add_str(out, value.str);
+        return;
+    case TYPE_BYTEA:
+        buffer_add_text(out, "\\x");
+        hex_text(value.str, 0, value.str.size, out);
+        return;
+    case TYPE_TEXT_ARRAY: text_array_text(value.str, out); return;
+    case TYPE_TEXT:
+    case TYPE_VARCHAR:
+    case TYPE_UNKNOWN:
+    case TYPE_KINDS: break;
     }
     buffer_add_str(out, value.str);
 }

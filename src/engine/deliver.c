@@ -1,5 +1,6 @@
-/* What leaves the engine: rows of views into the epoch's batch for the home; rows of sinks as bytes into a bounded queue
- * (by length, at once) or into the epoch's outbox blob. Each sink has a thread of its own that may block; the engine never does. */
+/* What leaves the engine: rows of views into the epoch's batch for the home; rows of sinks as bytes
+ * into a bounded queue (by length, at once) or into the epoch's outbox blob. Each sink has a thread
+ * of its own that may block; the engine never does. */
 #include "engine/internal.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -37,13 +38,16 @@ static Status view_push(Operator *op, int input, const Batch *batch, Error *erro
             continue;
         }
         view->values.size = 0;
-        for (int c = 0; c < batch->column_count; c++) value_encode(column_value(&batch->columns[c], row), &view->values);
+        for (int c = 0; c < batch->column_count; c++)
+            value_encode(column_value(&batch->columns[c], row), &view->values);
         int64_t time = batch->event_times ? batch->event_times[row] : NO_TIME;
         home_put_row(e->batch, index, buffer_str(&view->key), time, buffer_str(&view->values));
     }
     e->dirty = true;
     atomic_fetch_add_explicit(&view->report->rows_written, batch->rows, memory_order_relaxed);
-    if (!batch->growth) atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows, memory_order_relaxed);
+    if (!batch->growth)
+        atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows,
+                                  memory_order_relaxed);
     return op->out_count ? emit(op, batch, error) : OK;
 }
 
@@ -54,11 +58,14 @@ static Status view_advance(Operator *op, int input, Watermark mark, Error *error
     if (mark.time != END_OF_TIME) view->last_mark = mark.time;
     if (!view->plan->retention_us || view->last_mark == NO_TIME) return OK;
     int64_t before = view->last_mark - view->plan->retention_us;
-    /* Not with every step of the clock: a hundredth of the retention is soon enough. At the end, though, what is
-     * left depends on the data alone. */
-    if (mark.time == END_OF_TIME || view->expired_before == NO_TIME || before - view->expired_before >= view->plan->retention_us / 100) {
+    /* Not with every step of the clock: a hundredth of the retention is soon enough. At the end,
+     * though, what is left depends on the data alone. */
+    if (mark.time == END_OF_TIME || view->expired_before == NO_TIME ||
+        before - view->expired_before >= view->plan->retention_us / 100) {
         view->expired_before = before;
-        if (view->engine->home) home_expire_rows(view->engine->batch, (int)(view->plan - view->engine->plan->views), before);
+        if (view->engine->home)
+            home_expire_rows(view->engine->batch, (int)(view->plan - view->engine->plan->views),
+                             before);
     }
     return OK;
 }
@@ -69,7 +76,12 @@ static void view_close(Operator *op) {
     buffer_free(&view->values);
 }
 
-const OperatorType view_operator = {.name = "view", .size = sizeof(ViewOperator), .open = leaf_open, .push = view_push, .advance = view_advance, .close = view_close};
+const OperatorType view_operator = {.name = "view",
+                                    .size = sizeof(ViewOperator),
+                                    .open = leaf_open,
+                                    .push = view_push,
+                                    .advance = view_advance,
+                                    .close = view_close};
 
 /* ---- sinks: the engine's side ---- */
 
@@ -77,7 +89,8 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     (void)input, (void)error;
     SinkOperator *sink = (SinkOperator *)(void *)op;
     Engine *e = sink->engine;
-    atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows, memory_order_relaxed);
+    atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows,
+                              memory_order_relaxed);
     e->dirty = true;
     if (!sink->run) {
         e->options.collect(e->options.context, batch);
@@ -87,13 +100,18 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     size_t before = run->pending.size;
     run->sink->type->encode(run->sink, batch, &run->pending);
     atomic_fetch_add_explicit(&run->report->rows, batch->rows, memory_order_relaxed);
-    atomic_fetch_add_explicit(&run->report->bytes, (int64_t)(run->pending.size - before), memory_order_relaxed);
+    atomic_fetch_add_explicit(&run->report->bytes, (int64_t)(run->pending.size - before),
+                              memory_order_relaxed);
     return OK;
 }
 
 static void sink_op_close(Operator *op) { (void)op; }
 
-const OperatorType sink_operator = {.name = "sink", .size = sizeof(SinkOperator), .open = leaf_open, .push = sink_push, .close = sink_op_close};
+const OperatorType sink_operator = {.name = "sink",
+                                    .size = sizeof(SinkOperator),
+                                    .open = leaf_open,
+                                    .push = sink_push,
+                                    .close = sink_op_close};
 
 /* `forced`: past the queue's limit, for the one epoch that may be under way. */
 static bool queue_item(SinkRun *run, int64_t epoch, Str bytes, bool forced) {
@@ -150,7 +168,8 @@ void sinks_epoch(Engine *e, int64_t epoch) {
                 run->settled = false;
             }
             pthread_mutex_unlock(&e->lock);
-            if (run->pending.size) home_put_outbox(e->batch, run->plan->table->name, buffer_str(&run->pending));
+            if (run->pending.size)
+                home_put_outbox(e->batch, run->plan->table->name, buffer_str(&run->pending));
             run->pending.size = 0;
             if (delivered > run->recorded_epoch) {
                 home_put_delivered(e->batch, run->plan->table->name, delivered);
@@ -200,7 +219,8 @@ static void tell_state(SinkRun *run, const char *text) {
 
 /* Waits before trying again; longer each time, to 5 s. */
 static void back_off(Engine *e, int64_t *wait_us) {
-    *wait_us = *wait_us ? (*wait_us * 2 > 5 * US_PER_SECOND ? 5 * US_PER_SECOND : *wait_us * 2) : 50000;
+    *wait_us =
+        *wait_us ? (*wait_us * 2 > 5 * US_PER_SECOND ? 5 * US_PER_SECOND : *wait_us * 2) : 50000;
     int64_t until = engine_now(e) + *wait_us, now;
     pthread_mutex_lock(&e->lock);
     while (!e->closing && (now = engine_now(e)) < until) engine_wait(e, &e->room, until - now);
@@ -218,7 +238,8 @@ static void *write_thread(void *context) {
         int64_t wait_us = 0, length = 0;
         Status status;
         do {
-            status = item->epoch ? type->sync(run->sink, &length, &error) : type->write(run->sink, (Str){item->bytes, item->size}, &error);
+            status = item->epoch ? type->sync(run->sink, &length, &error)
+                                 : type->write(run->sink, (Str){item->bytes, item->size}, &error);
             if (status != AGAIN) break;
             tell_state(run, error.text);
             back_off(e, &wait_us);
@@ -258,13 +279,15 @@ static Status compare_marker(SinkRun *run, Error *error) {
     int64_t committed = e->committed_epoch, known = run->delivered_epoch;
     pthread_mutex_unlock(&e->lock);
     if (epoch > committed)
-        return fail(error,
-                    "sink %s: epoch %" PRId64 " was delivered, but the home stands at %" PRId64
-                    ": it is an old copy; put back the newest home, or start over with leat run --fresh",
-                    run->plan->table->name, epoch, committed);
+        return fail(
+            error,
+            "sink %s: epoch %" PRId64 " was delivered, but the home stands at %" PRId64
+            ": it is an old copy; put back the newest home, or start over with leat run --fresh",
+            run->plan->table->name, epoch, committed);
     if (epoch && epoch < known)
         return fail(error,
-                    "sink %s went back: the home delivered epoch %" PRId64 ", outside stands %" PRId64 "; epochs %" PRId64 " to %" PRId64
+                    "sink %s went back: the home delivered epoch %" PRId64
+                    ", outside stands %" PRId64 "; epochs %" PRId64 " to %" PRId64
                     " are lost there; restore it, or leat run --reset",
                     run->plan->table->name, known, epoch, epoch + 1, known);
     pthread_mutex_lock(&e->lock);
@@ -278,7 +301,8 @@ static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) 
     int64_t epoch = 0;
     *idle = false;
     pthread_mutex_lock(&e->home_lock);
-    Status status = home_outbox_next(e->home, run->plan->table->name, run->delivered_epoch, &epoch, blob, error);
+    Status status = home_outbox_next(e->home, run->plan->table->name, run->delivered_epoch, &epoch,
+                                     blob, error);
     pthread_mutex_unlock(&e->home_lock);
     if (status == END) {
         *idle = true;
@@ -286,7 +310,8 @@ static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) 
     }
     if (status != OK) return FAIL;
     int64_t wait_us = 0;
-    while ((status = run->sink->type->deliver(run->sink, epoch, buffer_str(blob), error)) == AGAIN) {
+    while ((status = run->sink->type->deliver(run->sink, epoch, buffer_str(blob), error)) ==
+           AGAIN) {
         tell_state(run, error->text);
         back_off(e, &wait_us);
         if (closing(e)) return AGAIN;
@@ -321,7 +346,8 @@ static void *outbox_thread(void *context) {
         if (idle) {
             if (committed >= run->owed_until) run->settled = true;
             pthread_cond_signal(&e->wake);
-            while (!e->closing && e->committed_epoch == committed) pthread_cond_wait(&e->room, &e->lock);
+            while (!e->closing && e->committed_epoch == committed)
+                pthread_cond_wait(&e->room, &e->lock);
         }
         bool over = e->closing;
         pthread_mutex_unlock(&e->lock);
@@ -356,9 +382,16 @@ Status sinks_open(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         const PlanSink *plan = run->plan;
-        SinkContext context = {.env = e->env, .table = plan->table->name, .pipeline = e->plan->catalog->settings.pipeline,
-                               .home_id = home_info(e->home)->id, .generation = home_info(e->home)->generation, .schema = &plan->schema,
-                               .keys = plan->keys, .key_count = plan->key_count, .exactly_once = plan->exactly_once, .options = &plan->table->options};
+        SinkContext context = {.env = e->env,
+                               .table = plan->table->name,
+                               .pipeline = e->plan->catalog->settings.pipeline,
+                               .home_id = home_info(e->home)->id,
+                               .generation = home_info(e->home)->generation,
+                               .schema = &plan->schema,
+                               .keys = plan->keys,
+                               .key_count = plan->key_count,
+                               .exactly_once = plan->exactly_once,
+                               .options = &plan->table->options};
         if (plan->table->connector->sink->open(&context, &run->sink, error) != OK) return FAIL;
         if (plan->way == SINK_BY_LENGTH && open_by_length(e, run, error) != OK) return FAIL;
         run->settled = plan->way != SINK_BY_OUTBOX;
@@ -379,7 +412,8 @@ Status sinks_open(Engine *e, Error *error) {
 Status sinks_start(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (pthread_create(&run->thread, NULL, run->queue ? write_thread : outbox_thread, run) != 0) return fail(error, "cannot start a sink's thread");
+        if (pthread_create(&run->thread, NULL, run->queue ? write_thread : outbox_thread, run) != 0)
+            return fail(error, "cannot start a sink's thread");
         run->thread_started = true;
     }
     return OK;
@@ -389,7 +423,8 @@ void sinks_close(Engine *e) {
     for (int i = 0; e->sinks && i < e->plan->sink_count; i++) {
         SinkRun *run = &e->sinks[i];
         if (run->queue) queue_close(run->queue);
-        if (run->sink && run->sink->type->stop && run->thread_started) run->sink->type->stop(run->sink);
+        if (run->sink && run->sink->type->stop && run->thread_started)
+            run->sink->type->stop(run->sink);
         if (run->thread_started) pthread_join(run->thread, NULL);
         void *item;
         while (run->queue && queue_pop(run->queue, &item, 0) == OK) free(item);

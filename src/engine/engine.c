@@ -1,5 +1,6 @@
-/* Opening, running and closing a pipeline. The engine thread is the caller of engine_run: it takes steps until the sources have
- * ended or it is told to stop, closing an epoch whenever one is due. */
+/* Opening, running and closing a pipeline. The engine thread is the caller of engine_run: it takes
+ * steps until the sources have ended or it is told to stop, closing an epoch whenever one is due.
+ */
 #include "engine/internal.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -35,7 +36,8 @@ void engine_fail(Engine *e, const Error *error) {
 /* Half of the machine's memory, or of the container's limit when that is less. */
 static int64_t default_memory_limit(void) {
     int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
-    static const char *const files[] = {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    static const char *const files[] = {"/sys/fs/cgroup/memory.max",
+                                        "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
     for (int i = 0; i < 2; i++) {
         FILE *file = fopen(files[i], "re");
         long long limit;
@@ -59,7 +61,9 @@ static void report_open(Engine *e) {
     r->operators = arena_new_array(e->arena, OperatorReport, plan->node_count + 1);
     r->sinks = arena_new_array(e->arena, SinkReport, plan->sink_count + 1);
     r->views = arena_new_array(e->arena, ViewReport, plan->view_count + 1);
-    atomic_store(&r->memory_limit, plan->catalog->settings.memory_limit ? plan->catalog->settings.memory_limit : default_memory_limit());
+    atomic_store(&r->memory_limit, plan->catalog->settings.memory_limit
+                                       ? plan->catalog->settings.memory_limit
+                                       : default_memory_limit());
     for (int i = 0; i < plan->source_count; i++) {
         r->sources[i].name = plan->sources[i].table->name;
         r->sources[i].connector = plan->sources[i].table->connector->name;
@@ -71,15 +75,23 @@ static void report_open(Engine *e) {
         q->name = plan->queries[i].name;
         q->kind = plan->queries[i].kind;
         Number **of[] = {&q->in, &q->filtered, &q->deduplicated, &q->late, &q->late_idle, &q->dead};
-        for (int k = 0; k < 6; k++) *of[k] = arena_new_array(e->arena, Number, plan->source_count + 1);
+        for (int k = 0; k < 6; k++)
+            *of[k] = arena_new_array(e->arena, Number, plan->source_count + 1);
         atomic_store(&q->watermark_us, NO_TIME);
     }
     for (int i = 0; i < plan->node_count; i++) {
         const PlanNode *node = &plan->nodes[i];
-        r->operators[i] = (OperatorReport){.name = node->name, .query = node->query, .inputs = node->inputs, .input_count = node->input_count};
-        r->operators[i].type = node->kind == NODE_SOURCE ? "source" : node->kind == NODE_VIEW ? "view" : node->kind == NODE_SINK ? "sink" : node->type->name;
+        r->operators[i] = (OperatorReport){.name = node->name,
+                                           .query = node->query,
+                                           .inputs = node->inputs,
+                                           .input_count = node->input_count};
+        r->operators[i].type = node->kind == NODE_SOURCE ? "source"
+                               : node->kind == NODE_VIEW ? "view"
+                               : node->kind == NODE_SINK ? "sink"
+                                                         : node->type->name;
     }
-    static const char *const ways[] = {[SINK_BY_LENGTH] = "by length", [SINK_BY_OUTBOX] = "by outbox", [SINK_AT_ONCE] = "at once"};
+    static const char *const ways[] = {
+        [SINK_BY_LENGTH] = "by length", [SINK_BY_OUTBOX] = "by outbox", [SINK_AT_ONCE] = "at once"};
     for (int i = 0; i < plan->sink_count; i++) {
         const Table *table = plan->sinks[i].table; /* NULL: ad hoc */
         r->sinks[i].name = table ? table->name : "output";
@@ -154,7 +166,8 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
     return OK;
 }
 
-/* Nothing to take: waits for the readers, but not past the next epoch or the next look at the clock. */
+/* Nothing to take: waits for the readers, but not past the next epoch or the next look at the
+ * clock. */
 static void wait_for_work(Engine *e) {
     pthread_mutex_lock(&e->lock);
     if (!e->failed && e->news == e->news_seen) engine_wait(e, &e->wake, 10000);
@@ -195,7 +208,8 @@ Status engine_run(Engine *e, Error *error) {
         if (!worked && status == OK) wait_for_work(e);
     }
     bool ended = pipeline_ended(e) && !e->stop;
-    /* After a failure nothing more is committed: a batch may be half way through. The last epoch stands. */
+    /* After a failure nothing more is committed: a batch may be half way through. The last epoch
+     * stands. */
     if (status == OK || (status == AGAIN && e->stop)) status = epoch_finish(e, ended, error);
     counts_update(e, NULL);
     return status;

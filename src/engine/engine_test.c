@@ -1,5 +1,5 @@
-/* The whole engine in a made-up world: whatever fails, stalls or loses an answer, the results are those
- * of an undisturbed run. */
+/* The whole engine in a made-up world: whatever fails, stalls or loses an answer, the results are
+ * those of an undisturbed run. */
 #include "engine/fakes.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -18,7 +18,7 @@
 #define SINK(name, way)                                                                            \
     "CREATE TABLE " name " (v bigint) WITH (connector = 'file', path = '" way "');\n"
 #define WINDOWS                                                                                    \
-    "CREATE MATERIALIZED VIEW w WITH (emit = 'final') AS SELECT window_start, count(*) AS n, "      \
+    "CREATE MATERIALIZED VIEW w WITH (emit = 'final') AS SELECT window_start, count(*) AS n, "     \
     "sum(v) AS s FROM tumble(events, t, INTERVAL '10 seconds') GROUP BY window_start;\n"
 #define SETTINGS "SET http = 'off';\n"
 
@@ -50,7 +50,6 @@ static void same_text(Str got, const char *wanted) {
         fail_msg("got:\n%.*s\nwanted:\n%s", STR_ARG(got), wanted);
 }
 
-
 /* ---- files: partitions that end ---- */
 
 static void rows_come_in_the_order_of_their_time(void **state) {
@@ -61,16 +60,22 @@ static void rows_come_in_the_order_of_their_time(void **state) {
     put(events, 0, 1, 0), put(events, 0, 2, 20), put(events, 0, 3, 40);
     put(events, 1, 4, 0), put(events, 1, 5, 10), put(events, 1, 6, 50);
     const EngineOptions single = {.batch_rows = 1};
-    must(fake_run(&world, SETTINGS BOUNDED SINK("out", "length") "INSERT INTO out SELECT v FROM events;",
-                  &single, NULL, &error), &error);
-    /* The partition furthest behind is asked, ties to the lower number: an unread one is at no time. */
-    same_text(buffer_str(&out->bytes), "{\"v\":1}\n{\"v\":4}\n{\"v\":2}\n{\"v\":5}\n{\"v\":6}\n{\"v\":3}\n");
+    must(fake_run(&world,
+                  SETTINGS BOUNDED SINK("out", "length") "INSERT INTO out SELECT v FROM events;",
+                  &single, NULL, &error),
+         &error);
+    /* The partition furthest behind is asked, ties to the lower number: an unread one is at no
+     * time. */
+    same_text(buffer_str(&out->bytes),
+              "{\"v\":1}\n{\"v\":4}\n{\"v\":2}\n{\"v\":5}\n{\"v\":6}\n{\"v\":3}\n");
 }
 
-#define MANY SETTINGS BOUNDED WINDOWS SINK("length", "length") SINK("outbox", "outbox")             \
-    "INSERT INTO length SELECT v FROM events;\n"                                                   \
-    "INSERT INTO outbox SELECT s FROM (SELECT window_end, sum(v) AS s FROM "                        \
-    "tumble(events, t, INTERVAL '10 seconds') GROUP BY window_end) x;\n"
+#define MANY                                                                                       \
+    SETTINGS BOUNDED WINDOWS SINK("length", "length")                                              \
+        SINK("outbox",                                                                             \
+             "outbox") "INSERT INTO length SELECT v FROM events;\n"                                \
+                       "INSERT INTO outbox SELECT s FROM (SELECT window_end, sum(v) AS s FROM "    \
+                       "tumble(events, t, INTERVAL '10 seconds') GROUP BY window_end) x;\n"
 
 enum { MANY_ROWS = 120 };
 
@@ -98,7 +103,9 @@ static void free_results(Results *results) {
     buffer_free(&results->outbox);
 }
 
-static int compare_lines(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int compare_lines(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 /* Rows as a set: between partitions a replay may choose another order. */
 static void same_rows(const Buffer *got, const Buffer *wanted) {
@@ -129,7 +136,8 @@ static void undisturbed(Results *wanted) {
     fake_world_close(&calm);
 }
 
-/* A source that fails at record n, for every n; what was in memory is gone, the next run goes on. */
+/* A source that fails at record n, for every n; what was in memory is gone, the next run goes on.
+ */
 static void a_source_that_fails_anywhere_costs_nothing(void **state) {
     (void)state;
     Results wanted = {0}, got = {0};
@@ -149,7 +157,8 @@ static void a_source_that_fails_anywhere_costs_nothing(void **state) {
         w.sources[0].fail_at = -1;
         if (second == FAIL) must(fake_run(&w, MANY, &options, &got.view, &error), &error);
         keep(&w, &got);
-        same_text(buffer_str(&got.view), (buffer_add_char(&wanted.view, 0), wanted.view.size--, wanted.view.data));
+        same_text(buffer_str(&got.view),
+                  (buffer_add_char(&wanted.view, 0), wanted.view.size--, wanted.view.data));
         same_rows(&got.length, &wanted.length);
         same_rows(&got.outbox, &wanted.outbox);
         /* It is finished. */
@@ -247,9 +256,10 @@ static void a_stalled_sink_stops_its_source(const char *sql, const char *sink) {
 
 #define WIDE(way)                                                                                  \
     SETTINGS "SET outbox_limit = '16 MB';\n"                                                       \
-    "CREATE TABLE events (v int, t timestamptz, k text) WITH (connector = 'file', path = 'e', "     \
-    "event_time = 't');\nCREATE TABLE out (v bigint, k text) WITH (connector = 'file', path = '"    \
-    way "');\nINSERT INTO out SELECT v, k FROM events;\n"
+             "CREATE TABLE events (v int, t timestamptz, k text) WITH (connector = 'file', path "  \
+             "= 'e', "                                                                             \
+             "event_time = 't');\nCREATE TABLE out (v bigint, k text) WITH (connector = 'file', "  \
+             "path = '" way "');\nINSERT INTO out SELECT v, k FROM events;\n"
 
 static void a_stalled_sink_by_length_stops_its_source(void **state) {
     (void)state;
@@ -385,7 +395,8 @@ static void a_silent_partition_is_waited_for_and_then_not(void **state) {
     assert_false(windows_are_there(&running));
     world.env.clock_us += 11 * 1000000;
     assert_true(until(silence_is_known, &running));
-    assert_true(until(windows_are_there, &running) || (world.env.clock_us += 2000000, until(windows_are_there, &running)));
+    assert_true(until(windows_are_there, &running) ||
+                (world.env.clock_us += 2000000, until(windows_are_there, &running)));
     stop(&running);
     fake_close(&running.run);
     /* What was committed is told to the source, for monitoring. */

@@ -1,6 +1,7 @@
-/* Epochs: at each checkpoint_interval the engine gathers what changed into one batch and hands it to the committing thread,
- * which waits until the sinks by length have synced, then commits it in the home in one transaction. At most one is being
- * committed; the engine goes on meanwhile, to a limit. At start the same things are read back. */
+/* Epochs: at each checkpoint_interval the engine gathers what changed into one batch and hands it
+ * to the committing thread, which waits until the sinks by length have synced, then commits it in
+ * the home in one transaction. At most one is being committed; the engine goes on meanwhile, to a
+ * limit. At start the same things are read back. */
 #include "engine/internal.h"
 #include <inttypes.h>
 #include <signal.h>
@@ -16,7 +17,8 @@ static const PlanQuery *plan_query(const Plan *plan, const char *name) {
 
 static Status forget(Engine *e, const char *name, Error *error) {
     /* A view has its query's name. What its sink is owed stays in the outbox and is delivered. */
-    log_info("query %s: its state is forgotten; it begins at the present position of its sources", name);
+    log_info("query %s: its state is forgotten; it begins at the present position of its sources",
+             name);
     return home_forget_query(e->home, name, name, NULL, error);
 }
 
@@ -36,31 +38,41 @@ static Status match_queries(Engine *e, bool *over, Error *error) {
             if ((status = forget(e, known[i].name, error)) != OK) return status;
         } else if (!query) {
             return fail(error,
-                        "query '%s' is in the home %s but no longer in the file; put it back, forget it with leat run --reset %s, or start over with --fresh",
+                        "query '%s' is in the home %s but no longer in the file; put it back, "
+                        "forget it with leat run --reset %s, or start over with --fresh",
                         known[i].name, home_path(e->home), known[i].name);
         } else if (query->hash != known[i].hash) {
             return fail_at(error, query->line, 1,
-                           "query '%s' has changed since the home %s was made; undo the change, forget its state with leat run --reset %s, or start over with --fresh",
+                           "query '%s' has changed since the home %s was made; undo the change, "
+                           "forget its state with leat run --reset %s, or start over with --fresh",
                            known[i].name, home_path(e->home), known[i].name);
         }
     }
     if (!reset_found) {
         for (int i = 0; i < e->plan->query_count; i++)
             if (strcmp(reset, e->plan->queries[i].name) == 0) reset_found = true;
-        if (!reset_found) return fail(error, "--reset %s: there is no such query; they are named as their views and sinks", reset);
+        if (!reset_found)
+            return fail(
+                error,
+                "--reset %s: there is no such query; they are named as their views and sinks",
+                reset);
     }
     for (int i = 0; i < e->plan->query_count; i++) {
         const PlanQuery *query = &e->plan->queries[i];
         bool found = false;
         for (int k = 0; k < known_count; k++)
-            if (strcmp(known[k].name, query->name) == 0 && !(reset && strcmp(reset, query->name) == 0)) {
+            if (strcmp(known[k].name, query->name) == 0 &&
+                !(reset && strcmp(reset, query->name) == 0)) {
                 found = true;
                 over[i] = known[k].finished;
             }
         if (found) continue;
         if (known_count && !(reset && strcmp(reset, query->name) == 0))
-            log_info("query %s is new: it begins at the present position of its sources", query->name);
-        if ((status = home_put_query(e->home, query->name, query->hash, query->plan_text, error)) != OK) return status;
+            log_info("query %s is new: it begins at the present position of its sources",
+                     query->name);
+        if ((status = home_put_query(e->home, query->name, query->hash, query->plan_text, error)) !=
+            OK)
+            return status;
     }
     return OK;
 }
@@ -72,7 +84,8 @@ typedef struct StateLoad {
 
 static Status load_snapshot(void *context, int shard, int64_t epoch, Str blob, Error *error) {
     StateLoad *load = context;
-    if (shard < 0 || shard >= STATE_SHARDS) return fail(error, "home: a snapshot of shard %d", shard);
+    if (shard < 0 || shard >= STATE_SHARDS)
+        return fail(error, "home: a snapshot of shard %d", shard);
     load->epochs[shard] = epoch;
     return state_read_snapshot(load->state, shard, blob, error);
 }
@@ -97,8 +110,9 @@ static Status load_state(Engine *e, Error *error) {
     return OK;
 }
 
-/* A finished pipeline runs on for a query that is new or reset. The others are over: with their windows closed and their
- * groups delivered, what is new could only spoil their results. But what a running query reads runs. Whether any does. */
+/* A finished pipeline runs on for a query that is new or reset. The others are over: with their
+ * windows closed and their groups delivered, what is new could only spoil their results. But what a
+ * running query reads runs. Whether any does. */
 static bool find_resting(Engine *e, bool *over) {
     const Plan *plan = e->plan;
     bool any = false, changed = true;
@@ -123,7 +137,8 @@ static bool find_resting(Engine *e, bool *over) {
 Status epoch_open(Engine *e, Error *error) {
     Settings *settings = &e->plan->catalog->settings;
     char *aside = NULL;
-    Status status = home_open(settings->home, settings->pipeline, e->options.fresh, e->env, &e->home, &aside, error);
+    Status status = home_open(settings->home, settings->pipeline, e->options.fresh, e->env,
+                              &e->home, &aside, error);
     if (status != OK) return status;
     const HomeInfo *info = home_info(e->home);
     if (aside) log_info("the old home is set aside as %s", aside);
@@ -132,16 +147,25 @@ Status epoch_open(Engine *e, Error *error) {
     bool *over = arena_new_array(e->arena, bool, e->plan->query_count + 1);
     if ((status = match_queries(e, over, error)) != OK) return status;
     if (!find_resting(e, over)) {
-        (void)fail(error, "pipeline %s is finished: all of its sources have ended and every sink is paid; leat run --fresh starts over, --reset NAME runs one query on what is new", settings->pipeline);
+        (void)fail(error,
+                   "pipeline %s is finished: all of its sources have ended and every sink is paid; "
+                   "leat run --fresh starts over, --reset NAME runs one query on what is new",
+                   settings->pipeline);
         return END;
     }
     for (int i = 0; i < e->plan->view_count; i++)
-        if ((status = home_open_view(e->home, e->plan->views[i].name, &e->plan->views[i].schema, error)) != OK) return status;
-    if ((status = home_positions(e->home, &e->positions, &e->position_count, e->arena, error)) != OK) return status;
-    if ((status = home_counts(e->home, &e->counts, &e->count_count, e->arena, error)) != OK) return status;
+        if ((status = home_open_view(e->home, e->plan->views[i].name, &e->plan->views[i].schema,
+                                     error)) != OK)
+            return status;
+    if ((status = home_positions(e->home, &e->positions, &e->position_count, e->arena, error)) !=
+        OK)
+        return status;
+    if ((status = home_counts(e->home, &e->counts, &e->count_count, e->arena, error)) != OK)
+        return status;
     for (int i = 0; i < e->plan->source_count; i++) {
         SourceRun *run = &e->sources[i];
-        if ((status = home_mark(e->home, run->plan->table->name, &run->mark, error)) != OK) return status;
+        if ((status = home_mark(e->home, run->plan->table->name, &run->mark, error)) != OK)
+            return status;
         run->saved_mark = run->mark;
     }
     if ((status = load_state(e, error)) != OK) return status;
@@ -161,14 +185,20 @@ typedef struct EpochWriter {
     const char *name;
 } EpochWriter;
 
-static void write_delta(StateWriter *w, Str blob) { home_put_delta(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, blob); }
+static void write_delta(StateWriter *w, Str blob) {
+    home_put_delta(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, blob);
+}
 static void write_snapshot(StateWriter *w, int shard, Str blob) {
-    home_put_snapshot(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, shard, blob);
+    home_put_snapshot(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, shard,
+                      blob);
 }
 static void write_segment(StateWriter *w, int64_t bucket, Str blob) {
-    home_put_segment(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, bucket, blob);
+    home_put_segment(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, bucket,
+                     blob);
 }
-static void drop_segment(StateWriter *w, int64_t bucket) { home_drop_segment(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, bucket); }
+static void drop_segment(StateWriter *w, int64_t bucket) {
+    home_drop_segment(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, bucket);
+}
 
 static bool closing(Engine *e) {
     pthread_mutex_lock(&e->lock);
@@ -188,13 +218,15 @@ static Status gather_changes(Engine *e, Error *error) {
     for (int n = 0; n < e->plan->node_count; n++) {
         Operator *op = e->ops[n];
         Status status = OK;
-        while (op->type->changes && !e->rests[n] && (status = op->type->changes(op, error)) == AGAIN) {}
+        while (op->type->changes && !e->rests[n] &&
+               (status = op->type->changes(op, error)) == AGAIN) {}
         if (status == FAIL) return FAIL;
     }
     for (int v = 0; v < e->plan->view_count; v++) {
         bool held = e->plan->views[v].emit_final;
         for (int n = 0; n < e->plan->node_count; n++)
-            if (e->plan->nodes[n].query == e->plan->views[v].query && e->ops[n]->growth_held) held = true;
+            if (e->plan->nodes[n].query == e->plan->views[v].query && e->ops[n]->growth_held)
+                held = true;
         atomic_store_explicit(&e->report.views[v].growing, !held, memory_order_relaxed);
     }
     return OK;
@@ -206,7 +238,9 @@ static Status gather_state(Engine *e, int64_t epoch, Error *error) {
     for (int n = 0; n < e->plan->node_count; n++) {
         Operator *op = e->ops[n];
         if (!op->state) continue;
-        EpochWriter writer = {.writer = {write_delta, write_snapshot, write_segment, drop_segment}, .batch = e->batch, .name = op->name};
+        EpochWriter writer = {.writer = {write_delta, write_snapshot, write_segment, drop_segment},
+                              .batch = e->batch,
+                              .name = op->name};
         state_write(op->state, (int)(epoch % STATE_SHARDS), &writer.writer);
         count_state(op);
         int64_t held = atomic_load_explicit(&op->counters.state_bytes, memory_order_relaxed);
@@ -217,7 +251,8 @@ static Status gather_state(Engine *e, int64_t epoch, Error *error) {
     int64_t limit = atomic_load(&e->report.memory_limit);
     if (limit > 0 && bytes > limit)
         return fail(error,
-                    "memory_limit of %" PRId64 " MB is reached: operator %s holds %" PRId64 " MB; bound its state (leat explain says how) or raise memory_limit",
+                    "memory_limit of %" PRId64 " MB is reached: operator %s holds %" PRId64
+                    " MB; bound its state (leat explain says how) or raise memory_limit",
                     limit >> 20, greatest->name, most >> 20);
     return OK;
 }
@@ -230,13 +265,16 @@ static void gather_positions(Engine *e) {
             if (!p->dirty) continue;
             p->dirty = false;
             p->closed_position = p->position;
-            home_put_position(e->batch, run->plan->table->name, p->name, p->position, p->max_time, p->records);
+            home_put_position(e->batch, run->plan->table->name, p->name, p->position, p->max_time,
+                              p->records);
         }
-        if (run->saved_mark != NO_TIME) home_put_mark(e->batch, run->plan->table->name, run->saved_mark);
+        if (run->saved_mark != NO_TIME)
+            home_put_mark(e->batch, run->plan->table->name, run->saved_mark);
     }
 }
 
-/* Hands the batch over; none is being committed. An epoch in which nothing came is not committed. */
+/* Hands the batch over; none is being committed. An epoch in which nothing came is not committed.
+ */
 static Status close_now(Engine *e, Error *error) {
     int64_t began = engine_now(e);
     e->closed_at_us = began;
@@ -275,7 +313,9 @@ static Status wait_committed(Engine *e, Error *error) {
     bool failed = e->failed, pending = e->committing != NULL;
     if (failed && error) *error = e->failure;
     pthread_mutex_unlock(&e->lock);
-    if (!failed && pending) (void)fail(error, "a sink did not take its rows within 10 s; the rest is for the next start");
+    if (!failed && pending)
+        (void)fail(error, "the last epoch was not committed within 10 s (a sink did not take its "
+                          "rows, or the disk is slow); the next start goes on from the one before");
     return failed ? FAIL : pending ? AGAIN : OK;
 }
 
@@ -293,7 +333,8 @@ Status epoch_due(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
         if (e->sinks[i].plan->way == SINK_BY_OUTBOX) owed += e->sinks[i].pending.size;
     bool rows = e->options.epoch_rows && e->epoch_records >= e->options.epoch_rows;
-    bool due = rows || owed > EPOCH_OWED_BYTES || engine_now(e) - e->closed_at_us >= e->plan->catalog->settings.checkpoint_interval_us;
+    bool due = rows || owed > EPOCH_OWED_BYTES ||
+               engine_now(e) - e->closed_at_us >= e->plan->catalog->settings.checkpoint_interval_us;
     if (!due) return OK;
     if (committing(e) && !rows && owed <= EPOCH_MOST_BYTES) return OK;
     return epoch_close(e, error);
@@ -314,7 +355,8 @@ static Status commit(Engine *e, HomeBatch *batch, int64_t epoch, Error *error) {
     bool told = false;
     for (;;) {
         pthread_mutex_lock(&e->home_lock);
-        Status status = home_commit(e->home, batch, epoch, e->plan->catalog->settings.keep_rejects, error);
+        Status status =
+            home_commit(e->home, batch, epoch, e->plan->catalog->settings.keep_rejects, error);
         pthread_mutex_unlock(&e->home_lock);
         if (status != AGAIN) {
             if (status == OK && told) log_info("home: committing again");
@@ -349,18 +391,21 @@ static void *commit_thread(void *context) {
     Error error = {0};
     for (;;) {
         pthread_mutex_lock(&e->lock);
-        while (!e->closing && !(e->committing && sinks_synced(e, e->committing_epoch))) pthread_cond_wait(&e->room, &e->lock);
+        while (!e->closing && !(e->committing && sinks_synced(e, e->committing_epoch)))
+            pthread_cond_wait(&e->room, &e->lock);
         HomeBatch *batch = e->closing ? NULL : e->committing;
         int64_t epoch = e->committing_epoch;
         for (int i = 0; batch && i < e->plan->sink_count; i++)
-            if (e->sinks[i].plan->way == SINK_BY_LENGTH) home_put_length(batch, e->sinks[i].plan->table->name, e->sinks[i].length);
+            if (e->sinks[i].plan->way == SINK_BY_LENGTH)
+                home_put_length(batch, e->sinks[i].plan->table->name, e->sinks[i].length);
         pthread_mutex_unlock(&e->lock);
         if (!batch) return NULL;
         if (commit(e, batch, epoch, &error) != OK) {
             engine_fail(e, &error);
             return NULL;
         }
-        if (e->options.kill_at_epoch && epoch - e->first_epoch == e->options.kill_at_epoch) raise(SIGKILL);
+        if (e->options.kill_at_epoch && epoch - e->first_epoch == e->options.kill_at_epoch)
+            raise(SIGKILL);
         tell_sources(e);
         home_batch_free(&batch);
         atomic_store(&e->report.epoch, epoch);
@@ -377,13 +422,15 @@ static void *commit_thread(void *context) {
 Status epoch_start(Engine *e, Error *error) {
     e->closed_at_us = engine_now(e);
     if (!e->home) return OK;
-    if (pthread_create(&e->committer, NULL, commit_thread, e) != 0) return fail(error, "cannot start the committing thread");
+    if (pthread_create(&e->committer, NULL, commit_thread, e) != 0)
+        return fail(error, "cannot start the committing thread");
     e->committer_started = true;
     return OK;
 }
 
-/* The last epochs. `ended`: all sources have; then every sink must be paid, and the home says that the pipeline is finished.
- * Else (stopped) what is owed is delivered for at most 10 s; the rest waits for the next start. */
+/* The last epochs. `ended`: all sources have; then every sink must be paid, and the home says that
+ * the pipeline is finished. Else (stopped) what is owed is delivered for at most 10 s; the rest
+ * waits for the next start. */
 Status epoch_finish(Engine *e, bool ended, Error *error) {
     if (!e->home) return OK;
     Status status = epoch_close(e, error);

@@ -1,6 +1,7 @@
-/* The made-up outside. A source hands over records that a test has put there; a sink by length keeps its
- * bytes and cuts them back at recovery, one by outbox keeps them together with its marker. A run that
- * fails is the crash: nothing but the world and the home's file is left of it. */
+/* The made-up outside. A source hands over records that a test has put there; a sink by length
+ * keeps its bytes and cuts them back at recovery, one by outbox keeps them together with its
+ * marker. A run that fails is the crash: nothing but the world and the home's file is left of it.
+ */
 #include "engine/fakes.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,7 +25,8 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
     Reading *reading = xcalloc(1, sizeof *reading);
     for (int i = 0; i < world->source_count; i++)
         if (strcmp(world->sources[i].table, context->table) == 0) reading->of = &world->sources[i];
-    reading->source = (Source){.type = reading->of->bounded ? &source_type : &endless_type, .bounded = reading->of->bounded};
+    reading->source = (Source){.type = reading->of->bounded ? &source_type : &endless_type,
+                               .bounded = reading->of->bounded};
     atomic_store(&reading->of->given, 0);
     *out = &reading->source;
     return OK;
@@ -69,14 +71,20 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
         return of->bounded && at >= of->counts[partition] ? END : AGAIN;
     }
     int count = of->chunk_rows && there - at > of->chunk_rows ? of->chunk_rows : there - at;
-    if (of->fail_at >= 0 && of->given + count > of->fail_at) return fail(error, "the made-up source fails");
+    if (of->fail_at >= 0 && of->given + count > of->fail_at)
+        return fail(error, "the made-up source fails");
     FakeChunk *c = xcalloc(1, sizeof *c + sizeof(Record) * (size_t)count);
-    c->chunk = (Chunk){.partition = partition, .records = c->records, .record_count = count,
-                       .begin = at, .end = at + count, .taken_us = world->env.clock_us,
+    c->chunk = (Chunk){.partition = partition,
+                       .records = c->records,
+                       .record_count = count,
+                       .begin = at,
+                       .end = at + count,
+                       .taken_us = world->env.clock_us,
                        .release = release};
     for (int i = 0; i < count; i++)
         c->records[i] = (Record){.body = str_from(of->records[partition][at + i]),
-                                 .position = at + i, .timestamp_us = NO_TIME};
+                                 .position = at + i,
+                                 .timestamp_us = NO_TIME};
     reading->at[partition] += count;
     atomic_fetch_add(&of->given, count);
     *out = &c->chunk;
@@ -95,14 +103,24 @@ static void committed(Source *source, int partition, int64_t position) {
 
 static void close_source(Source *source) { free(source); }
 
-static const SourceType source_type = {
-    .bounded_possible = true, .open = open_source, .partitions = partitions,
-    .partition_name = partition_name, .seek = seek, .next = next, .wait = wait_moment,
-    .committed = committed, .close = close_source};
+static const SourceType source_type = {.bounded_possible = true,
+                                       .open = open_source,
+                                       .partitions = partitions,
+                                       .partition_name = partition_name,
+                                       .seek = seek,
+                                       .next = next,
+                                       .wait = wait_moment,
+                                       .committed = committed,
+                                       .close = close_source};
 
-static const SourceType endless_type = {
-    .open = open_source, .partitions = partitions, .partition_name = partition_name, .seek = seek,
-    .next = next, .wait = wait_moment, .committed = committed, .close = close_source};
+static const SourceType endless_type = {.open = open_source,
+                                        .partitions = partitions,
+                                        .partition_name = partition_name,
+                                        .seek = seek,
+                                        .next = next,
+                                        .wait = wait_moment,
+                                        .committed = committed,
+                                        .close = close_source};
 
 /* ---- sinks ---- */
 
@@ -207,16 +225,24 @@ static Status deliver(Sink *sink, int64_t epoch, Str blob, Error *error) {
 
 static void close_sink(Sink *sink) { free(sink); }
 
-static const SinkType sink_type = {.open = open_sink, .encode = encode, .check = check,
-                                   .recover = recover, .write = write_bytes, .sync = sync_bytes,
-                                   .marker = marker, .deliver = deliver, .close = close_sink};
+static const SinkType sink_type = {.open = open_sink,
+                                   .encode = encode,
+                                   .check = check,
+                                   .recover = recover,
+                                   .write = write_bytes,
+                                   .sync = sync_bytes,
+                                   .marker = marker,
+                                   .deliver = deliver,
+                                   .close = close_sink};
 
 static const Option no_options[] = {{0}};
-static const Connector bounded_connector = {.name = "fake", .options = no_options,
-                                            .source = &source_type, .sink = &sink_type,
+static const Connector bounded_connector = {.name = "fake",
+                                            .options = no_options,
+                                            .source = &source_type,
+                                            .sink = &sink_type,
                                             .sink_way = sink_way};
-static const Connector endless_connector = {.name = "fake", .options = no_options,
-                                            .source = &endless_type};
+static const Connector endless_connector = {
+    .name = "fake", .options = no_options, .source = &endless_type};
 
 /* ---- the world ---- */
 
@@ -289,12 +315,14 @@ void fake_record(FakeSource *source, int partition, const char *format, ...) {
     if (vasprintf(&text, format, arguments) < 0) abort();
     va_end(arguments);
     int n = source->counts[partition]++;
-    source->records[partition] = xrealloc(source->records[partition], sizeof(char *) * (size_t)(n + 1));
+    source->records[partition] =
+        xrealloc(source->records[partition], sizeof(char *) * (size_t)(n + 1));
     source->records[partition][n] = text;
     atomic_fetch_add(&source->there[partition], 1);
 }
 
-Status fake_open(FakeWorld *w, const char *sql, const EngineOptions *given, FakeRun *run, Error *error) {
+Status fake_open(FakeWorld *w, const char *sql, const EngineOptions *given, FakeRun *run,
+                 Error *error) {
     *run = (FakeRun){0};
     if (catalog_parse("p.sql", str_from(sql), &run->catalog, error) != OK) return FAIL;
     run->catalog->settings.home = w->home;
@@ -333,7 +361,8 @@ void fake_view(FakeWorld *w, const FakeRun *run, Buffer *json) {
     if (!run->plan || !run->plan->view_count) return;
     const PlanView *view = &run->plan->views[0];
     if (home_reader_open(w->home, &reader, &error) != OK ||
-        home_read_view(reader, view->name, &view->schema, NULL, 0, 1000000, json, &more, &error) != OK)
+        home_read_view(reader, view->name, &view->schema, NULL, 0, 1000000, json, &more, &error) !=
+            OK)
         buffer_add_text(json, error.text);
     home_reader_close(&reader);
 }

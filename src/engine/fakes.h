@@ -1,5 +1,6 @@
-/* A made-up outside for tests of the engine: sources and sinks that live in memory, survive the engine
- * as a broker or a file survives a process, and fail, stall or forget answers as they are told. */
+/* A made-up outside for tests of the engine: sources and sinks that live in memory, survive the
+ * engine as a broker or a file survives a process, and fail, stall or forget answers as they are
+ * told. */
 #pragma once
 #include "engine/engine.h"
 #include "sql/plan.h"
@@ -22,12 +23,12 @@ typedef struct FakeSource {
 
 typedef struct FakeSink {
     const char *table;
-    Buffer bytes;         /* what stands outside */
-    size_t synced;        /* by length: behind it, a crash may cut */
+    Buffer bytes;              /* what stands outside */
+    size_t synced;             /* by length: behind it, a crash may cut */
     int64_t epoch, generation; /* by outbox: the marker */
-    _Atomic int64_t room; /* rows that it still takes; INT64_MAX: any */
-    int lost_answers;     /* so many deliveries are done and then answered by AGAIN */
-    _Atomic int64_t rows; /* that it took */
+    _Atomic int64_t room;      /* rows that it still takes; INT64_MAX: any */
+    int lost_answers;          /* so many deliveries are done and then answered by AGAIN */
+    _Atomic int64_t rows;      /* that it took */
     _Atomic int64_t calls;
 } FakeSink;
 
@@ -42,8 +43,8 @@ typedef struct FakeWorld {
     char folder[64], home[96];
 } FakeWorld;
 
-/* Tables of connector 'file' become made-up ones whose partitions end, those of 'kafka' ones that do not.
- * A sink's `path` says how it is served: 'length', 'outbox', 'once'. */
+/* Tables of connector 'file' become made-up ones whose partitions end, those of 'kafka' ones that
+ * do not. A sink's `path` says how it is served: 'length', 'outbox', 'once'. */
 void fake_world_open(FakeWorld *);
 void fake_world_close(FakeWorld *);
 FakeSource *fake_source(FakeWorld *, const char *table, int partitions, bool bounded);

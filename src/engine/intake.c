@@ -1,6 +1,7 @@
-/* From the outside to decoded batches. A reader thread a source asks its partitions for chunks and puts each into a slot of
- * its partition; decoder threads turn slots into batches side by side; the engine takes a partition's slots in order. What
- * is held is bounded: HELD_MOST_BYTES a source, but a partition that the engine waits for is always read. */
+/* From the outside to decoded batches. A reader thread a source asks its partitions for chunks and
+ * puts each into a slot of its partition; decoder threads turn slots into batches side by side; the
+ * engine takes a partition's slots in order. What is held is bounded: HELD_MOST_BYTES a source, but
+ * a partition that the engine waits for is always read. */
 #include "engine/internal.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -26,7 +27,8 @@ static void *decode_thread(void *context) {
     while (queue_pop(e->decode, &item, -1) == OK) {
         Slot *slot = item;
         Decoder *decoder = worker->decoders[slot->source->index];
-        slot->source->plan->table->format->decode(decoder, slot->chunk, slot->header, &slot->decoded);
+        slot->source->plan->table->format->decode(decoder, slot->chunk, slot->header,
+                                                  &slot->decoded);
         pthread_mutex_lock(&e->lock);
         slot->done = true;
         e->news++;
@@ -42,7 +44,9 @@ static void *decode_thread(void *context) {
 
 static const HomePosition *home_position(Engine *e, const char *source, const char *partition) {
     for (int i = 0; i < e->position_count; i++)
-        if (strcmp(e->positions[i].source, source) == 0 && strcmp(e->positions[i].partition, partition) == 0) return &e->positions[i];
+        if (strcmp(e->positions[i].source, source) == 0 &&
+            strcmp(e->positions[i].partition, partition) == 0)
+            return &e->positions[i];
     return NULL;
 }
 
@@ -63,7 +67,8 @@ static Status list_partitions(SourceRun *run, Error *error) {
     Status status = run->source->type->partitions(run->source, &count, error);
     if (status != OK) return status;
     if (count > PARTITIONS_MOST)
-        return fail(error, "source %s has %d partitions; at most %d are possible", run->plan->table->name, count, PARTITIONS_MOST);
+        return fail(error, "source %s has %d partitions; at most %d are possible",
+                    run->plan->table->name, count, PARTITIONS_MOST);
     for (int i = run->partition_count; i < count; i++) {
         Partition *p = xcalloc(1, sizeof *p);
         p->source = run;
@@ -115,12 +120,14 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
         slot = xcalloc(1, sizeof *slot);
         slot->source = run;
         slot->chunk = chunk;
-        slot->header = run->source->type->header ? run->source->type->header(run->source, p->number) : (Str){0};
+        slot->header = run->source->type->header ? run->source->type->header(run->source, p->number)
+                                                 : (Str){0};
         slot->bytes = chunk->bytes.size + sizeof(Record) * (size_t)chunk->record_count;
         for (int i = 0; i < chunk->record_count; i++) slot->bytes += chunk->records[i].body.size;
         *got = true;
     }
-    if (status == AGAIN && at_end && p->number < REPORT_PARTITIONS) atomic_store(&run->report->partitions[p->number].lag, 0);
+    if (status == AGAIN && at_end && p->number < REPORT_PARTITIONS)
+        atomic_store(&run->report->partitions[p->number].lag, 0);
     pthread_mutex_lock(&e->lock);
     if (status == OK) {
         p->at_end_since_us = 0;
@@ -166,7 +173,8 @@ static Status read_round(SourceRun *run, bool *got, bool *any_room, bool *all_en
         if (!ended) *all_ended = false;
         if (!room) continue;
         *any_room = true;
-        run->turn = (p->number + 1) % count; /* who was asked last waits longest, so that none starves */
+        run->turn =
+            (p->number + 1) % count; /* who was asked last waits longest, so that none starves */
         Status status = ask(run, p, got, error);
         if (status != OK) return status;
     }
@@ -203,13 +211,15 @@ static void *read_thread(void *context) {
             if (status == AGAIN) tell_state(run, error.text);
         }
         bool got = false, any_room = false, all_ended = false;
-        if (status != FAIL && run->listed) status = read_round(run, &got, &any_room, &all_ended, &error);
+        if (status != FAIL && run->listed)
+            status = read_round(run, &got, &any_room, &all_ended, &error);
         if (status == FAIL) {
             engine_fail(e, &error);
             break;
         }
         if (all_ended && run->listed && run->source->bounded) break;
-        if (!got && any_room && run->source->type->wait) run->source->type->wait(run->source, 20000);
+        if (!got && any_room && run->source->type->wait)
+            run->source->type->wait(run->source, 20000);
         else if (!got) wait_room(run, 20000);
     }
     return NULL;
@@ -262,8 +272,12 @@ Status intake_open(Engine *e, Error *error) {
         plan->decode.env = e->env;
         plan->decode.batch_rows = e->options.batch_rows;
         plan->decode.random_rows = e->options.random_rows;
-        run->context = (SourceContext){.env = e->env, .table = table->name, .pipeline = e->plan->catalog->settings.pipeline,
-                                       .format = table->format, .options = &table->options, .chunk_bytes = CHUNK_BYTES};
+        run->context = (SourceContext){.env = e->env,
+                                       .table = table->name,
+                                       .pipeline = e->plan->catalog->settings.pipeline,
+                                       .format = table->format,
+                                       .options = &table->options,
+                                       .chunk_bytes = CHUNK_BYTES};
         if (e->options.batch_rows) run->context.chunk_bytes = 64 << 10;
         if (e->home) {
             run->context.get = fact_get;
@@ -292,12 +306,16 @@ Status intake_start(Engine *e, Error *error) {
         worker->engine = e;
         worker->decoders = xcalloc((size_t)e->plan->source_count + 1, sizeof *worker->decoders);
         for (int s = 0; s < e->plan->source_count; s++)
-            if (e->plan->sources[s].table->format->decoder_new(&e->plan->sources[s].decode, &worker->decoders[s], error) != OK) return FAIL;
-        if (pthread_create(&e->workers[i], NULL, decode_thread, worker) != 0) return fail(error, "cannot start a decoder thread");
+            if (e->plan->sources[s].table->format->decoder_new(&e->plan->sources[s].decode,
+                                                               &worker->decoders[s], error) != OK)
+                return FAIL;
+        if (pthread_create(&e->workers[i], NULL, decode_thread, worker) != 0)
+            return fail(error, "cannot start a decoder thread");
         e->workers_started++;
     }
     for (int i = 0; i < e->plan->source_count; i++) {
-        if (pthread_create(&e->sources[i].reader, NULL, read_thread, &e->sources[i]) != 0) return fail(error, "cannot start a reader thread");
+        if (pthread_create(&e->sources[i].reader, NULL, read_thread, &e->sources[i]) != 0)
+            return fail(error, "cannot start a reader thread");
         e->sources[i].reader_started = true;
     }
     return OK;

@@ -1,6 +1,7 @@
-/* What the files of the engine share. Threads: the engine thread (everything not said otherwise), one reader a source
- * (intake.c), decoder threads (intake.c), the committing thread (epoch.c), one a sink (deliver.c), one a refreshed
- * reference table (references.c). Engine.lock guards what they share; Engine.wake tells the engine thread. */
+/* What the files of the engine share. Threads: the engine thread (everything not said otherwise),
+ * one reader a source (intake.c), decoder threads (intake.c), the committing thread (epoch.c), one
+ * a sink (deliver.c), one a refreshed reference table (references.c). Engine.lock guards what they
+ * share; Engine.wake tells the engine thread. */
 #pragma once
 #include "base/log.h"
 #include "base/queue.h"
@@ -33,12 +34,13 @@ typedef struct Partition {
     /* shared, under Engine.lock */
     Slot *first, *last;
     int slots;
-    bool read_ended;       /* the reader met its end; what is in slots is the last */
-    bool wanted;           /* the engine waits for this one: read it even when memory is used up */
+    bool read_ended; /* the reader met its end; what is in slots is the last */
+    bool wanted;     /* the engine waits for this one: read it even when memory is used up */
     int64_t at_end_since_us; /* monotonic; 0: it was not at its end, or was not asked */
     /* the engine thread's */
     int64_t position, max_time, records;
-    int64_t closed_position; /* in the last closed epoch; the committing thread tells it to the source */
+    int64_t closed_position; /* in the last closed epoch; the committing thread tells it to the
+                                source */
     bool ended, idle, dirty;
 } Partition;
 
@@ -50,14 +52,16 @@ struct SourceRun {
     SourceContext context;
     pthread_t reader;
     bool reader_started;
-    int turn; /* the reader's: the partition to ask first */
-    bool asked_for; /* since the reader looked last: room was made, or a partition is wanted; under Engine.lock */
-    Partition **partitions; /* [PARTITIONS_MOST], filled by the reader; each lives as long as the source */
+    int turn;       /* the reader's: the partition to ask first */
+    bool asked_for; /* since the reader looked last: room was made, or a partition is wanted; under
+                       Engine.lock */
+    Partition *
+        *partitions; /* [PARTITIONS_MOST], filled by the reader; each lives as long as the source */
     _Atomic int partition_count;
-    _Atomic bool listed;    /* the partitions are known */
+    _Atomic bool listed;       /* the partitions are known */
     _Atomic size_t held_bytes; /* in slots */
-    Operator *op;        /* its node */
-    int64_t mark;        /* the watermark over its partitions; never goes back */
+    Operator *op;              /* its node */
+    int64_t mark;              /* the watermark over its partitions; never goes back */
     int64_t saved_mark;
     int64_t all_idle_since_us; /* monotonic; 0: not all idle */
     int64_t idle_base;
@@ -73,16 +77,17 @@ struct SinkRun {
     Sink *sink;
     pthread_t thread;
     bool thread_started;
-    Buffer pending;         /* encoded and not handed on yet */
-    Queue *queue;           /* of SinkItem; by length and at once */
-    int64_t asked_epoch;    /* of the last sync token put into the queue */
-    bool wrote;             /* since the last sync token */
+    Buffer pending;      /* encoded and not handed on yet */
+    Queue *queue;        /* of SinkItem; by length and at once */
+    int64_t asked_epoch; /* of the last sync token put into the queue */
+    bool wrote;          /* since the last sync token */
     /* under Engine.lock */
-    int64_t synced_epoch, length; /* by length, at once */
+    int64_t synced_epoch, length;            /* by length, at once */
     int64_t delivered_epoch, recorded_epoch; /* by outbox */
     int64_t owed_bytes;
     int64_t owed_until; /* last epoch with something in the outbox */
-    bool settled;       /* by outbox: the marker was compared; nothing is left to deliver up to owed_until */
+    bool settled; /* by outbox: the marker was compared; nothing is left to deliver up to owed_until
+                   */
     SinkReport *report;
 };
 
@@ -95,8 +100,8 @@ typedef struct SinkItem {
 typedef struct ReferenceRun {
     Engine *engine;
     const PlanReference *plan;
-    ReferenceTable *table;     /* the engine thread's */
-    ReferenceTable *fresh;     /* loaded, waiting to be put in place; under Engine.lock */
+    ReferenceTable *table; /* the engine thread's */
+    ReferenceTable *fresh; /* loaded, waiting to be put in place; under Engine.lock */
     pthread_t thread;
     bool thread_started;
 } ReferenceRun;
@@ -125,7 +130,8 @@ struct Engine {
     Arena *arena;
     Report report;
     Operator **ops; /* [plan->node_count] */
-    bool *rests;    /* [plan->node_count]: of a query that was finished in an earlier run, and none that runs reads it */
+    bool *rests;    /* [plan->node_count]: of a query that was finished in an earlier run, and none
+                       that runs reads it */
     SourceRun *sources;
     SinkRun *sinks;
     ReferenceRun *references;
@@ -133,22 +139,24 @@ struct Engine {
     pthread_mutex_t home_lock;
 
     pthread_mutex_t lock;
-    pthread_cond_t wake;  /* the engine thread waits */
-    pthread_cond_t room;  /* readers wait for room, the committing thread for work and syncs, sinks for epochs */
-    Queue *decode;        /* of Slot */
-    int64_t news, news_seen; /* what readers and decoders have said; what the engine thread knew when it chose; under lock */
+    pthread_cond_t wake; /* the engine thread waits */
+    pthread_cond_t room; /* readers wait for room, the committing thread for work and syncs, sinks
+                            for epochs */
+    Queue *decode;       /* of Slot */
+    int64_t news, news_seen; /* what readers and decoders have said; what the engine thread knew
+                                when it chose; under lock */
     pthread_t *workers;
     int worker_count, workers_started;
     bool closing; /* threads are to end; under lock */
     _Atomic bool stop;
     int64_t stopped_at_us; /* when the engine thread first saw it; 0: not yet */
-    bool failed; /* under lock */
+    bool failed;           /* under lock */
     Error failure;
 
     /* the epoch being filled */
     HomeBatch *batch;
-    _Atomic bool dirty;  /* something came or left since the last one */
-    int64_t epoch;       /* last closed */
+    _Atomic bool dirty; /* something came or left since the last one */
+    int64_t epoch;      /* last closed */
     int64_t closed_at_us, epoch_records;
     HomePosition *positions; /* where the home stands, from open */
     int position_count;
@@ -165,15 +173,17 @@ struct Engine {
 
 enum {
     CHUNK_BYTES = 1 << 20,
-    HELD_MOST_BYTES = 12 << 20,   /* raw bytes in slots of one source, beside what the engine waits for */
-    SLOTS_MOST = 8,               /* of one partition */
-    PARTITIONS_MOST = 65536,      /* of one source; the array of pointers costs memory only as it fills */
+    HELD_MOST_BYTES =
+        12 << 20,   /* raw bytes in slots of one source, beside what the engine waits for */
+    SLOTS_MOST = 8, /* of one partition */
+    PARTITIONS_MOST =
+        65536, /* of one source; the array of pointers costs memory only as it fills */
     SINK_QUEUE_BYTES = 16 << 20,
-    SINK_QUEUE_ITEMS = 1024,      /* and a few that an epoch's close may force in */
+    SINK_QUEUE_ITEMS = 1024, /* and a few that an epoch's close may force in */
     SINK_ITEM_BYTES = 256 << 10,
-    STOP_PATIENCE_US = 9000000,   /* for what is owed when told to stop: all is over within 10 s */
-    EPOCH_OWED_BYTES = 16 << 20,  /* closes an epoch before its time */
-    EPOCH_MOST_BYTES = 64 << 20,  /* waits for the one being committed */
+    STOP_PATIENCE_US = 9000000,  /* for what is owed when told to stop: all is over within 10 s */
+    EPOCH_OWED_BYTES = 16 << 20, /* closes an epoch before its time */
+    EPOCH_MOST_BYTES = 64 << 20, /* waits for the one being committed */
 };
 
 void engine_fail(Engine *, const Error *); /* from any thread: the run ends with that */
@@ -188,7 +198,8 @@ CHECKED Status intake_open(Engine *, Error *);
 CHECKED Status intake_start(Engine *, Error *);
 void intake_close(Engine *);
 void slot_free(Slot **);
-void intake_taken(Engine *, Partition *, Slot *); /* the engine is through with the partition's first slot */
+void intake_taken(Engine *, Partition *,
+                  Slot *); /* the engine is through with the partition's first slot */
 
 /* watermark.c */
 int64_t partition_watermark(const Partition *);
@@ -204,12 +215,14 @@ CHECKED Status pipeline_step(Engine *, bool *worked, Error *);
 bool pipeline_ended(Engine *);
 
 /* epoch.c */
-CHECKED Status epoch_open(Engine *, Error *);    /* home, queries, state, positions */
+CHECKED Status epoch_open(Engine *, Error *); /* home, queries, state, positions */
 CHECKED Status epoch_start(Engine *, Error *);
-CHECKED Status epoch_due(Engine *, Error *);     /* closes one when it is time */
-CHECKED Status epoch_close(Engine *, Error *);   /* closes one now; waits for the one being committed */
-CHECKED Status epoch_settle(Engine *, Error *);  /* waits until all is committed */
-/* The last epochs: everything committed, delivered. AGAIN: told to stop, and a sink did not take its rows in time. */
+CHECKED Status epoch_due(Engine *, Error *); /* closes one when it is time */
+CHECKED Status epoch_close(Engine *,
+                           Error *); /* closes one now; waits for the one being committed */
+CHECKED Status epoch_settle(Engine *, Error *); /* waits until all is committed */
+/* The last epochs: everything committed, delivered. AGAIN: told to stop, and a sink did not take
+ * its rows in time. */
 CHECKED Status epoch_finish(Engine *, bool ended, Error *);
 void epoch_join(Engine *); /* the committing thread is over */
 void epoch_stop(Engine *);
@@ -218,10 +231,11 @@ void epoch_stop(Engine *);
 extern const OperatorType view_operator, sink_operator;
 CHECKED Status sinks_open(Engine *, Error *);
 CHECKED Status sinks_start(Engine *, Error *);
-void sinks_flush(Engine *, bool all);          /* hands pending bytes on */
-void sinks_epoch(Engine *, int64_t epoch);     /* sync tokens and outbox blobs of the epoch that closes */
+void sinks_flush(Engine *, bool all); /* hands pending bytes on */
+void sinks_epoch(Engine *,
+                 int64_t epoch); /* sync tokens and outbox blobs of the epoch that closes */
 bool sink_full(SinkRun *);
-bool sinks_paid(Engine *);                     /* nothing is owed outside; under no lock */
+bool sinks_paid(Engine *); /* nothing is owed outside; under no lock */
 void sinks_close(Engine *);
 
 /* references.c */

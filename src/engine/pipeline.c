@@ -1,25 +1,35 @@
-/* The step: take a batch of the partition that is furthest behind, push it down the operators until it ends in state or
- * in a sink, then let time move. When a step returns, nothing is in flight; an epoch may close between any two pushes. */
+/* The step: take a batch of the partition that is furthest behind, push it down the operators until
+ * it ends in state or in a sink, then let time move. When a step returns, nothing is in flight; an
+ * epoch may close between any two pushes. */
 #include "engine/internal.h"
 #include <errno.h>
 
 /* ---- the host of operators ---- */
 
-static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const Batch *batch, int row, const char *reason) {
+static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const Batch *batch,
+                       int row, const char *reason) {
     Engine *e = (Engine *)(void *)((char *)host - offsetof(Engine, host));
-    _Atomic int64_t *count = kind == REJECT_LATE ? &op->counters.late : kind == REJECT_LATE_IDLE ? &op->counters.late_idle : &op->counters.dead;
+    _Atomic int64_t *count = kind == REJECT_LATE        ? &op->counters.late
+                             : kind == REJECT_LATE_IDLE ? &op->counters.late_idle
+                                                        : &op->counters.dead;
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     e->dirty = true;
-    if (kind == REJECT_DEAD && batch->source >= 0 && e->plan->sources[batch->source].table->on_error == ON_ERROR_FAIL) {
+    if (kind == REJECT_DEAD && batch->source >= 0 &&
+        e->plan->sources[batch->source].table->on_error == ON_ERROR_FAIL) {
         Error error = {0};
-        (void)fail(&error, "query %s: %s (on_error = 'fail')", e->plan->queries[op->query].name, reason);
+        (void)fail(&error, "query %s: %s (on_error = 'fail')", e->plan->queries[op->query].name,
+                   reason);
         engine_fail(e, &error);
     }
     if (!e->home) {
         if (e->options.rejected) e->options.rejected(e->options.context, reason);
         return;
     }
-    HomeReject r = {.late = kind != REJECT_DEAD, .query = e->plan->queries[op->query].name, .partition = -1, .position = NO_TIME, .reason = reason};
+    HomeReject r = {.late = kind != REJECT_DEAD,
+                    .query = e->plan->queries[op->query].name,
+                    .partition = -1,
+                    .position = NO_TIME,
+                    .reason = reason};
     r.time_us = batch->taken_us ? batch->taken_us : e->env->now_us(e->env);
     Buffer json = {0};
     if (batch->source >= 0) {
@@ -34,7 +44,8 @@ static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const 
             if (e->ops[n] == op && e->plan->nodes[n].input_count) {
                 const Schema *schema = &e->plan->nodes[e->plan->nodes[n].inputs[0]].schema;
                 if (schema->count == batch->column_count) json_row(schema, batch, row, &json);
-                else if (e->plan->nodes[n].schema.count == batch->column_count) json_row(&e->plan->nodes[n].schema, batch, row, &json);
+                else if (e->plan->nodes[n].schema.count == batch->column_count)
+                    json_row(&e->plan->nodes[n].schema, batch, row, &json);
             }
         r.record = buffer_str(&json);
     }
@@ -49,15 +60,20 @@ static const ReferenceTable *find_reference(OperatorHost *host, int index) {
 }
 
 /* A record that could not be read: of no query. */
-static Status reject_record(Engine *e, Partition *p, const Chunk *chunk, const DecodeReject *reject) {
+static Status reject_record(Engine *e, Partition *p, const Chunk *chunk,
+                            const DecodeReject *reject) {
     atomic_fetch_add_explicit(&p->source->report->dead, 1, memory_order_relaxed);
     e->dirty = true;
     if (!e->home) {
         if (e->options.rejected) e->options.rejected(e->options.context, reject->reason);
         return OK;
     }
-    HomeReject r = {.source = p->source->plan->table->name, .partition = p->number, .position = reject->position,
-                    .time_us = chunk->taken_us, .reason = reject->reason, .record = reject->record};
+    HomeReject r = {.source = p->source->plan->table->name,
+                    .partition = p->number,
+                    .position = reject->position,
+                    .time_us = chunk->taken_us,
+                    .reason = reject->reason,
+                    .record = reject->record};
     if (r.record.size > 65536) r.record.size = 65536;
     home_put_reject(e->batch, &r);
     return OK;
@@ -74,11 +90,16 @@ static Status source_push(Operator *op, int input, const Batch *batch, Error *er
     return emit(op, batch, error);
 }
 static void source_close(Operator *op) { (void)op; }
-static const OperatorType source_operator = {.name = "source", .size = sizeof(Operator), .open = source_open, .push = source_push, .close = source_close};
+static const OperatorType source_operator = {.name = "source",
+                                             .size = sizeof(Operator),
+                                             .open = source_open,
+                                             .push = source_push,
+                                             .close = source_close};
 
 static void add_edge(Engine *e, int from, int to, int input) {
     int from_query = e->plan->nodes[from].query;
-    operator_connect(e->ops[from], e->ops[to], input, from_query < 0 || from_query == e->plan->nodes[to].query);
+    operator_connect(e->ops[from], e->ops[to], input,
+                     from_query < 0 || from_query == e->plan->nodes[to].query);
 }
 
 Status pipeline_open(Engine *e, Error *error) {
@@ -119,7 +140,8 @@ void pipeline_connect(Engine *e) {
     for (int n = 0; n < e->plan->node_count; n++) {
         const PlanNode *node = &e->plan->nodes[n];
         if (e->rests[n]) e->ops[n]->output_mark = (Watermark){END_OF_TIME, END_OF_TIME};
-        for (int i = 0; i < node->input_count && !e->rests[n]; i++) add_edge(e, node->inputs[i], n, i);
+        for (int i = 0; i < node->input_count && !e->rests[n]; i++)
+            add_edge(e, node->inputs[i], n, i);
     }
 }
 
@@ -150,7 +172,9 @@ static Status wait_for_sinks(Engine *e, Error *error) {
     }
 }
 
-static bool mark_less(Watermark a, Watermark b) { return a.time < b.time || a.window_start < b.window_start; }
+static bool mark_less(Watermark a, Watermark b) {
+    return a.time < b.time || a.window_start < b.window_start;
+}
 
 static Status advance_node(Engine *e, Operator *op, int input, Watermark mark, Error *error) {
     if (!op->type->advance) {
@@ -168,8 +192,11 @@ static Status advance_node(Engine *e, Operator *op, int input, Watermark mark, E
         }
         if (status != AGAIN) return status;
         e->dirty = true;
-        if ((status = wait_for_sinks(e, error)) != OK || (status = epoch_due(e, error)) != OK) return status;
-        if (e->stop) return AGAIN; /* the next start goes on here: the source's mark is in the home, its groups still are too */
+        if ((status = wait_for_sinks(e, error)) != OK || (status = epoch_due(e, error)) != OK)
+            return status;
+        if (e->stop)
+            return AGAIN; /* the next start goes on here: the source's mark is in the home, its
+                             groups still are too */
     }
 }
 
@@ -207,12 +234,13 @@ static Readiness readiness(Partition *p) {
         p->ended = true;
         return NOTHING;
     }
-    /* A bounded source's next chunk will come; an unbounded one's may, unless it stands at its end. */
+    /* A bounded source's next chunk will come; an unbounded one's may, unless it stands at its end.
+     */
     return p->source->source->bounded || !p->at_end_since_us ? COMING : NOTHING;
 }
 
-/* The partition furthest behind in event time, ties to the lower number. A bounded one is waited for; an unbounded
- * one only when another is a minute ahead of it. NULL: nothing to take now. */
+/* The partition furthest behind in event time, ties to the lower number. A bounded one is waited
+ * for; an unbounded one only when another is a minute ahead of it. NULL: nothing to take now. */
 static Partition *choose(Engine *e) {
     Partition *best = NULL, *waiting = NULL;
     int64_t best_mark = 0, waiting_mark = 0;
@@ -244,10 +272,13 @@ static Partition *choose(Engine *e) {
     if (unlisted) best = NULL;
     if (waiting) {
         waiting->wanted = waiting->source->asked_for = true;
-        bool behind = !best || waiting_mark < best_mark || (waiting_mark == best_mark && waiting->source->index == best->source->index && waiting->number < best->number) ||
+        bool behind = !best || waiting_mark < best_mark ||
+                      (waiting_mark == best_mark && waiting->source->index == best->source->index &&
+                       waiting->number < best->number) ||
                       (waiting_mark == best_mark && waiting->source->index < best->source->index);
         bool patient = waiting->source->source->bounded;
-        bool far = waiting_mark != NO_TIME && best && best_mark != NO_TIME && best_mark - 60 * US_PER_SECOND > waiting_mark;
+        bool far = waiting_mark != NO_TIME && best && best_mark != NO_TIME &&
+                   best_mark - 60 * US_PER_SECOND > waiting_mark;
         if (behind && (patient || far)) best = NULL;
     }
     pthread_cond_broadcast(&e->room);
@@ -295,7 +326,8 @@ static Status take(Engine *e, Partition *p, Error *error) {
     }
     if (slot->next_batch < d->batch_count) status = take_batch(e, p, slot, error);
     bool over = slot->next_batch == d->batch_count;
-    while (status == OK && slot->next_reject < d->reject_count && (over || d->rejects[slot->next_reject].row_before <= slot->rows_taken)) {
+    while (status == OK && slot->next_reject < d->reject_count &&
+           (over || d->rejects[slot->next_reject].row_before <= slot->rows_taken)) {
         status = reject_record(e, p, slot->chunk, &d->rejects[slot->next_reject++]);
         p->records++;
         e->epoch_records++;
@@ -313,7 +345,9 @@ static Status take(Engine *e, Partition *p, Error *error) {
         atomic_fetch_add_explicit(&run->report->skipped, d->skipped, memory_order_relaxed);
         atomic_fetch_add_explicit(&run->report->bytes, (int64_t)slot->bytes, memory_order_relaxed);
         if (run->source->type->lag && p->number < REPORT_PARTITIONS)
-            atomic_store_explicit(&run->report->partitions[p->number].lag, run->source->type->lag(run->source, p->number, p->position), memory_order_relaxed);
+            atomic_store_explicit(&run->report->partitions[p->number].lag,
+                                  run->source->type->lag(run->source, p->number, p->position),
+                                  memory_order_relaxed);
         intake_taken(e, p, slot);
     }
     return OK;
@@ -325,8 +359,11 @@ static void judge_blocked(Engine *e) {
         if (sink_full(&e->sinks[i])) full |= UINT64_C(1) << (i % 64);
     for (int s = 0; s < e->plan->source_count; s++) {
         e->sources[s].blocked = (e->sources[s].sinks & full) != 0;
-        atomic_store_explicit(&e->sources[s].report->blocked, e->sources[s].blocked, memory_order_relaxed);
-        atomic_store_explicit(&e->sources[s].report->queue_percent, (int64_t)(100 * e->sources[s].held_bytes / HELD_MOST_BYTES), memory_order_relaxed);
+        atomic_store_explicit(&e->sources[s].report->blocked, e->sources[s].blocked,
+                              memory_order_relaxed);
+        atomic_store_explicit(&e->sources[s].report->queue_percent,
+                              (int64_t)(100 * e->sources[s].held_bytes / HELD_MOST_BYTES),
+                              memory_order_relaxed);
     }
 }
 

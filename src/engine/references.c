@@ -1,12 +1,17 @@
-/* Reference tables: loaded whole before the first event, and again every `refresh` in a thread of their own; the engine
- * puts a new one in place between two steps. A refresh that fails keeps the old rows. */
+/* Reference tables: loaded whole before the first event, and again every `refresh` in a thread of
+ * their own; the engine puts a new one in place between two steps. A refresh that fails keeps the
+ * old rows. */
 #include "engine/internal.h"
 
 /* Reads everything that stands behind the table now. */
 static Status load(Engine *e, const PlanReference *plan, ReferenceTable **out, Error *error) {
     Table *table = plan->table;
-    SourceContext context = {.env = e->env, .table = table->name, .pipeline = e->plan->catalog->settings.pipeline,
-                             .format = table->format, .options = &table->options, .chunk_bytes = CHUNK_BYTES};
+    SourceContext context = {.env = e->env,
+                             .table = table->name,
+                             .pipeline = e->plan->catalog->settings.pipeline,
+                             .format = table->format,
+                             .options = &table->options,
+                             .chunk_bytes = CHUNK_BYTES};
     Source *source = NULL;
     Decoder *decoder = NULL;
     if (table->connector->source->open(&context, &source, error) != OK) return FAIL;
@@ -26,14 +31,18 @@ static Status load(Engine *e, const PlanReference *plan, ReferenceTable **out, E
                 break;
             }
             Decoded decoded = {0};
-            table->format->decode(decoder, chunk, source->type->header ? source->type->header(source, p) : (Str){0}, &decoded);
+            table->format->decode(decoder, chunk,
+                                  source->type->header ? source->type->header(source, p) : (Str){0},
+                                  &decoded);
             if (decoded.failed) {
                 status = FAIL;
                 if (error) *error = decoded.error;
             } else if (decoded.reject_count) {
-                status = fail(error, "reference table %s has a bad record: %s", table->name, decoded.rejects[0].reason);
+                status = fail(error, "reference table %s has a bad record: %s", table->name,
+                              decoded.rejects[0].reason);
             }
-            for (int b = 0; status == OK && b < decoded.batch_count; b++) reference_add(rows, decoded.batches[b]);
+            for (int b = 0; status == OK && b < decoded.batch_count; b++)
+                reference_add(rows, decoded.batches[b]);
             decoded_free(&decoded);
             chunk->release(chunk);
             if (status != OK) break;
@@ -56,7 +65,8 @@ Status references_open(Engine *e, Error *error) {
         run->plan = &e->plan->references[i];
         e->plan->references[i].decode.env = e->env;
         if (load(e, run->plan, &run->table, error) != OK) return FAIL;
-        log_info("reference table %s: %lld rows", run->plan->table->name, (long long)reference_rows(run->table));
+        log_info("reference table %s: %lld rows", run->plan->table->name,
+                 (long long)reference_rows(run->table));
     }
     return OK;
 }
@@ -74,7 +84,8 @@ static void *refresh_thread(void *context) {
         ReferenceTable *fresh = NULL;
         Error error = {0};
         if (load(e, run->plan, &fresh, &error) != OK) {
-            log_warning("reference table %s keeps its old rows: %s", run->plan->table->name, error.text);
+            log_warning("reference table %s keeps its old rows: %s", run->plan->table->name,
+                        error.text);
             continue;
         }
         pthread_mutex_lock(&e->lock);
@@ -89,7 +100,8 @@ Status references_start(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->reference_count; i++) {
         ReferenceRun *run = &e->references[i];
         if (run->plan->refresh_us <= 0) continue;
-        if (pthread_create(&run->thread, NULL, refresh_thread, run) != 0) return fail(error, "cannot start a refresh thread");
+        if (pthread_create(&run->thread, NULL, refresh_thread, run) != 0)
+            return fail(error, "cannot start a refresh thread");
         run->thread_started = true;
     }
     return OK;

@@ -1,5 +1,6 @@
-/* What a running pipeline tells about itself: the engine thread writes, anyone reads. Names and shapes do not change after the
- * report is built; numbers are atomics; texts are guarded by `lock`. report.c turns it into /v1/pipeline's JSON and /metrics' text. */
+/* What a running pipeline tells about itself: the engine thread writes, anyone reads. Names and
+ * shapes do not change after the report is built; numbers are atomics; texts are guarded by `lock`.
+ * report.c turns it into /v1/pipeline's JSON and /metrics' text. */
 #pragma once
 #include "sql/plan.h"
 #include <pthread.h>
@@ -16,7 +17,7 @@ enum { REPORT_PARTITIONS = 1024 }; /* more are run, but not told one by one */
 typedef struct SourceReport {
     const char *name, *connector;
     bool bounded;
-    Number partition_count; /* how many of partitions[] are told */
+    Number partition_count;      /* how many of partitions[] are told */
     PartitionReport *partitions; /* [REPORT_PARTITIONS] */
     Number rows, dead, skipped, bytes;
     Number watermark_us, queue_percent, blocked /* by a full sink */, ended;
@@ -26,7 +27,8 @@ typedef struct SourceReport {
 typedef struct QueryReport {
     const char *name;
     QueryKind kind;
-    /* [sources of the plan]: rows in, filtered, deduplicated, late, late because a partition was idle, dead; passed = in - these */
+    /* [sources of the plan]: rows in, filtered, deduplicated, late, late because a partition was
+     * idle, dead; passed = in - these */
     Number *in, *filtered, *deduplicated, *late, *late_idle, *dead;
     Number watermark_us, finished, rows_out;
 } QueryReport;
@@ -34,12 +36,13 @@ typedef struct QueryReport {
 typedef struct OperatorReport {
     const char *name, *type;
     int query; /* -1: a source's node */
-    const int *inputs; int input_count; /* node numbers: operators[] is indexed like plan->nodes */
+    const int *inputs;
+    int input_count;            /* node numbers: operators[] is indexed like plan->nodes */
     OperatorCounters *counters; /* of the running operator; NULL for a source's node */
 } OperatorReport;
 
 typedef struct SinkReport {
-    const char *name, *connector, *way; /* "by length", "by outbox", "at once" */
+    const char *name, *connector, *way;                   /* "by length", "by outbox", "at once" */
     Number rows, bytes, queue_percent, owed_bytes, epoch; /* epoch: last delivered or synced */
     char state[256]; /* "", or "away since …: reason"; under lock */
 } SinkReport;
@@ -61,7 +64,7 @@ typedef struct Report {
     OperatorReport *operators; /* [plan->node_count] */
     SinkReport *sinks;
     ViewReport *views;
-    Number now_us;     /* engine's clock at its last step: stale means stuck */
+    Number now_us; /* engine's clock at its last step: stale means stuck */
     Number epoch, epochs, epoch_close_us, epoch_commit_us, epoch_bytes, last_commit_us;
     Number state_bytes, memory_limit;
     Number ready, finished, failing;

@@ -1,10 +1,11 @@
-/* Time of partitions and sources (LANGUAGE.md 6). A partition's watermark is its highest event time less the delay; a
- * source's is the least over partitions that are neither idle nor ended. Which rows are late follows from `seen` alone, so
- * nothing here may look at batch borders. */
+/* Time of partitions and sources (LANGUAGE.md 6). A partition's watermark is its highest event time
+ * less the delay; a source's is the least over partitions that are neither idle nor ended. Which
+ * rows are late follows from `seen` alone, so nothing here may look at batch borders. */
 #include "engine/internal.h"
 
 int64_t partition_watermark(const Partition *p) {
-    return p->max_time == NO_TIME ? NO_TIME : p->max_time - p->source->plan->table->watermark_delay_us;
+    return p->max_time == NO_TIME ? NO_TIME
+                                  : p->max_time - p->source->plan->table->watermark_delay_us;
 }
 
 void batch_see(Partition *p, Batch *batch, Arena *arena) {
@@ -26,7 +27,8 @@ static void judge_idle(SourceRun *run, int64_t now) {
     pthread_mutex_lock(&e->lock);
     for (int i = 0; i < run->partition_count; i++) {
         Partition *p = run->partitions[i];
-        p->idle = !p->ended && !p->first && p->at_end_since_us && now - p->at_end_since_us >= run->plan->table->idle_timeout_us;
+        p->idle = !p->ended && !p->first && p->at_end_since_us &&
+                  now - p->at_end_since_us >= run->plan->table->idle_timeout_us;
     }
     pthread_mutex_unlock(&e->lock);
 }
@@ -42,7 +44,8 @@ void source_watermark(SourceRun *run, int64_t now) {
         if (mark > greatest) greatest = mark;
         if (i < REPORT_PARTITIONS) {
             atomic_store_explicit(&run->report->partitions[i].idle, p->idle, memory_order_relaxed);
-            atomic_store_explicit(&run->report->partitions[i].ended, p->ended, memory_order_relaxed);
+            atomic_store_explicit(&run->report->partitions[i].ended, p->ended,
+                                  memory_order_relaxed);
         }
         if (p->ended) continue;
         if (p->idle) {

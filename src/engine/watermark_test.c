@@ -1,5 +1,5 @@
-/* Time of partitions and sources: the least counts, silence is waited for and then not, what was reached
- * is never taken back. */
+/* Time of partitions and sources: the least counts, silence is waited for and then not, what was
+ * reached is never taken back. */
 #include "engine/internal.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -155,7 +155,8 @@ static void seen_does_not_know_batches(void **state) {
     for (int size = ROWS; size >= 1; size--) {
         parts[0].max_time = NO_TIME;
         for (int from = 0; from < ROWS; from += size) {
-            Batch batch = {.rows = from + size > ROWS ? ROWS - from : size, .event_times = times + from};
+            Batch batch = {.rows = from + size > ROWS ? ROWS - from : size,
+                           .event_times = times + from};
             batch_see(&parts[0], &batch, arena);
             for (int i = 0; i < batch.rows; i++) {
                 if (size == ROWS) whole[from + i] = batch.seen[i];

@@ -70,7 +70,7 @@ int128 read_int128(Reader *);
  */
 typedef struct KeySet {
     uint64_t *slots; /* 24 bits of the hash over 40 bits of place + 1; 0: free */
-    char *entries; /* one behind the other: sizes, key, rest */
+    char *entries;   /* one behind the other: sizes, key, rest */
     size_t size, capacity;
     uint32_t count, slot_count;
 } KeySet;

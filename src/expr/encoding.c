@@ -63,7 +63,7 @@ static char *put_hex(char *to, const uint8_t *from, size_t size) {
 
 static void md5_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     pthread_once(&md5_once, md5_prepare);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         uint8_t digest[16];
         md5(args[0]->strs[row], digest);
         char *to = arena_alloc(call->arena, 32);
@@ -131,7 +131,7 @@ static char *put_escaped(char *to, Str s) {
 }
 
 static void encode_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], name = args[1]->strs[row];
         Form form = form_of(name);
         if (form == FORM_UNKNOWN) {
@@ -214,7 +214,7 @@ static Status take_escaped(Str s, char **to, Error *error) {
 }
 
 static void decode_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], name = args[1]->strs[row];
         Form form = form_of(name);
         char *begin = arena_alloc(call->arena, s.size + 4), *to = begin;

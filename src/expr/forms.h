@@ -8,7 +8,7 @@ Kernel form_kernel(ExprKind); /* NULL: this kind is no form */
 typedef enum StatesBefore {
     STATES_STRICT, /* NULL and errors of any argument */
     STATES_ERRORS, /* errors of any argument */
-    STATES_OWN, /* none: it decides by itself */
+    STATES_OWN,    /* none: it decides by itself */
 } StatesBefore;
 StatesBefore form_states(ExprKind);
 /* The list of an IN, sorted, as its kernel's state. */

@@ -457,7 +457,7 @@ static Status read_time(Scan *s, bool date_only, int64_t *result) {
 }
 
 static void from_char_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str text = args[0]->strs[row];
         Error error;
         Scan s = {.begin = text.data,

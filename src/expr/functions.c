@@ -6,31 +6,17 @@
 #include <stdlib.h>
 
 extern const Function arithmetic_functions[], cast_functions[], compare_functions[],
-    encoding_functions[], from_char_functions[], json_build_functions[], json_functions[], like_functions[],
-    math_functions[], misc_functions[], regex_functions[], text_functions[],
+    encoding_functions[], from_char_functions[], json_build_functions[], json_functions[],
+    like_functions[], math_functions[], misc_functions[], regex_functions[], text_functions[],
     text_concat_functions[], text_part_functions[], time_functions[], time_field_functions[],
     time_make_functions[], to_char_functions[], to_char_number_functions[];
 
 static const Function *const tables[] = {
-    arithmetic_functions,
-    cast_functions,
-    compare_functions,
-    encoding_functions,
-    from_char_functions,
-    json_build_functions,
-    json_functions,
-    like_functions,
-    math_functions,
-    misc_functions,
-    regex_functions,
-    text_concat_functions,
-    text_functions,
-    text_part_functions,
-    time_field_functions,
-    time_functions,
-    time_make_functions,
-    to_char_functions,
-    to_char_number_functions,
+    arithmetic_functions, cast_functions,       compare_functions,        encoding_functions,
+    from_char_functions,  json_build_functions, json_functions,           like_functions,
+    math_functions,       misc_functions,       regex_functions,          text_concat_functions,
+    text_functions,       text_part_functions,  time_field_functions,     time_functions,
+    time_make_functions,  to_char_functions,    to_char_number_functions,
 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -32,7 +32,7 @@ static void set_json(Call *call, Column *out, int row, const Buffer *made, Buffe
 
 static void to_jsonb_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, normal = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = 0;
         if (args[0]->type.kind == TYPE_JSONB) column_strs(out)[row] = args[0]->strs[row];
         else {
@@ -46,7 +46,7 @@ static void to_jsonb_kernel(Call *call, int rows, const Column *const *args, Col
 
 static void build_array_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, normal = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = 0;
         for (int i = 0; i < call->arg_count && made.size <= TEXT_MOST; i++) {
             buffer_add_char(&made, i ? ',' : '[');
@@ -61,7 +61,7 @@ static void build_array_kernel(Call *call, int rows, const Column *const *args, 
 
 static void build_object_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, normal = {0}, key = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = 0;
         buffer_add_char(&made, '{');
         if (call->arg_count % 2) {
@@ -115,7 +115,7 @@ static void add_item(Str json, Buffer *out) {
 
 static void join_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, normal = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str a = args[0]->strs[row], b = args[1]->strs[row];
         made.size = 0;
         if (jsonb_kind(a) == JSONB_OBJECT && jsonb_kind(b) == JSONB_OBJECT) {
@@ -141,7 +141,7 @@ static void drop_rows(Call *call, int rows, const Column *const *args, Column *o
                                    int64_t index)) {
     bool by_index = type_is_integer(args[1]->type.kind);
     Buffer made = {0}, normal = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str json = args[0]->strs[row], key, value;
         JsonbIterator each;
         if (!jsonb_iterate(&each, json)) {
@@ -234,7 +234,7 @@ static void add_stripped(Str json, int depth, Buffer *out) {
 
 static void strip_nulls_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, normal = {0}, again = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = again.size = 0;
         if (!jsonb_normalize(args[0]->strs[row],
                              &again)) { /* first: of equal keys the first counts, null or not */
@@ -279,7 +279,7 @@ static void add_pretty(Str json, Buffer *out) {
 
 static void pretty_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, normal = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = normal.size = 0;
         if (!jsonb_normalize(args[0]->strs[row], &normal)) {
             column_fail(call, out, row, "invalid input syntax for type json");

@@ -132,7 +132,7 @@ static bool get_index(Str json, int64_t index, Str *value) {
 static void take_rows(Call *call, int rows, const Column *const *args, Column *out, bool as_text) {
     bool by_index = type_is_integer(args[1]->type.kind);
     Buffer scratch = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str json = args[0]->strs[row], value;
         bool found = by_index ? get_index(json, args[1]->ints[row], &value)
                               : jsonb_get_key(json, args[1]->strs[row], &value);
@@ -161,7 +161,7 @@ static void set_path(Call *call, Column *out, int row, Str json, const Steps *st
 
 static void path_rows(Call *call, int rows, const Column *const *args, Column *out, bool as_text) {
     Buffer scratch = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Steps steps;
         if (row_steps(call, args[1], row, out, &steps))
             set_path(call, out, row, args[0]->strs[row], &steps, as_text, &scratch);
@@ -181,7 +181,7 @@ static void extract_rows(Call *call, int rows, const Column *const *args, Column
     Buffer scratch = {0};
     int count = call->arg_count - 1;
     Steps steps = {count, false, arena_alloc(call->arena, sizeof(Str) * (size_t)(count + 1))};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         for (int i = 0; i < count; i++) steps.items[i] = args[i + 1]->strs[row];
         set_path(call, out, row, args[0]->strs[row], &steps, as_text, &scratch);
     }
@@ -197,11 +197,11 @@ static void extract_text_kernel(Call *call, int rows, const Column *const *args,
 
 static void exists_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) column_bools(out)[row] = jsonb_exists(args[0]->strs[row], args[1]->strs[row]);
+    EACH_OK_ROW(row) column_bools(out)[row] = jsonb_exists(args[0]->strs[row], args[1]->strs[row]);
 }
 
 static void exists_rows(Call *call, int rows, const Column *const *args, Column *out, bool all) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Steps steps;
         if (!row_steps(call, args[1], row, out, &steps)) continue;
         bool result = all;
@@ -220,17 +220,17 @@ static void exists_all_kernel(Call *call, int rows, const Column *const *args, C
 
 static void contains_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row)
-        column_bools(out)[row] = jsonb_contains(args[0]->strs[row], args[1]->strs[row]);
+    EACH_OK_ROW(row)
+    column_bools(out)[row] = jsonb_contains(args[0]->strs[row], args[1]->strs[row]);
 }
 static void contained_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row)
-        column_bools(out)[row] = jsonb_contains(args[1]->strs[row], args[0]->strs[row]);
+    EACH_OK_ROW(row)
+    column_bools(out)[row] = jsonb_contains(args[1]->strs[row], args[0]->strs[row]);
 }
 
 static void typeof_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         const char *name = jsonb_typeof(args[0]->strs[row]);
         if (name) column_strs(out)[row] = str_from(name);
         else column_null(call, out, row);
@@ -238,7 +238,7 @@ static void typeof_kernel(Call *call, int rows, const Column *const *args, Colum
 }
 
 static void array_length_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str json = args[0]->strs[row];
         int64_t length = jsonb_array_length(json);
         if (length >= 0) column_ints(out)[row] = length;

@@ -92,7 +92,7 @@ static Status prepare_ilike(void **state, const Value *const *constants, Type re
 static void like_rows(Call *call, int rows, const Column *const *args, Column *out, bool fold,
                       bool wanted) {
     const Like *like = call->state;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], pattern = args[1]->strs[row];
         if (fold) s = text_lower(s, call->arena);
         Like own;
@@ -123,7 +123,7 @@ static bool bad_escape(Str escape) {
 
 /* The pattern rewritten so that its escape character is the backslash. */
 static void like_escape_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str pattern = args[0]->strs[row], escape = args[1]->strs[row];
         if (bad_escape(escape)) {
             column_fail(call, out, row, "invalid escape string; it must be empty or one character");
@@ -197,7 +197,7 @@ Status similar_pattern(Str pattern, Str escape, bool lazy, Buffer *out, Error *e
 
 static void similar_escape_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = 0;
         Error error;
         Str escape = call->arg_count > 1 ? args[1]->strs[row] : STR("\\");

@@ -45,9 +45,7 @@ static inline const char *exp_complaint(double x, double r) {
     return overflow(x, r);
 }
 
-static inline const char *beyond_one(double x) {
-    return fabs(x) > 1 ? input_range : NULL;
-}
+static inline const char *beyond_one(double x) { return fabs(x) > 1 ? input_range : NULL; }
 
 static inline const char *logarithm_complaint(double x) {
     if (x == 0) return "cannot take logarithm of zero";

@@ -15,7 +15,7 @@ static void uuid_kernel(Call *call, int rows, const Column *const *args, Column 
 }
 
 static void count_rows(Call *call, int rows, const Column *const *args, Column *out, bool nulls) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t count = 0;
         for (int i = 0; i < call->arg_count; i++)
             count += (column_state(args[i], row) == VALUE_NULL) == nulls;

@@ -20,7 +20,7 @@ typedef struct Step {
     const Column **args; /* into Program.columns */
     uint64_t hash;
     StatesBefore states;
-    bool constant; /* the same in every row of a batch */
+    bool constant;                /* the same in every row of a batch */
     int first_error, error_count; /* of this run, in Program.errors */
 } Step;
 
@@ -33,7 +33,7 @@ struct Program {
     int *outputs; /* step of each expression */
     int output_count;
     int constant_rows; /* so many rows of each constant are filled in */
-    RowErrors errors; /* of all steps of this run, in the run's arena */
+    RowErrors errors;  /* of all steps of this run, in the run's arena */
 };
 
 /* ---- compiling ---- */

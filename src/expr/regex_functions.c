@@ -131,7 +131,7 @@ static Status search_next(Search *s, const Regex *regex, int row, Str text, size
 static void test_rows(Call *call, int rows, const Column *const *args, Column *out,
                       const char *name, int base, bool wanted) {
     Search s = search_open(call, out, name, base);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int options;
         const Regex *regex = search_regex(&s, row, args[1]->strs[row],
                                           call->arg_count > 2 ? args[2] : NULL, &options);
@@ -167,7 +167,7 @@ static Str group_text(const Search *s, Str text, int group, bool *there) {
 static void substring_rows(Call *call, int rows, const Column *const *args, Column *out,
                            bool similar) {
     Search s = search_open(call, out, NULL, 0);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str text = args[0]->strs[row], pattern = args[1]->strs[row];
         Error error;
         if (similar) {
@@ -199,7 +199,7 @@ static void similar_kernel(Call *call, int rows, const Column *const *args, Colu
 
 static void match_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Search s = search_open(call, out, "regexp_match", 0);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int options;
         Str text = args[0]->strs[row];
         const Regex *regex = search_regex(&s, row, args[1]->strs[row],
@@ -237,7 +237,7 @@ static bool start_byte(Call *call, Column *out, int row, Str text, int64_t start
 
 static void count_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Search s = search_open(call, out, "regexp_count", 0);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str text = args[0]->strs[row];
         int options;
         size_t start = 0, begin, end;
@@ -290,7 +290,7 @@ static Status find_nth(Search *s, int row, const Column *const *args, int flags_
 
 static void substr_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Search s = search_open(call, out, "regexp_substr", 0);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int group;
         bool there = false;
         Status status = find_nth(&s, row, args, 4, 5, &group);
@@ -302,7 +302,7 @@ static void substr_kernel(Call *call, int rows, const Column *const *args, Colum
 
 static void instr_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Search s = search_open(call, out, "regexp_instr", 0);
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t end_option = call->arg_count > 4 ? args[4]->ints[row] : 0;
         if (end_option < 0 || end_option > 1) {
             column_fail(call, out, row, "invalid value for parameter \"endoption\": %lld",
@@ -323,7 +323,7 @@ static void instr_kernel(Call *call, int rows, const Column *const *args, Column
 static void split_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Search s = search_open(call, out, "regexp_split_to_array", 0);
     Buffer items = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int options;
         Str text = args[0]->strs[row];
         const Regex *regex = search_regex(&s, row, args[1]->strs[row],
@@ -372,7 +372,7 @@ static void replace_kernel(Call *call, int rows, const Column *const *args, Colu
     Search s = search_open(call, out, NULL, 0);
     bool positions = call->arg_count > 3 && !type_is_text(args[3]->type.kind);
     int flags_at = positions ? 5 : 3;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str text = args[0]->strs[row], with = args[2]->strs[row];
         size_t start = 0, copied = 0, begin, end;
         int64_t nth = positions && call->arg_count > 4 ? args[4]->ints[row] : -1;
@@ -410,7 +410,7 @@ static void replace_kernel(Call *call, int rows, const Column *const *args, Colu
 }
 
 static void subscript_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t n = args[1]->ints[row];
         Str *to = &column_strs(out)[row];
         if (n < 1 || !text_array_get(args[0]->strs[row], (int)(n - 1), to))
@@ -419,7 +419,7 @@ static void subscript_kernel(Call *call, int rows, const Column *const *args, Co
 }
 
 static void array_length_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int count = text_array_count(args[0]->strs[row]);
         if (call->arg_count > 1 && (args[1]->ints[row] != 1 || count == 0))
             column_null(call, out, row);

@@ -102,29 +102,29 @@ void add_output_text(const Column *column, int row, bool cast, Buffer *out) {
 
 static void length_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) column_ints(out)[row] = character_count(args[0]->strs[row]);
+    EACH_OK_ROW(row) column_ints(out)[row] = character_count(args[0]->strs[row]);
 }
 
 static void octets_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) column_ints(out)[row] = (int64_t)args[0]->strs[row].size;
+    EACH_OK_ROW(row) column_ints(out)[row] = (int64_t)args[0]->strs[row].size;
 }
 
 static void bits_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) column_ints(out)[row] = (int64_t)args[0]->strs[row].size * 8;
+    EACH_OK_ROW(row) column_ints(out)[row] = (int64_t)args[0]->strs[row].size * 8;
 }
 
 static void lower_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) column_strs(out)[row] = text_lower(args[0]->strs[row], call->arena);
+    EACH_OK_ROW(row) column_strs(out)[row] = text_lower(args[0]->strs[row], call->arena);
 }
 
 static void upper_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) column_strs(out)[row] = text_upper(args[0]->strs[row], call->arena);
+    EACH_OK_ROW(row) column_strs(out)[row] = text_upper(args[0]->strs[row], call->arena);
 }
 
 static void initcap_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row];
         char *to = arena_alloc(call->arena, s.size * 2 + 4);
         size_t made = 0, step;
@@ -171,9 +171,9 @@ static Str trim(Str s, Str set, bool left, bool right) {
 
 static void trim_rows(Call *call, int rows, const Column *const *args, Column *out, bool left,
                       bool right) {
-    EACH_OK_ROW (row)
-        column_strs(out)[row] = trim(
-            args[0]->strs[row], call->arg_count > 1 ? args[1]->strs[row] : STR(" "), left, right);
+    EACH_OK_ROW(row)
+    column_strs(out)[row] =
+        trim(args[0]->strs[row], call->arg_count > 1 ? args[1]->strs[row] : STR(" "), left, right);
 }
 
 static void btrim_kernel(Call *call, int rows, const Column *const *args, Column *out) {
@@ -187,7 +187,7 @@ static void rtrim_kernel(Call *call, int rows, const Column *const *args, Column
 }
 
 static void reverse_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row];
         char *to = arena_alloc(call->arena, s.size + 1), *put = to + s.size;
         for (const char *at = s.data, *end = s.data + s.size; at < end;) {
@@ -202,7 +202,7 @@ static void reverse_kernel(Call *call, int rows, const Column *const *args, Colu
 
 static void starts_with_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], with = args[1]->strs[row];
         column_bools(out)[row] =
             with.size <= s.size && (with.size == 0 || memcmp(s.data, with.data, with.size) == 0);
@@ -211,7 +211,7 @@ static void starts_with_kernel(Call *call, int rows, const Column *const *args, 
 
 static void ascii_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row];
         size_t step;
         column_ints(out)[row] =
@@ -220,7 +220,7 @@ static void ascii_kernel(Call *call, int rows, const Column *const *args, Column
 }
 
 static void chr_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t code = args[0]->ints[row];
         if (code < 0) column_fail(call, out, row, "character number must be positive");
         else if (code == 0) column_fail(call, out, row, "null character not permitted");
@@ -239,7 +239,7 @@ static void chr_kernel(Call *call, int rows, const Column *const *args, Column *
 
 static void to_hex_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     bool wide = args[0]->type.kind == TYPE_INT8;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         uint64_t value = (uint64_t)args[0]->ints[row];
         column_strs(out)[row] = str_from(arena_format(
             call->arena, "%llx", (unsigned long long)(wide ? value : (uint32_t)value)));

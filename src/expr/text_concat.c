@@ -7,7 +7,7 @@
 
 static void join_kernel(Call *call, int rows, const Column *const *args,
                         Column *out) { /* text || text, bytea || bytea */
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str a = args[0]->strs[row], b = args[1]->strs[row];
         char *to = make_text(call, out, row, a.size + b.size);
         if (!to) continue;
@@ -19,7 +19,7 @@ static void join_kernel(Call *call, int rows, const Column *const *args,
 
 static void join_any_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = 0;
         add_output_text(args[0], row, true, &made);
         add_output_text(args[1], row, true, &made);
@@ -30,7 +30,7 @@ static void join_any_kernel(Call *call, int rows, const Column *const *args, Col
 
 static void concat_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         made.size = 0;
         for (int i = 0; i < call->arg_count && made.size <= TEXT_MOST; i++)
             if (column_ok(args[i], row)) add_output_text(args[i], row, false, &made);
@@ -41,7 +41,7 @@ static void concat_kernel(Call *call, int rows, const Column *const *args, Colum
 
 static void concat_ws_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         if (!column_ok(args[0], row)) {
             column_null(call, out, row);
             continue;
@@ -115,7 +115,7 @@ static void add_literal(Str s, Buffer *out) {
 static void quote_rows(Call *call, int rows, const Column *const *args, Column *out,
                        void (*add)(Str, Buffer *)) {
     Buffer text = {0}, made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         text.size = made.size = 0;
         if (!column_ok(args[0], row))
             buffer_add_text(&made, "NULL"); /* quote_nullable alone sees NULL */
@@ -269,7 +269,7 @@ static bool format_item(Format *f) { /* f->at is behind the % */
 
 static void format_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0}, text = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         if (!column_ok(args[0], row)) {
             column_null(call, out, row);
             continue;

@@ -11,7 +11,7 @@ static const char *find(Str in, Str what) {
 
 static void position_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], what = args[1]->strs[row];
         const char *at = find(s, what);
         column_ints(out)[row] = what.size == 0 ? 1
@@ -38,7 +38,7 @@ static Str byte_substring(Str s, int64_t start, int64_t stop) {
 
 static void substring_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     bool bytes = args[0]->type.kind == TYPE_BYTEA;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t start = args[1]->ints[row], stop = INT64_MAX;
         if (call->arg_count > 2) {
             int64_t length = args[2]->ints[row];
@@ -55,7 +55,7 @@ static void substring_kernel(Call *call, int rows, const Column *const *args, Co
 
 static void left_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row];
         int64_t count = args[1]->ints[row];
         if (count < 0) count += character_count(s);
@@ -65,7 +65,7 @@ static void left_kernel(Call *call, int rows, const Column *const *args, Column 
 
 static void right_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row];
         int64_t count = args[1]->ints[row], length = character_count(s);
         int64_t skip = count < 0 ? -count : length - count;
@@ -76,7 +76,7 @@ static void right_kernel(Call *call, int rows, const Column *const *args, Column
 
 static void overlay_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     bool bytes = args[0]->type.kind == TYPE_BYTEA;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], with = args[1]->strs[row];
         int64_t start = args[2]->ints[row];
         int64_t length = call->arg_count > 3 ? args[3]->ints[row]
@@ -115,7 +115,7 @@ static Str field_at(Str s, Str delimiter, int64_t n) {
 }
 
 static void split_part_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], delimiter = args[1]->strs[row];
         int64_t n = args[2]->ints[row];
         Str *to = &column_strs(out)[row];
@@ -139,7 +139,7 @@ static void split_part_kernel(Call *call, int rows, const Column *const *args, C
 
 static void replace_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], from = args[1]->strs[row], to = args[2]->strs[row];
         const char *at = from.size == 0 ? NULL : find(s, from), *end = s.data + s.size;
         if (!at) {
@@ -160,7 +160,7 @@ static void replace_kernel(Call *call, int rows, const Column *const *args, Colu
 
 static void translate_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], from = args[1]->strs[row], to = args[2]->strs[row];
         const char *end = s.data + s.size, *from_end = from.data + from.size,
                    *to_end = to.data + to.size;
@@ -185,7 +185,7 @@ static void translate_kernel(Call *call, int rows, const Column *const *args, Co
 }
 
 static void repeat_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row];
         int64_t count = args[1]->ints[row];
         if (count <= 0 || s.size == 0) {
@@ -203,7 +203,7 @@ static void repeat_kernel(Call *call, int rows, const Column *const *args, Colum
 
 static void pad_rows(Call *call, int rows, const Column *const *args, Column *out, bool left) {
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Str s = args[0]->strs[row], fill = call->arg_count > 2 ? args[2]->strs[row] : STR(" ");
         int64_t wanted = args[1]->ints[row], length = character_count(s);
         if (wanted <= length || fill.size == 0) {

@@ -227,7 +227,7 @@ static void infinite_part(Call *call, Column *out, int row, TimeField field, boo
 static void part_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     TypeKind type = args[1]->type.kind;
     bool real = out->type.kind == TYPE_FLOAT8;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         TimeField field = call_field(call, args[0], row);
         int64_t value = type == TYPE_INTERVAL ? 0 : args[1]->ints[row];
         bool infinite = value == INT64_MIN || value == INT64_MAX, found;
@@ -316,7 +316,7 @@ static bool truncate_time(TimeField field, int64_t us, int64_t *to) {
 
 static void truncate_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     bool date = args[1]->type.kind == TYPE_DATE;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t us = args[1]->ints[row];
         if (date && __builtin_mul_overflow(us, US_PER_DAY, &us))
             column_fail(call, out, row, "date out of range for timestamp");
@@ -326,7 +326,7 @@ static void truncate_kernel(Call *call, int rows, const Column *const *args, Col
 }
 
 static void truncate_in_zone_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         TimeField field = call_field(call, args[0], row);
         int64_t us = args[1]->ints[row], local = us;
         int offset = 0;
@@ -369,7 +369,7 @@ static bool truncate_interval(TimeField field, Interval *i) {
 }
 
 static void truncate_interval_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Interval i = args[1]->intervals[row];
         if (truncate_interval(call_field(call, args[0], row), &i)) column_intervals(out)[row] = i;
         else field_fail(call, out, row, args[0], TYPE_INTERVAL, true);
@@ -377,7 +377,7 @@ static void truncate_interval_kernel(Call *call, int rows, const Column *const *
 }
 
 static void bin_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Interval stride = args[0]->intervals[row];
         int64_t us = args[1]->ints[row], origin = args[2]->ints[row], step, distance;
         if (us == INT64_MIN || us == INT64_MAX) column_ints(out)[row] = us;

@@ -40,7 +40,7 @@ static void shift_rows(Call *call, int rows, const Column *const *args, Column *
                        bool minus) {
     const Column *time = args[time_at], *by = args[1 - time_at];
     bool date = time->type.kind == TYPE_DATE;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t us = time->ints[row];
         Interval interval = by->intervals[row];
         Error error;
@@ -64,7 +64,7 @@ static void time_minus_kernel(Call *call, int rows, const Column *const *args, C
 }
 
 static void date_rows(Call *call, int rows, const Column *const *args, Column *out, int64_t sign) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t days = args[0]->ints[row] + sign * args[1]->ints[row];
         if (days < DATE_LEAST || days >= DATE_BEHIND)
             column_fail(call, out, row, "date out of range");
@@ -80,7 +80,7 @@ static void date_minus_kernel(Call *call, int rows, const Column *const *args, C
 }
 
 static void date_distance_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t days = args[0]->ints[row] - args[1]->ints[row];
         if (days != (int32_t)days) column_fail(call, out, row, "integer out of range");
         else column_ints(out)[row] = days;
@@ -122,7 +122,7 @@ static bool justify_interval(Interval *i) {
 }
 
 static void distance_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t a = args[0]->ints[row], b = args[1]->ints[row];
         Interval i = {0, 0, 0};
         if (is_infinite(a) || is_infinite(b))
@@ -135,7 +135,7 @@ static void distance_kernel(Call *call, int rows, const Column *const *args, Col
 
 static void justify_rows(Call *call, int rows, const Column *const *args, Column *out,
                          bool (*justify)(Interval *)) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Interval i = args[0]->intervals[row];
         if (justify(&i)) column_intervals(out)[row] = i;
         else column_fail(call, out, row, INTERVAL_OUT);
@@ -156,7 +156,7 @@ static void negate_kernel(Call *call, int rows, const Column *const *args, Colum
 }
 
 static void add_rows(Call *call, int rows, const Column *const *args, Column *out, bool minus) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         Interval a = args[0]->intervals[row], b = args[1]->intervals[row],
                  *to = &column_intervals(out)[row];
         bool bad = minus ? __builtin_sub_overflow(a.months, b.months, &to->months) |
@@ -203,7 +203,7 @@ static bool scale(Interval i, double factor, bool divide, Interval *to) {
 
 static void scale_rows(Call *call, int rows, const Column *const *args, Column *out,
                        int interval_at, bool divide) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         double factor = args[1 - interval_at]->floats[row];
         if (divide && factor == 0) column_fail(call, out, row, "division by zero");
         else if (!scale(args[interval_at]->intervals[row], factor, divide,
@@ -250,7 +250,7 @@ static Interval age(int64_t a, int64_t b) {
 
 static void age_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     int64_t today = day_of(call->taken_us) * US_PER_DAY;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t a = call->arg_count > 1 ? args[0]->ints[row] : today;
         int64_t b = call->arg_count > 1 ? args[1]->ints[row] : args[0]->ints[row];
         if (is_infinite(a) || is_infinite(b)) column_fail(call, out, row, "timestamp out of range");
@@ -260,13 +260,13 @@ static void age_kernel(Call *call, int rows, const Column *const *args, Column *
 
 static void is_finite_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     (void)call;
-    EACH_OK_ROW (row) column_bools(out)[row] = !is_infinite(args[0]->ints[row]);
+    EACH_OK_ROW(row) column_bools(out)[row] = !is_infinite(args[0]->ints[row]);
 }
 
 static void interval_is_finite_kernel(Call *call, int rows, const Column *const *args,
                                       Column *out) {
     (void)call, (void)args;
-    EACH_OK_ROW (row) column_bools(out)[row] = true;
+    EACH_OK_ROW(row) column_bools(out)[row] = true;
 }
 
 /* AT TIME ZONE: a zone's name or offset, or an interval. */
@@ -295,7 +295,7 @@ static bool offset_at(Call *call, const Column *zone, int row, int64_t us, bool 
 
 static void zone_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     bool local = args[1]->type.kind == TYPE_TIMESTAMP;
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t us = args[1]->ints[row], *to = &column_ints(out)[row];
         int seconds;
         *to = us;

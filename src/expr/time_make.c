@@ -28,7 +28,7 @@ static bool make_days(Call *call, Column *out, int row, const int64_t part[3], i
 }
 
 static void make_date_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t part[3] = {args[0]->ints[row], args[1]->ints[row], args[2]->ints[row]};
         make_days(call, out, row, part, &column_ints(out)[row]);
     }
@@ -36,7 +36,7 @@ static void make_date_kernel(Call *call, int rows, const Column *const *args, Co
 
 /* year, month, day, hour, minute, second [, zone] */
 static void make_timestamp_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t part[3] = {args[0]->ints[row], args[1]->ints[row], args[2]->ints[row]};
         int64_t hour = args[3]->ints[row], minute = args[4]->ints[row], days, us;
         double second = args[5]->floats[row];
@@ -68,7 +68,7 @@ static void make_timestamp_kernel(Call *call, int rows, const Column *const *arg
 
 /* years, months, weeks, days, hours, minutes, seconds: any number of them from the left */
 static void make_interval_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t part[6] = {0};
         for (int i = 0; i < 6 && i < call->arg_count; i++) part[i] = args[i]->ints[row];
         double seconds = call->arg_count > 6 ? args[6]->floats[row] : 0;
@@ -85,7 +85,7 @@ static void make_interval_kernel(Call *call, int rows, const Column *const *args
 
 /* Seconds since 1970. PostgreSQL counts from 2000, and rounds there. */
 static void to_timestamp_kernel(Call *call, int rows, const Column *const *args, Column *out) {
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         double seconds = args[0]->floats[row];
         if (isnan(seconds)) column_fail(call, out, row, "timestamp cannot be NaN");
         else if (isinf(seconds)) column_ints(out)[row] = seconds > 0 ? INT64_MAX : INT64_MIN;

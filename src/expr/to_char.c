@@ -199,7 +199,7 @@ static void add_date_field(const PictureNode *node, const Moment *m, Buffer *out
 static void to_char_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     TypeKind type = args[0]->type.kind;
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         int64_t us = type == TYPE_INTERVAL ? 0 : args[0]->ints[row];
         if (args[1]->strs[row].size == 0 || us == INT64_MIN || us == INT64_MAX) {
             column_null(call, out, row); /* PostgreSQL's answer to an empty picture */

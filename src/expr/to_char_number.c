@@ -532,7 +532,7 @@ static Status write_integer(const NumberPicture *p, int64_t value, bool wide, Ar
 static void number_kernel(Call *call, int rows, const Column *const *args, Column *out) {
     TypeKind type = args[0]->type.kind;
     Buffer made = {0};
-    EACH_OK_ROW (row) {
+    EACH_OK_ROW(row) {
         NumberPicture own;
         const NumberPicture *p = call->state;
         if (!p) {

@@ -102,8 +102,8 @@ static void build_tree(Decoder *d, const DecodeSpec *spec) {
             d->steps[i][step] = str_from(column->path[step]);
             node = child_of(d->arena, node, column->path[step], step + 1);
         }
-        bool containers = column->type.kind == TYPE_JSONB ||
-                          (spec->any_text && column->type.kind == TYPE_TEXT);
+        bool containers =
+            column->type.kind == TYPE_JSONB || (spec->any_text && column->type.kind == TYPE_TEXT);
         add_slot(d->arena, node, i, column->kind == DECODE_PATH || containers);
     }
     add_guesses(d->arena, &d->root);

@@ -100,8 +100,8 @@ static void an_endless_horizon_forgets_nothing(void **state) {
     (void)state;
     static const DedupSpec endless = {by_id, 1, END_OF_TIME, -1};
     PLAY(scene_of(&endless), "a|1 @-9\nb|3 @100000",
-         ROWS("-9 - : a, 1\n 100000 - : a, 2\n 100000 100000 : b, 3\n -50 100000 : b, 4"), TIME(100000),
-         ROWS("100000 - : a, 5"), THE_END);
+         ROWS("-9 - : a, 1\n 100000 - : a, 2\n 100000 100000 : b, 3\n -50 100000 : b, 4"),
+         TIME(100000), ROWS("100000 - : a, 5"), THE_END);
 }
 
 int main(void) {

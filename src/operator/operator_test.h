@@ -288,8 +288,7 @@ static inline void tell_changes(Stage *stage) {
     for (int i = 0; i < stage->scene->link_count; i++) {
         Status status = OK;
         while (stage->ops[i]->type->changes &&
-               (status = stage->ops[i]->type->changes(stage->ops[i], &error)) == AGAIN) {
-        }
+               (status = stage->ops[i]->type->changes(stage->ops[i], &error)) == AGAIN) {}
         assert_int_equal(status, OK);
     }
 }

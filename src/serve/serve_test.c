@@ -352,10 +352,9 @@ static void server_bounds(void **state) {
     EXPECT(port, GET("/healthz"), "200 OK");
     for (int i = 0; i < 100; i++) close(fds[i]);
     /* Requests that stop half way leave nothing behind (as the sanitizer sees). */
-    static const char *const halves[] = {"GE", "GET /healthz HTTP/1.1\r\n",
-                                         "GET /healthz HTTP/1.1\r\nHost: x\r\n",
-                                         "GET /healthz HTTP/9.9\r\n\r\n",
-                                         "POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\nx"};
+    static const char *const halves[] = {
+        "GE", "GET /healthz HTTP/1.1\r\n", "GET /healthz HTTP/1.1\r\nHost: x\r\n",
+        "GET /healthz HTTP/9.9\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\nx"};
     for (int i = 0; i < 5; i++) {
         int fd = dial(port);
         assert_true(send(fd, halves[i], strlen(halves[i]), MSG_NOSIGNAL) > 0);

@@ -31,9 +31,9 @@ Status bind_boolean(Scope *scope, NodeTree *node, const char *clause, Expr **out
 static Status bind_bool_expr(Scope *scope, const PgQuery__BoolExpr *e, Operand *out, Error *error) {
     static const char *const names[] = {"AND", "OR", "NOT"};
     static const ExprKind kinds[] = {EXPR_AND, EXPR_OR, EXPR_NOT};
-    int which = e->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR ? 0
-              : e->boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR  ? 1
-                                                                : 2;
+    int which = e->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR  ? 0
+                : e->boolop == PG_QUERY__BOOL_EXPR_TYPE__OR_EXPR ? 1
+                                                                 : 2;
     Expr **args = arena_new_array(scope->arena, Expr *, (int)e->n_args + 1);
     Status status = OK;
     for (size_t i = 0; i < e->n_args && status == OK; i++)

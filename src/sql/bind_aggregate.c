@@ -40,9 +40,9 @@ static bool takes_numbers(const char *name) {
 
 static Status settle_argument(Scope *scope, const char *name, Operand *arg, Error *error) {
     if (!arg->path) return OK;
-    TypeKind kind = takes_numbers(name)                                          ? TYPE_FLOAT8
-                  : strncmp(name, "bool_", 5) == 0 || strcmp(name, "every") == 0 ? TYPE_BOOL
-                                                                                 : TYPE_JSONB;
+    TypeKind kind = takes_numbers(name)                                            ? TYPE_FLOAT8
+                    : strncmp(name, "bool_", 5) == 0 || strcmp(name, "every") == 0 ? TYPE_BOOL
+                                                                                   : TYPE_JSONB;
     Expr *e;
     Status status = operand_as(scope, arg, type_of(kind), CAST_EXPLICIT, &e, error);
     *arg = (Operand){.expr = e, .location = arg->location};

@@ -106,9 +106,9 @@ static Status settle_path(Scope *scope, const char *name, Operand *path, const O
 static Status no_operator(Scope *scope, const char *name, const TypeKind *kinds, int count,
                           int chosen, int location, Error *error) {
     const char *what = count == 1
-                         ? arena_format(scope->arena, "%s %s", name, kind_name(scope, kinds[0]))
-                         : arena_format(scope->arena, "%s %s %s", kind_name(scope, kinds[0]), name,
-                                        kind_name(scope, kinds[1]));
+                           ? arena_format(scope->arena, "%s %s", name, kind_name(scope, kinds[0]))
+                           : arena_format(scope->arena, "%s %s %s", kind_name(scope, kinds[0]),
+                                          name, kind_name(scope, kinds[1]));
     if (chosen == CANDIDATE_AMBIGUOUS)
         return error_at(scope->catalog, location, error,
                         "operator is not unique: %s; cast an operand, such as '1'::integer", what);
@@ -293,13 +293,13 @@ Status bind_function(Scope *scope, const PgQuery__FuncCall *call, Operand *out, 
     if (strcmp(name, "metadata") == 0) return bind_metadata(scope, call, out, error);
     if (aggregate_exists(str_from(name))) return bind_aggregate(scope, call, name, out, error);
     if (call->agg_filter || call->agg_distinct || call->n_agg_order > 0 || call->agg_star) {
-        const char *what = call->agg_star     ? "*"
-                         : call->agg_filter   ? "FILTER"
-                         : call->agg_distinct ? "DISTINCT"
-                                              : "ORDER BY";
+        const char *what = call->agg_star       ? "*"
+                           : call->agg_filter   ? "FILTER"
+                           : call->agg_distinct ? "DISTINCT"
+                                                : "ORDER BY";
         const char *remedy = function_comes_later(name)
-                               ? "this aggregate comes with a later version"
-                               : "it is for aggregates";
+                                 ? "this aggregate comes with a later version"
+                                 : "it is for aggregates";
         return error_at(scope->catalog, call->location, error,
                         "%s specified, but %s is not an aggregate function; %s", what, name,
                         remedy);

@@ -207,8 +207,8 @@ static Expr *pushed_path(Scope *scope, const Path *path, TypeKind kind) {
     if (!scope->want_path) return NULL;
     int column = scope->want_path(scope, path->column, path->steps, path->count, kind);
     return column < 0
-             ? NULL
-             : placed(scope, expr_column(scope->arena, column, type_of(kind)), path->location);
+               ? NULL
+               : placed(scope, expr_column(scope->arena, column, type_of(kind)), path->location);
 }
 
 Status path_as(Scope *scope, const Path *path, TypeKind kind, Expr **out, Error *error) {
@@ -218,8 +218,8 @@ Status path_as(Scope *scope, const Path *path, TypeKind kind, Expr **out, Error 
         Expr *text;
         Status status = path_as(scope, path, TYPE_TEXT, &text, error);
         return status == OK
-                 ? bind_cast(scope, text, type_of(TYPE_FLOAT8), CAST_EXPLICIT, out, error)
-                 : status;
+                   ? bind_cast(scope, text, type_of(TYPE_FLOAT8), CAST_EXPLICIT, out, error)
+                   : status;
     }
     const Function *f = path_function(kind == TYPE_TEXT ? "#>>" : "#>");
     if (!f)
@@ -277,8 +277,8 @@ static const char *operator_of(const NodeTree *node) {
     if (!node || node->node_case != PG_QUERY__NODE__NODE_A_EXPR) return NULL;
     const PgQuery__AExpr *e = node->a_expr;
     return e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && e->n_name == 1 && e->lexpr && e->rexpr
-             ? string_of(e->name[0])
-             : NULL;
+               ? string_of(e->name[0])
+               : NULL;
 }
 
 /* Collects base and steps of what gives jsonb: a column, a path, or those with -> or #> behind. */

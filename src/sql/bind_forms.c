@@ -93,8 +93,8 @@ static Status chain_of_comparisons(Scope *scope, const char *op, bool all, Opera
         if (status != OK) return status;
     }
     *out = count == 1
-             ? parts[0]
-             : form(scope, all ? EXPR_AND : EXPR_OR, type_of(TYPE_BOOL), parts, count, location);
+               ? parts[0]
+               : form(scope, all ? EXPR_AND : EXPR_OR, type_of(TYPE_BOOL), parts, count, location);
     return OK;
 }
 
@@ -128,9 +128,9 @@ static Status bind_in_constants(Scope *scope, Operand value, Operand *items, int
         equal->kind != EXPR_CALL)
         return OK;
     TypeKind left_kind = equal->function->args[0], right_kind = equal->function->args[1];
-    TypeKind want = left_kind == right_kind                        ? left_kind
-                  : can_cast(left_kind, right_kind, CAST_IMPLICIT) ? right_kind
-                                                                   : left_kind;
+    TypeKind want = left_kind == right_kind                          ? left_kind
+                    : can_cast(left_kind, right_kind, CAST_IMPLICIT) ? right_kind
+                                                                     : left_kind;
     if (!can_cast(left_kind, want, CAST_IMPLICIT) || !can_cast(right_kind, want, CAST_IMPLICIT))
         return OK;
     Expr **args = arena_new_array(scope->arena, Expr *, count + 1);
@@ -275,8 +275,8 @@ static Status bind_by_equality(Scope *scope, const PgQuery__AExpr *e, const char
         TypeKind want = equal->function->args[i];
         bool as_is = !sides[i].path && sides[i].expr->type.kind == want;
         status = as_is
-                   ? operand_settle(scope, &sides[i], &args[i], error)
-                   : operand_as(scope, &sides[i], type_of(want), CAST_IMPLICIT, &args[i], error);
+                     ? operand_settle(scope, &sides[i], &args[i], error)
+                     : operand_as(scope, &sides[i], type_of(want), CAST_IMPLICIT, &args[i], error);
     }
     if (status != OK) return status;
     if (!is_operator && !is_unknown(&sides[0]) && type_category(operand_kind(&sides[0])) == 'D' &&
@@ -395,9 +395,9 @@ Status bind_list_form(Scope *scope, const char *name, PgQuery__Node **nodes, siz
                       int location, Operand *out, Error *error) {
     *out = (Operand){.location = location};
     bool is_coalesce = strcmp(name, "coalesce") == 0;
-    const char *context = is_coalesce                   ? "COALESCE"
-                        : strcmp(name, "greatest") == 0 ? "GREATEST"
-                                                        : "LEAST";
+    const char *context = is_coalesce                     ? "COALESCE"
+                          : strcmp(name, "greatest") == 0 ? "GREATEST"
+                                                          : "LEAST";
     Operand *operands;
     Expr **args = arena_new_array(scope->arena, Expr *, (int)count + 1);
     Type type;

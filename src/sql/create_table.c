@@ -163,8 +163,8 @@ static Status read_column(Catalog *c, Table *t, const PgQuery__ColumnDef *def, E
     for (int i = 0; i < t->column_count; i++) {
         const TableColumn *other = &t->columns[i];
         bool same = column->quoted || other->quoted
-                      ? strcmp(column->name, other->name) == 0
-                      : str_equal_nocase(str_from(column->name), str_from(other->name));
+                        ? strcmp(column->name, other->name) == 0
+                        : str_equal_nocase(str_from(column->name), str_from(other->name));
         if (same)
             return error_at(c, def->location, error, "column \"%s\" specified more than once",
                             column->name);

@@ -342,9 +342,8 @@ static const char *time_words(Explain *x, TimeKind kind, int time, const Schema 
 static void window_lines(Explain *x, int depth, const PlanNode *node) {
     const WindowSpec *spec = node->spec;
     const char *time = time_words(x, spec->time_kind, spec->time, input_schema(x, node, 0));
-    const char *offset = spec->offset_us
-                             ? arena_format(x->arena, ", offset %s", duration(x, spec->offset_us))
-                             : "";
+    const char *offset =
+        spec->offset_us ? arena_format(x->arena, ", offset %s", duration(x, spec->offset_us)) : "";
     if (spec->kind == WINDOW_TUMBLE)
         line(x, depth, "tumbling windows of %s%s by %s", duration(x, spec->size_us), offset, time);
     else

@@ -233,13 +233,13 @@ static Status sink_project(Planner *p, const Insert *insert, const Table *sink, 
             return fail_at(error, insert->line, insert->place,
                            "column \"%s\" of %s is NOT NULL but gets NULL; select a value for it",
                            to->name, sink->name);
-        bool maybe_null = !(e->kind == EXPR_COLUMN &&
-                            r->inputs[0]->set->columns[e->column].not_null) &&
-                          !(e->kind == EXPR_CONSTANT && !e->value.null);
+        bool maybe_null =
+            !(e->kind == EXPR_COLUMN && r->inputs[0]->set->columns[e->column].not_null) &&
+            !(e->kind == EXPR_CONSTANT && !e->value.null);
         if (required && maybe_null) {
-            r->required[k] = arena_format(
-                p->arena, "null value in column \"%s\" of %s, which is %s", to->name, sink->name,
-                to->key > 0 ? "its PRIMARY KEY" : "NOT NULL");
+            r->required[k] =
+                arena_format(p->arena, "null value in column \"%s\" of %s, which is %s", to->name,
+                             sink->name, to->key > 0 ? "its PRIMARY KEY" : "NOT NULL");
             any_required = true;
         }
         project_add(p, r, e, to->name, to->quoted);

@@ -1,4 +1,5 @@
-/* The plan: what the engine runs. A read-only graph of operators in topological order; all in the plan's arena. */
+/* The plan: what the engine runs. A read-only graph of operators in topological order; all in the
+ * plan's arena. */
 #pragma once
 #include "operator/specs.h"
 #include "sql/catalog.h"
@@ -42,14 +43,16 @@ typedef enum QueryKind { QUERY_VIEW, QUERY_SINK, QUERY_SHARED } QueryKind;
 typedef struct PlanQuery {
     const char *name; /* the view's or sink's; a second INSERT into one sink: "alerts 2" */
     QueryKind kind;
-    int index;         /* of views or sinks; -1 for SHARED */
-    uint64_t hash;     /* of its bound plan (LANGUAGE.md 2) */
+    int index;             /* of views or sinks; -1 for SHARED */
+    uint64_t hash;         /* of its bound plan (LANGUAGE.md 2) */
     const char *plan_text; /* what was hashed, for messages and explain */
-    bool bounded;      /* all of its sources end */
-    bool windowed;     /* its results are final rows of windows */
-    bool grouped;      /* an unwindowed GROUP BY ends it: rows are changes (upserts, deletes) unless bounded */
-    bool replayable;   /* every row is made from one record alone: no state, reference, now(), random() */
-    int *sources;      /* plan sources that it reads itself (not through another query) */
+    bool bounded;          /* all of its sources end */
+    bool windowed;         /* its results are final rows of windows */
+    bool grouped;    /* an unwindowed GROUP BY ends it: rows are changes (upserts, deletes) unless
+                        bounded */
+    bool replayable; /* every row is made from one record alone: no state, reference, now(),
+                        random() */
+    int *sources;    /* plan sources that it reads itself (not through another query) */
     int source_count;
     int line;
 } PlanQuery;
@@ -60,9 +63,10 @@ typedef struct PlanView {
     Schema schema;
     int query, node;
     bool emit_final;
-    bool plain;            /* rows of a plain SELECT: keyed by branch, ordinal and position */
-    int64_t retention_us;  /* 0: for ever */
-    int window_start, window_end; /* columns of the schema that hold the window, -1: none; for charts and retention */
+    bool plain;           /* rows of a plain SELECT: keyed by branch, ordinal and position */
+    int64_t retention_us; /* 0: for ever */
+    int window_start, window_end; /* columns of the schema that hold the window, -1: none; for
+                                     charts and retention */
 } PlanView;
 
 typedef struct PlanSink {
@@ -106,5 +110,6 @@ CHECKED Status plan_new(Catalog *, Plan **out, Error *);
 void plan_free(Plan **); /* not the catalog */
 /* expr_text for people: names stand without quotes. */
 void expr_words(const Expr *, const Schema *, Buffer *out);
-/* `leat explain`: the plan, defaults used, what bounds each operator's state, how each sink is delivered. */
+/* `leat explain`: the plan, defaults used, what bounds each operator's state, how each sink is
+ * delivered. */
 void plan_explain(const Plan *, Buffer *out);

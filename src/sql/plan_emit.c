@@ -84,16 +84,16 @@ static Schema project_schema(Planner *p, ColumnSet *set, const Schema *input) {
     for (int i = 0; i < set->count; i++) {
         const PlannedColumn *c = &set->columns[i];
         if (!c->used) continue;
-        const char *name = c->name
-                               ? c->name
-                               : expr_name(p, expr_placed(p, c->expr, set->owner->inputs[0]->set),
-                                           input);
+        const char *name =
+            c->name ? c->name
+                    : expr_name(p, expr_placed(p, c->expr, set->owner->inputs[0]->set), input);
         schema.fields[schema.count++] = (Field){name, c->type, c->not_null};
     }
     return schema;
 }
 
-/* A path that does not cast is told by the operator that looks at it: where rows leave, one must. */
+/* A path that does not cast is told by the operator that looks at it: where rows leave, one must.
+ */
 static bool may_fail(const ColumnSet *set, int column) {
     const PlannedColumn *c = &set->columns[column];
     const Relation *owner = set->owner;
@@ -162,11 +162,11 @@ static int emit_window(Planner *p, Relation *r, int input) {
 
 static int emit_dedup(Planner *p, Relation *r, int input) {
     DedupSpec *spec = arena_zero(p->arena, sizeof *spec);
-    *spec = (DedupSpec){.keys = arena_new_array(p->arena, int, r->key_count),
-                        .key_count = r->key_count,
-                        .horizon_us = r->horizon_us,
-                        .window_end = r->window_end < 0 ? -1
-                                                        : r->set->columns[r->window_end].place};
+    *spec =
+        (DedupSpec){.keys = arena_new_array(p->arena, int, r->key_count),
+                    .key_count = r->key_count,
+                    .horizon_us = r->horizon_us,
+                    .window_end = r->window_end < 0 ? -1 : r->set->columns[r->window_end].place};
     for (int i = 0; i < r->key_count; i++) spec->keys[i] = r->set->columns[r->keys[i]].place;
     return add_node(p, r->query, &dedup_operator, spec,
                     schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
@@ -203,8 +203,8 @@ static int emit_reference_join(Planner *p, Relation *r, int input) {
     }
     for (int i = 0; i < r->set->count; i++) {
         PlannedColumn *c = &r->set->columns[i];
-        int place = c->input == 1 ? table->set->columns[c->from].place
-                                  : below->columns[c->from].place;
+        int place =
+            c->input == 1 ? table->set->columns[c->from].place : below->columns[c->from].place;
         c->place = place < 0 ? -1 : c->input == 1 ? first + place : place;
     }
     spec->reference = table->node;
@@ -221,8 +221,8 @@ static int emit_window_join(Planner *p, Relation *r) {
     spec->close = r->close;
     spec->left = r->left;
     int left_count = p->plan->nodes[inputs[0]].schema.count;
-    Schema schema = schema_copy(p, &p->plan->nodes[inputs[0]].schema,
-                                p->plan->nodes[inputs[1]].schema.count);
+    Schema schema =
+        schema_copy(p, &p->plan->nodes[inputs[0]].schema, p->plan->nodes[inputs[1]].schema.count);
     for (int side = 0; side < 2; side++) {
         const Schema *rows = &p->plan->nodes[inputs[side]].schema;
         const ColumnSet *set = r->inputs[side]->set;
@@ -374,8 +374,8 @@ static void emit_sink(Planner *p, Query *query, PlanQuery *to, int input) {
 Schema set_schema(Planner *p, const ColumnSet *set, int count) {
     Schema schema = {count, arena_new_array(p->arena, Field, count + 1)};
     for (int i = 0; i < count; i++)
-        schema.fields[i] = (Field){set->columns[i].name, set->columns[i].type,
-                                   set->columns[i].not_null};
+        schema.fields[i] =
+            (Field){set->columns[i].name, set->columns[i].type, set->columns[i].not_null};
     return schema;
 }
 

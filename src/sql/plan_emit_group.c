@@ -112,9 +112,8 @@ static GroupColumns group_columns(Planner *p, Relation *r, Extra *extra, Expr *s
         g.args[i] = use->arg ? extra_column(extra, expr_placed(p, use->arg, below)) : -1;
         g.filters[i] = use->filter ? extra_column(extra, expr_placed(p, use->filter, below)) : -1;
     }
-    g.filters[r->use_count] = session_filter
-                                  ? extra_column(extra, expr_placed(p, session_filter, below))
-                                  : -1;
+    g.filters[r->use_count] =
+        session_filter ? extra_column(extra, expr_placed(p, session_filter, below)) : -1;
     return g;
 }
 
@@ -159,8 +158,8 @@ static int emit_session(Planner *p, Relation *r) {
     }
     if (session->window.time_kind != TIME_EVENT) {
         const PlannedColumn *c = &below->columns[session->window.time];
-        partition[session->key_count] = extra_column(&extra,
-                                                     expr_column(p->arena, c->place, c->type));
+        partition[session->key_count] =
+            extra_column(&extra, expr_column(p->arena, c->place, c->type));
     } else {
         partition[session->key_count] = -1;
     }
@@ -169,8 +168,8 @@ static int emit_session(Planner *p, Relation *r) {
     int *columns = arena_new_array(p->arena, int, g.count + session->key_count + 1);
     memcpy(columns, g.all, sizeof *columns * (size_t)g.count);
     memcpy(columns + g.count, partition, sizeof *columns * (size_t)(session->key_count + 1));
-    input = emit_extra(p, r->query, input, &extra, false, columns,
-                       g.count + session->key_count + 1);
+    input =
+        emit_extra(p, r->query, input, &extra, false, columns, g.count + session->key_count + 1);
     memcpy(g.all, columns, sizeof *columns * (size_t)g.count);
     SessionSpec *spec = arena_zero(p->arena, sizeof *spec);
     *spec = (SessionSpec){.time_kind = session->window.time_kind,

@@ -51,8 +51,8 @@ void from_scope(Planner *p, From *from, Scope *scope) {
 static Status unknown_name(Planner *p, const char *name, int location, Error *error) {
     Catalog *c = p->catalog;
     int count = 0;
-    const char **names = arena_new_array(p->arena, const char *,
-                                         c->table_count + c->view_count + 1);
+    const char **names =
+        arena_new_array(p->arena, const char *, c->table_count + c->view_count + 1);
     for (int i = 0; i < c->table_count; i++) names[count++] = c->tables[i].name;
     for (int i = 0; i < c->view_count; i++) names[count++] = c->views[i].name;
     const char *closest = closest_name(name, names, count);

@@ -10,8 +10,8 @@ static bool find_aggregate(const ProtobufCMessage *message, void *context) {
         return true; /* a sub-query's own */
     if (message->descriptor == &pg_query__func_call__descriptor) {
         const PgQuery__FuncCall *call = (const PgQuery__FuncCall *)message;
-        const char *name = call->n_funcname > 0 ? string_of(call->funcname[call->n_funcname - 1])
-                                                : NULL;
+        const char *name =
+            call->n_funcname > 0 ? string_of(call->funcname[call->n_funcname - 1]) : NULL;
         if (name && !call->over && aggregate_exists(str_from(name))) *found = true;
     }
     return !*found && each_child(message, find_aggregate, context);

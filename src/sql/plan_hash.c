@@ -50,8 +50,8 @@ static const char *table_column_text(Planner *p, const Relation *table, int colu
         buffer_add_char(&text, '=');
         Schema schema = {table->set->count, arena_new_array(p->arena, Field, table->set->count)};
         for (int i = 0; i < schema.count; i++)
-            schema.fields[i].name = table->set->columns[i].expr ? NULL
-                                                                : table_column_text(p, table, i);
+            schema.fields[i].name =
+                table->set->columns[i].expr ? NULL : table_column_text(p, table, i);
         expr_text(c->expr, &schema, &text);
     }
     const char *name = arena_text(p->arena, buffer_str(&text));

@@ -80,8 +80,8 @@ static Status plan_using(Planner *p, const PgQuery__JoinExpr *join, const From *
     int location = tree_begin(&join->rarg->base);
     for (size_t i = 0; i < join->n_using_clause; i++) {
         bool quoted = false;
-        const char *name = spelling_of(p->catalog, location, string_of(join->using_clause[i]),
-                                       &quoted);
+        const char *name =
+            spelling_of(p->catalog, location, string_of(join->using_clause[i]), &quoted);
         const From *sides[2] = {left, right};
         int columns[2];
         for (int side = 0; side < 2; side++) {
@@ -325,8 +325,8 @@ static void prefer_end(Planner *p, Relation *r, WindowPair *window) {
     if (ends[0] < 0 || ends[1] < 0) return;
     *window = (WindowPair){ends[0], ends[1], ROLE_WINDOW_END};
     for (int side = 0; side < 2; side++)
-        r->key_exprs[side][r->bucket] = expr_column(p->arena, ends[side],
-                                                    r->inputs[side]->set->columns[ends[side]].type);
+        r->key_exprs[side][r->bucket] =
+            expr_column(p->arena, ends[side], r->inputs[side]->set->columns[ends[side]].type);
 }
 
 /* A window column of the result keeps its meaning only where the join's closing says when no more
@@ -431,8 +431,7 @@ static Status check_kind(Planner *p, const PgQuery__JoinExpr *join, int location
                       "write the tables in the other order with LEFT JOIN");
     case PG_QUERY__JOIN_TYPE__JOIN_FULL:
         return refuse(c, location, error, "FULL JOIN", "write a LEFT JOIN, or UNION ALL of two");
-    default:
-        return refuse(c, location, error, "this kind of join", "write JOIN or LEFT JOIN … ON");
+    default: return refuse(c, location, error, "this kind of join", "write JOIN or LEFT JOIN … ON");
     }
 }
 

@@ -48,9 +48,9 @@ static Status add_order(Planner *p, const PgQuery__SortBy *sort, int column, Err
         return refuse(p->catalog, node_location(sort->node), error, "ORDER BY … USING",
                       "write ASC or DESC");
     bool descending = sort->sortby_dir == PG_QUERY__SORT_BY_DIR__SORTBY_DESC;
-    bool nulls_first = sort->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
-                       (descending &&
-                        sort->sortby_nulls != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST);
+    bool nulls_first =
+        sort->sortby_nulls == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST ||
+        (descending && sort->sortby_nulls != PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_LAST);
     p->plan->order[p->plan->order_count++] = (PlanOrder){column, descending, nulls_first};
     return OK;
 }

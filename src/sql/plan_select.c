@@ -275,9 +275,9 @@ static Status add_ctes(Planner *p, const PgQuery__WithClause *with, Error *error
         cte->location = expr->location;
         cte->column_count = (int)expr->n_aliascolnames;
         if (cte->column_count > 0)
-            cte->columns = names_in_parentheses(p->catalog,
-                                                token_at(trees_of(p->catalog), expr->location) + 1,
-                                                cte->column_count, NULL);
+            cte->columns =
+                names_in_parentheses(p->catalog, token_at(trees_of(p->catalog), expr->location) + 1,
+                                     cte->column_count, NULL);
         cte->outer = p->ctes;
         p->ctes = cte;
     }

@@ -235,8 +235,8 @@ static void csv_layout(Planner *p, const Table *t, DecodeSpec *spec) {
     spec->csv_columns = arena_new_array(p->arena, char *, t->column_count);
     for (int i = 0; i < t->column_count; i++)
         if (!t->columns[i].generated)
-            spec->csv_columns[spec->csv_column_count++] = arena_text(p->arena,
-                                                                     str_from(t->columns[i].name));
+            spec->csv_columns[spec->csv_column_count++] =
+                arena_text(p->arena, str_from(t->columns[i].name));
 }
 
 /* Computed columns come last, since they are computed from those before them. */

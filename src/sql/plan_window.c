@@ -197,8 +197,8 @@ static Status plan_time(Planner *p, const WindowFunction *f, From *from, NodeTre
     Expr *e = NULL;
     if (bind_expr(&scope, node, type_of(TYPE_UNKNOWN), &e, error) != OK) return FAIL;
     int location = node_location(node);
-    TimeRole role = e->kind == EXPR_COLUMN ? from->relation->set->columns[e->column].role
-                                           : ROLE_NONE;
+    TimeRole role =
+        e->kind == EXPR_COLUMN ? from->relation->set->columns[e->column].role : ROLE_NONE;
     r->window.time = e->kind == EXPR_COLUMN ? e->column : -1;
     r->window.type = type_of(e->type.kind);
     switch (role) {

@@ -246,13 +246,13 @@ static Status read_meaning(Catalog *c, Table *t, Error *error) {
     const OptionValue *future = option_find(&t->options, "max_future");
     bool bounded = t->connector->source && t->connector->source->bounded_possible;
     t->max_future_us = future && future->given ? future->integer
-                     : bounded ? INT64_MAX /* files and the generator may tell of any time */
-                               : option_int(&t->options, "max_future", 300 * INT64_C(1000000));
+                       : bounded ? INT64_MAX /* files and the generator may tell of any time */
+                                 : option_int(&t->options, "max_future", 300 * INT64_C(1000000));
     const char *on_error = option_text(&t->options, "on_error", "dead_letter");
-    t->on_error = strcmp(on_error, "null") == 0 ? ON_ERROR_NULL
-                : strcmp(on_error, "skip") == 0 ? ON_ERROR_SKIP
-                : strcmp(on_error, "fail") == 0 ? ON_ERROR_FAIL
-                                                : ON_ERROR_DEAD_LETTER;
+    t->on_error = strcmp(on_error, "null") == 0   ? ON_ERROR_NULL
+                  : strcmp(on_error, "skip") == 0 ? ON_ERROR_SKIP
+                  : strcmp(on_error, "fail") == 0 ? ON_ERROR_FAIL
+                                                  : ON_ERROR_DEAD_LETTER;
     const char *format = option_text(&t->options, "format", "json");
     t->format = format_find(format);
     if (!t->format) {

@@ -1,6 +1,6 @@
-/* The home: where a pipeline's truth is committed, an epoch at a time. begin, put, commit, read; only sqlite_home.c knows
- * that it is SQLite. One thread at a time may use a Home; a HomeBatch belongs to who fills it; readers are
- * independent and may live in any thread. */
+/* The home: where a pipeline's truth is committed, an epoch at a time. begin, put, commit, read;
+ * only sqlite_home.c knows that it is SQLite. One thread at a time may use a Home; a HomeBatch
+ * belongs to who fills it; readers are independent and may live in any thread. */
 #pragma once
 #include "base/env.h"
 #include "data/schema.h"
@@ -16,10 +16,12 @@ typedef struct HomeInfo {
     bool finished;
 } HomeInfo;
 
-/* Opens or makes the home, takes its lock (FILE.lock), raises the generation. FAIL with a remedy: in use, made by another
- * pipeline, newer version, older than its lock file says, read-only, damaged. `fresh`: the old one is set aside first
- * as FILE.1 (or the next free number), its name written to *aside (arena-free, may be NULL when there was none). */
-CHECKED Status home_open(const char *path, const char *pipeline, bool fresh, Env *, Home **out, char **aside, Error *);
+/* Opens or makes the home, takes its lock (FILE.lock), raises the generation. FAIL with a remedy:
+ * in use, made by another pipeline, newer version, older than its lock file says, read-only,
+ * damaged. `fresh`: the old one is set aside first as FILE.1 (or the next free number), its name
+ * written to *aside (arena-free, may be NULL when there was none). */
+CHECKED Status home_open(const char *path, const char *pipeline, bool fresh, Env *, Home **out,
+                         char **aside, Error *);
 void home_close(Home **);
 const HomeInfo *home_info(const Home *);
 const char *home_path(const Home *);
@@ -36,10 +38,12 @@ typedef struct HomeQuery {
 } HomeQuery;
 /* Queries that this home knows; in `arena`. */
 CHECKED Status home_queries(Home *, HomeQuery **out, int *count, Arena *, Error *);
-CHECKED Status home_put_query(Home *, const char *name, uint64_t hash, const char *plan, Error *); /* commits */
-/* Forgets the state, the views' rows and marks of a query (leat run --reset), in one transaction. Operators whose
- * names begin with "QUERY." are its own. */
-CHECKED Status home_forget_query(Home *, const char *query, const char *view, const char *sink, Error *);
+CHECKED Status home_put_query(Home *, const char *name, uint64_t hash, const char *plan,
+                              Error *); /* commits */
+/* Forgets the state, the views' rows and marks of a query (leat run --reset), in one transaction.
+ * Operators whose names begin with "QUERY." are its own. */
+CHECKED Status home_forget_query(Home *, const char *query, const char *view, const char *sink,
+                                 Error *);
 
 typedef struct HomePosition {
     const char *source, *partition;
@@ -71,8 +75,10 @@ typedef struct HomeSink {
     int64_t delivered; /* by outbox: the last epoch known as delivered */
 } HomeSink;
 CHECKED Status home_sink(Home *, const char *sink, HomeSink *out, Error *);
-/* Undelivered epochs of a sink, oldest first, one at a time: the next after `after`. END: no more. */
-CHECKED Status home_outbox_next(Home *, const char *sink, int64_t after, int64_t *epoch, Buffer *blob, Error *);
+/* Undelivered epochs of a sink, oldest first, one at a time: the next after `after`. END: no more.
+ */
+CHECKED Status home_outbox_next(Home *, const char *sink, int64_t after, int64_t *epoch,
+                                Buffer *blob, Error *);
 CHECKED Status home_outbox_bytes(Home *, const char *sink, int64_t *bytes, Error *);
 
 /* Makes the table and the view for a materialized view, or checks that they are as before. */
@@ -84,33 +90,37 @@ HomeBatch *home_begin(void);
 void home_batch_free(HomeBatch **);
 size_t home_batch_bytes(const HomeBatch *); /* what it owes so far */
 bool home_batch_empty(const HomeBatch *);
-void home_put_position(HomeBatch *, const char *source, const char *partition, int64_t position, int64_t max_time, int64_t records);
+void home_put_position(HomeBatch *, const char *source, const char *partition, int64_t position,
+                       int64_t max_time, int64_t records);
 void home_put_mark(HomeBatch *, const char *source, int64_t mark);
 void home_put_delta(HomeBatch *, const char *operator_name, Str blob);
 void home_put_snapshot(HomeBatch *, const char *operator_name, int shard, Str blob);
 void home_put_segment(HomeBatch *, const char *operator_name, int64_t bucket, Str blob);
 void home_drop_segment(HomeBatch *, const char *operator_name, int64_t bucket);
-/* Upsert of one view row (values as value_encode made them, in the schema's order), or its removal. time NO_TIME: never expires. */
+/* Upsert of one view row (values as value_encode made them, in the schema's order), or its removal.
+ * time NO_TIME: never expires. */
 void home_put_row(HomeBatch *, int view, Str key, int64_t time, Str values);
 void home_delete_row(HomeBatch *, int view, Str key);
 void home_expire_rows(HomeBatch *, int view, int64_t before_time); /* rows with a time before it */
 void home_put_outbox(HomeBatch *, const char *sink, Str blob);
-void home_put_delivered(HomeBatch *, const char *sink, int64_t epoch); /* drops the outbox up to there */
+void home_put_delivered(HomeBatch *, const char *sink,
+                        int64_t epoch); /* drops the outbox up to there */
 void home_put_length(HomeBatch *, const char *sink, int64_t length);
-void home_put_count(HomeBatch *, const char *query, const char *source, const char *kind, int64_t total);
+void home_put_count(HomeBatch *, const char *query, const char *source, const char *kind,
+                    int64_t total);
 typedef struct HomeReject {
-    bool late;                  /* late_rows; else dead_letters */
-    const char *query, *source; /* NULL: none */
+    bool late;                   /* late_rows; else dead_letters */
+    const char *query, *source;  /* NULL: none */
     int64_t partition, position; /* partition -1, position NO_TIME: NULL */
-    int64_t time_us;            /* of intake */
+    int64_t time_us;             /* of intake */
     const char *reason;
     Str record;
 } HomeReject;
 void home_put_reject(HomeBatch *, const HomeReject *);
 void home_put_finished(HomeBatch *, bool finished);
-/* Commits the batch as `epoch` (the home's last + 1), synchronously; the batch stays the caller's, to try again or free. Views are those
- * opened, by index in the order of home_open_view. AGAIN: may succeed later (disk full, busy): *error says why; FAIL: never (generation lost,
- * damaged). */
+/* Commits the batch as `epoch` (the home's last + 1), synchronously; the batch stays the caller's,
+ * to try again or free. Views are those opened, by index in the order of home_open_view. AGAIN: may
+ * succeed later (disk full, busy): *error says why; FAIL: never (generation lost, damaged). */
 CHECKED Status home_commit(Home *, HomeBatch *, int64_t epoch, int64_t keep_rejects, Error *);
 
 /* ---- readers: committed data, from any thread ---- */
@@ -121,9 +131,11 @@ typedef struct HomeFilter {
     const char *column; /* as in the schema */
     const char *value;  /* text form; compared by the column's type */
 } HomeFilter;
-/* Rows of a view as a JSON array of objects, newest first; *more: the limit cut it. REJECT: a filter value that is none of the column's type. */
-CHECKED Status home_read_view(HomeReader *, const char *view, const Schema *, const HomeFilter *, int filter_count, int64_t limit,
-                              Buffer *json, bool *more, Error *);
+/* Rows of a view as a JSON array of objects, newest first; *more: the limit cut it. REJECT: a
+ * filter value that is none of the column's type. */
+CHECKED Status home_read_view(HomeReader *, const char *view, const Schema *, const HomeFilter *,
+                              int filter_count, int64_t limit, Buffer *json, bool *more, Error *);
 CHECKED Status home_view_rows(HomeReader *, const char *view, int64_t *rows, Error *);
 /* The newest rejects, as a JSON array: kind "late" or "dead" or NULL for both. */
-CHECKED Status home_read_rejects(HomeReader *, const char *kind, int64_t limit, Buffer *json, Error *);
+CHECKED Status home_read_rejects(HomeReader *, const char *kind, int64_t limit, Buffer *json,
+                                 Error *);

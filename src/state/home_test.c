@@ -1,4 +1,5 @@
-/* The home: what is committed comes back, what is damaged, old or somebody else's is refused with a remedy. */
+/* The home: what is committed comes back, what is damaged, old or somebody else's is refused with a
+ * remedy. */
 #include "base/log.h"
 #include "state/home.h"
 #include "state/state.h"
@@ -54,11 +55,14 @@ static void run_sql(const char *sql) {
 
 static void commit(Home *home, HomeBatch *batch) {
     Error error = {0};
-    if (home_commit(home, batch, home_info(home)->epoch + 1, 100000, &error) != OK) fail_msg("%s", error.text);
+    if (home_commit(home, batch, home_info(home)->epoch + 1, 100000, &error) != OK)
+        fail_msg("%s", error.text);
     home_batch_free(&batch);
 }
 
-static void put_number(Buffer *values, int64_t number) { value_encode((Value){.type = type_of(TYPE_INT8), .integer = number}, values); }
+static void put_number(Buffer *values, int64_t number) {
+    value_encode((Value){.type = type_of(TYPE_INT8), .integer = number}, values);
+}
 
 typedef struct Got {
     char text[256];
@@ -180,7 +184,9 @@ static void deltas_go_once_every_shard_was_written_whole(void **state) {
 static void views_are_plain_tables_for_others(void **state) {
     (void)state;
     Home *home = open_home();
-    Field fields[] = {{"deviceId", type_of(TYPE_TEXT), false}, {"n", type_of(TYPE_INT8), false}, {"at", type_of(TYPE_TIMESTAMPTZ), false}};
+    Field fields[] = {{"deviceId", type_of(TYPE_TEXT), false},
+                      {"n", type_of(TYPE_INT8), false},
+                      {"at", type_of(TYPE_TIMESTAMPTZ), false}};
     Schema schema = {3, fields};
     Error error = {0};
     assert_int_equal(home_open_view(home, "per \"device\"", &schema, &error), OK);
@@ -198,16 +204,22 @@ static void views_are_plain_tables_for_others(void **state) {
     assert_int_equal(home_reader_open(path, &reader, &error), OK);
     Buffer json = {0};
     bool more;
-    assert_int_equal(home_read_view(reader, "per \"device\"", &schema, NULL, 0, 10, &json, &more, &error), OK);
+    assert_int_equal(
+        home_read_view(reader, "per \"device\"", &schema, NULL, 0, 10, &json, &more, &error), OK);
     buffer_add_char(&json, 0);
-    assert_string_equal(json.data, "[{\"deviceId\":\"d\\\"1\",\"n\":2,\"at\":\"1970-01-01T00:00:03Z\"},\n"
-                                   "{\"deviceId\":\"d\\\"1\",\"n\":1,\"at\":\"1970-01-01T00:00:01.5Z\"}]");
+    assert_string_equal(json.data,
+                        "[{\"deviceId\":\"d\\\"1\",\"n\":2,\"at\":\"1970-01-01T00:00:03Z\"},\n"
+                        "{\"deviceId\":\"d\\\"1\",\"n\":1,\"at\":\"1970-01-01T00:00:01.5Z\"}]");
     json.size = 0;
     HomeFilter filter = {"AT", "1970-01-01T00:00:01.5Z"};
-    assert_int_equal(home_read_view(reader, "per \"device\"", &schema, &filter, 1, 10, &json, &more, &error), OK);
+    assert_int_equal(
+        home_read_view(reader, "per \"device\"", &schema, &filter, 1, 10, &json, &more, &error),
+        OK);
     assert_non_null(strstr(json.data, "\"n\":1"));
     filter.value = "yesterday-ish";
-    assert_int_equal(home_read_view(reader, "per \"device\"", &schema, &filter, 1, 10, &json, &more, &error), REJECT);
+    assert_int_equal(
+        home_read_view(reader, "per \"device\"", &schema, &filter, 1, 10, &json, &more, &error),
+        REJECT);
     home_reader_close(&reader);
     buffer_free(&json);
     batch = home_begin();
@@ -223,7 +235,13 @@ static void rejects_keep_the_newest(void **state) {
     Home *home = open_home();
     HomeBatch *batch = home_begin();
     for (int i = 0; i < 10; i++) {
-        HomeReject r = {.late = i % 2, .query = i % 2 ? "q" : NULL, .source = "t", .partition = 0, .position = i, .reason = "because", .record = STR("{\xff")};
+        HomeReject r = {.late = i % 2,
+                        .query = i % 2 ? "q" : NULL,
+                        .source = "t",
+                        .partition = 0,
+                        .position = i,
+                        .reason = "because",
+                        .record = STR("{\xff")};
         home_put_reject(batch, &r);
     }
     Error error = {0};
@@ -338,9 +356,16 @@ int main(void) {
     log_set_level(LOG_ERROR);
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
-        CASE(everything_comes_back), CASE(deltas_go_once_every_shard_was_written_whole), CASE(views_are_plain_tables_for_others),
-        CASE(rejects_keep_the_newest), CASE(others_homes_are_refused), CASE(a_start_that_was_killed_leaves_nothing_behind), CASE(an_old_copy_is_refused), CASE(a_flipped_bit_is_found),
-        CASE(a_lost_generation_stops_commits), CASE(fresh_sets_the_old_one_aside),
+        CASE(everything_comes_back),
+        CASE(deltas_go_once_every_shard_was_written_whole),
+        CASE(views_are_plain_tables_for_others),
+        CASE(rejects_keep_the_newest),
+        CASE(others_homes_are_refused),
+        CASE(a_start_that_was_killed_leaves_nothing_behind),
+        CASE(an_old_copy_is_refused),
+        CASE(a_flipped_bit_is_found),
+        CASE(a_lost_generation_stops_commits),
+        CASE(fresh_sets_the_old_one_aside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

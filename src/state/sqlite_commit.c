@@ -1,5 +1,6 @@
-/* An epoch: its writes are collected as compact records in one buffer, which the committing thread plays into SQLite in
- * one transaction. Collecting is cheap and never blocks; playing can be repeated when it failed. */
+/* An epoch: its writes are collected as compact records in one buffer, which the committing thread
+ * plays into SQLite in one transaction. Collecting is cheap and never blocks; playing can be
+ * repeated when it failed. */
 #include "state/sqlite_home.h"
 #include "data/time.h"
 #include "data/utf8.h"
@@ -8,8 +9,28 @@
 #include <stdlib.h>
 
 typedef enum Put {
-    PUT_POSITION, PUT_MARK, PUT_DELTA, PUT_SNAPSHOT, PUT_SEGMENT, DROP_SEGMENT, PUT_ROW, DELETE_ROW, EXPIRE_ROWS, PUT_OUTBOX,
-    PUT_DELIVERED, DROP_OUTBOX, PUT_LENGTH, PUT_COUNT, PUT_LATE, PUT_DEAD, PUT_FINISHED, FINISH_QUERIES, DROP_DELTAS, TRIM_LATE, TRIM_DEAD, PUT_EPOCH,
+    PUT_POSITION,
+    PUT_MARK,
+    PUT_DELTA,
+    PUT_SNAPSHOT,
+    PUT_SEGMENT,
+    DROP_SEGMENT,
+    PUT_ROW,
+    DELETE_ROW,
+    EXPIRE_ROWS,
+    PUT_OUTBOX,
+    PUT_DELIVERED,
+    DROP_OUTBOX,
+    PUT_LENGTH,
+    PUT_COUNT,
+    PUT_LATE,
+    PUT_DEAD,
+    PUT_FINISHED,
+    FINISH_QUERIES,
+    DROP_DELTAS,
+    TRIM_LATE,
+    TRIM_DEAD,
+    PUT_EPOCH,
     PUT_KINDS
 } Put;
 
@@ -21,19 +42,24 @@ static const char *const SQL[PUT_KINDS] = {
     [PUT_SEGMENT] = "INSERT OR REPLACE INTO leat_segments VALUES (?, ?, ?, ?, ?)",
     [DROP_SEGMENT] = "DELETE FROM leat_segments WHERE operator = ? AND bucket = ?",
     [PUT_OUTBOX] = "INSERT OR REPLACE INTO leat_outbox VALUES (?, ?, ?, ?)",
-    [PUT_DELIVERED] = "INSERT INTO leat_sinks VALUES (?1, NULL, ?2) ON CONFLICT (sink) DO UPDATE SET delivered = max(coalesce(delivered, 0), ?2)",
+    [PUT_DELIVERED] = "INSERT INTO leat_sinks VALUES (?1, NULL, ?2) ON CONFLICT (sink) DO UPDATE "
+                      "SET delivered = max(coalesce(delivered, 0), ?2)",
     [DROP_OUTBOX] = "DELETE FROM leat_outbox WHERE sink = ?1 AND epoch <= ?2",
-    [PUT_LENGTH] = "INSERT INTO leat_sinks VALUES (?1, ?2, NULL) ON CONFLICT (sink) DO UPDATE SET length = ?2",
+    [PUT_LENGTH] =
+        "INSERT INTO leat_sinks VALUES (?1, ?2, NULL) ON CONFLICT (sink) DO UPDATE SET length = ?2",
     [PUT_COUNT] = "INSERT OR REPLACE INTO leat_counts VALUES (?, ?, ?, ?)",
     [PUT_LATE] = "INSERT INTO late_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
     [PUT_DEAD] = "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
     [PUT_FINISHED] = "INSERT OR REPLACE INTO leat_meta VALUES ('finished', CAST(? AS TEXT))",
     [FINISH_QUERIES] = "UPDATE leat_queries SET finished = ?",
-    /* Deltas that every shard's snapshot has overtaken: all 64 snapshots exist and are at least as new. */
-    [DROP_DELTAS] = "DELETE FROM leat_deltas WHERE operator = ?1 AND epoch <= (SELECT CASE WHEN count(*) = 64 THEN min(epoch) ELSE -1 END"
+    /* Deltas that every shard's snapshot has overtaken: all 64 snapshots exist and are at least as
+       new. */
+    [DROP_DELTAS] = "DELETE FROM leat_deltas WHERE operator = ?1 AND epoch <= (SELECT CASE WHEN "
+                    "count(*) = 64 THEN min(epoch) ELSE -1 END"
                     " FROM leat_snapshots WHERE operator = ?1)",
     [TRIM_LATE] = "DELETE FROM late_rows WHERE rowid <= (SELECT max(rowid) FROM late_rows) - ?",
-    [TRIM_DEAD] = "DELETE FROM dead_letters WHERE rowid <= (SELECT max(rowid) FROM dead_letters) - ?",
+    [TRIM_DEAD] =
+        "DELETE FROM dead_letters WHERE rowid <= (SELECT max(rowid) FROM dead_letters) - ?",
     [PUT_EPOCH] = "INSERT OR REPLACE INTO leat_meta VALUES ('epoch', CAST(? AS TEXT))",
 };
 
@@ -60,7 +86,8 @@ static Buffer *put(HomeBatch *b, Put kind) {
 }
 static void add_text(Buffer *b, const char *text) { buffer_add_sized(b, str_from(text)); }
 
-void home_put_position(HomeBatch *b, const char *source, const char *partition, int64_t position, int64_t max_time, int64_t records) {
+void home_put_position(HomeBatch *b, const char *source, const char *partition, int64_t position,
+                       int64_t max_time, int64_t records) {
     Buffer *to = put(b, PUT_POSITION);
     add_text(to, source);
     add_text(to, partition);
@@ -126,8 +153,11 @@ void home_put_delivered(HomeBatch *b, const char *sink, int64_t epoch) {
     put_sink(b, PUT_DELIVERED, sink, epoch);
     put_sink(b, DROP_OUTBOX, sink, epoch);
 }
-void home_put_length(HomeBatch *b, const char *sink, int64_t length) { put_sink(b, PUT_LENGTH, sink, length); }
-void home_put_count(HomeBatch *b, const char *query, const char *source, const char *kind, int64_t total) {
+void home_put_length(HomeBatch *b, const char *sink, int64_t length) {
+    put_sink(b, PUT_LENGTH, sink, length);
+}
+void home_put_count(HomeBatch *b, const char *query, const char *source, const char *kind,
+                    int64_t total) {
     Buffer *to = put(b, PUT_COUNT);
     add_text(to, query);
     add_text(to, source);
@@ -172,12 +202,17 @@ void home_statements_free(Home *home) {
     home->statements = NULL;
 }
 
-static void bind_str(sqlite3_stmt *s, int at, Str text) { sqlite3_bind_text64(s, at, text.data ? text.data : "", text.size, SQLITE_STATIC, SQLITE_UTF8); }
-static void bind_blob(sqlite3_stmt *s, int at, Str blob) { sqlite3_bind_blob64(s, at, blob.data ? blob.data : "", blob.size, SQLITE_STATIC); }
+static void bind_str(sqlite3_stmt *s, int at, Str text) {
+    sqlite3_bind_text64(s, at, text.data ? text.data : "", text.size, SQLITE_STATIC, SQLITE_UTF8);
+}
+static void bind_blob(sqlite3_stmt *s, int at, Str blob) {
+    sqlite3_bind_blob64(s, at, blob.data ? blob.data : "", blob.size, SQLITE_STATIC);
+}
 
 static Status step(Home *home, sqlite3_stmt *s, Error *error) {
     int code = sqlite3_step(s);
-    Status status = code == SQLITE_DONE ? OK : home_sqlite_error(home->db, AGAIN, "cannot commit", error);
+    Status status =
+        code == SQLITE_DONE ? OK : home_sqlite_error(home->db, AGAIN, "cannot commit", error);
     sqlite3_reset(s);
     return status;
 }
@@ -191,7 +226,8 @@ double home_real(Value value, Buffer *scratch) {
     return double_parse(buffer_str(scratch), &out) == OK ? out : value.real;
 }
 
-/* As the contract has it: integers INTEGER, doubles REAL, booleans 0/1, bytea BLOB, all else TEXT as in JSON. */
+/* As the contract has it: integers INTEGER, doubles REAL, booleans 0/1, bytea BLOB, all else TEXT
+ * as in JSON. */
 static void bind_value(sqlite3_stmt *s, int at, Value value, Buffer *scratch) {
     if (value.null) {
         sqlite3_bind_null(s, at);
@@ -232,7 +268,8 @@ static Status play_row(Home *home, Reader *r, Arena *arena, Buffer *scratch, Err
     bind_blob(v->put, 1, key);
     if (time == NO_TIME) sqlite3_bind_null(v->put, 2);
     else sqlite3_bind_int64(v->put, 2, time);
-    for (int i = 0; i < v->columns; i++) bind_value(v->put, 3 + i, value_decode(v->schema.fields[i].type, &values, arena), scratch);
+    for (int i = 0; i < v->columns; i++)
+        bind_value(v->put, 3 + i, value_decode(v->schema.fields[i].type, &values, arena), scratch);
     arena_reset(arena);
     return step(home, v->put, error);
 }
@@ -271,7 +308,8 @@ static Status play_reject(Home *home, Put kind, Reader *r, Error *error) {
     return step(home, s, error);
 }
 
-static Status play_blob(Home *home, Put kind, Reader *r, int64_t epoch, Buffer *packed, Error *error) {
+static Status play_blob(Home *home, Put kind, Reader *r, int64_t epoch, Buffer *packed,
+                        Error *error) {
     sqlite3_stmt *s;
     Status status = statement(home, kind, &s, error);
     Str name = read_sized(r);
@@ -300,7 +338,8 @@ static Status play_position(Home *home, Reader *r, Error *error) {
     Str source = read_sized(r), partition = read_sized(r);
     int64_t position = read_i64(r), max_time = read_i64(r), records = read_i64(r);
     if (status != OK) return status;
-    char *source_text = xcalloc(1, source.size + 1), *partition_text = xcalloc(1, partition.size + 1);
+    char *source_text = xcalloc(1, source.size + 1),
+         *partition_text = xcalloc(1, partition.size + 1);
     memcpy(source_text, source.data, source.size);
     memcpy(partition_text, partition.data, partition.size);
     bind_str(s, 1, source);
@@ -308,7 +347,8 @@ static Status play_position(Home *home, Reader *r, Error *error) {
     sqlite3_bind_int64(s, 3, position);
     sqlite3_bind_int64(s, 4, max_time);
     sqlite3_bind_int64(s, 5, records);
-    sqlite3_bind_int64(s, 6, home_position_check(source_text, partition_text, position, max_time, records));
+    sqlite3_bind_int64(
+        s, 6, home_position_check(source_text, partition_text, position, max_time, records));
     free(source_text);
     free(partition_text);
     return step(home, s, error);
@@ -328,7 +368,8 @@ static Status play_view(Home *home, Put kind, Reader *r, Error *error) {
 
 /* The rest: up to three texts, then at most one number. */
 static Status play_plain(Home *home, Put kind, Reader *r, Error *error) {
-    static const int texts[PUT_KINDS] = {[PUT_MARK] = 1, [DROP_SEGMENT] = 1, [PUT_DELIVERED] = 1, [DROP_OUTBOX] = 1, [PUT_LENGTH] = 1, [PUT_COUNT] = 3};
+    static const int texts[PUT_KINDS] = {[PUT_MARK] = 1,    [DROP_SEGMENT] = 1, [PUT_DELIVERED] = 1,
+                                         [DROP_OUTBOX] = 1, [PUT_LENGTH] = 1,   [PUT_COUNT] = 3};
     sqlite3_stmt *s;
     Status status = statement(home, kind, &s, error);
     int at = 1;
@@ -376,7 +417,8 @@ static Status put_number(Home *home, Put kind, int64_t number, Error *error) {
     return step(home, s, error);
 }
 
-Status home_commit(Home *home, HomeBatch *batch, int64_t epoch, int64_t keep_rejects, Error *error) {
+Status home_commit(Home *home, HomeBatch *batch, int64_t epoch, int64_t keep_rejects,
+                   Error *error) {
     if (!home->env->fault(home->env, "home.commit")) {
         (void)fail(error, "home: cannot commit: fault injected");
         return AGAIN;
@@ -426,7 +468,9 @@ Status home_open_view(Home *home, const char *view, const Schema *schema, Error 
     char *index = home_quote(index_name);
     sqlite3_free(index_name);
     Buffer make = {0}, put_sql = {0};
-    buffer_add_format(&make, "CREATE TABLE IF NOT EXISTS %s (leat_key BLOB PRIMARY KEY, leat_time INTEGER", v->table);
+    buffer_add_format(&make,
+                      "CREATE TABLE IF NOT EXISTS %s (leat_key BLOB PRIMARY KEY, leat_time INTEGER",
+                      v->table);
     buffer_add_format(&put_sql, "INSERT OR REPLACE INTO %s VALUES (?, ?", v->table);
     for (int i = 0; i < schema->count; i++) {
         v->schema.fields[i] = schema->fields[i];
@@ -434,7 +478,10 @@ Status home_open_view(Home *home, const char *view, const Schema *schema, Error 
         buffer_add_format(&make, ", c%d %s", i, sqlite_type(schema->fields[i].type.kind));
         buffer_add_text(&put_sql, ", ?");
     }
-    buffer_add_format(&make, ") WITHOUT ROWID; CREATE INDEX IF NOT EXISTS %s ON %s (leat_time) WHERE leat_time IS NOT NULL;", index, v->table);
+    buffer_add_format(&make,
+                      ") WITHOUT ROWID; CREATE INDEX IF NOT EXISTS %s ON %s (leat_time) WHERE "
+                      "leat_time IS NOT NULL;",
+                      index, v->table);
     buffer_add_format(&make, "CREATE VIEW IF NOT EXISTS %s AS SELECT ", quoted);
     for (int i = 0; i < schema->count; i++) {
         char *column = home_quote(schema->fields[i].name);

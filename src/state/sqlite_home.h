@@ -36,7 +36,8 @@ void home_pack(Str, Buffer *out);
 CHECKED Status home_unpack(Str, Buffer *out, Error *);
 static inline int64_t home_check(Str s) { return (int64_t)hash_bytes(s); }
 double home_real(Value, Buffer *scratch);
-int64_t home_position_check(const char *source, const char *partition, int64_t position, int64_t max_time, int64_t records);
+int64_t home_position_check(const char *source, const char *partition, int64_t position,
+                            int64_t max_time, int64_t records);
 void home_statements_free(Home *);
 void home_views_free(Home *);
 CHECKED Status home_write_lock(Home *, int64_t epoch, Error *);

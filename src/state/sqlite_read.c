@@ -1,5 +1,5 @@
-/* Reading the home: what the engine needs at start, with every checksum compared, and the readers of committed views that
- * the web side uses from its own threads. */
+/* Reading the home: what the engine needs at start, with every checksum compared, and the readers
+ * of committed views that the web side uses from its own threads. */
 #include "state/sqlite_home.h"
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,23 +9,29 @@ static Str column_bytes(sqlite3_stmt *s, int column) {
     const void *data = sqlite3_column_blob(s, column);
     return (Str){data, (size_t)sqlite3_column_bytes(s, column)};
 }
-static const char *arena_column(Arena *arena, sqlite3_stmt *s, int column) { return arena_text(arena, column_bytes(s, column)); }
+static const char *arena_column(Arena *arena, sqlite3_stmt *s, int column) {
+    return arena_text(arena, column_bytes(s, column));
+}
 
 static Status damaged(Home *home, const char *what, Error *error) {
     return fail(error,
-                "home %s is damaged: the checksum of %s does not match; put back a good copy, or start over with leat run --fresh",
+                "home %s is damaged: the checksum of %s does not match; put back a good copy, or "
+                "start over with leat run --fresh",
                 home->path, what);
 }
 
 /* Calls `row` for each row of a query with up to one text argument. */
-static Status each(Home *home, const char *sql, const char *arg, Status (*row)(Home *, sqlite3_stmt *, void *, Error *), void *context, Error *error) {
+static Status each(Home *home, const char *sql, const char *arg,
+                   Status (*row)(Home *, sqlite3_stmt *, void *, Error *), void *context,
+                   Error *error) {
     sqlite3_stmt *s = NULL;
     Status status = home_prepare(home->db, sql, &s, error);
     if (status != OK) return status;
     if (arg) sqlite3_bind_text(s, 1, arg, -1, SQLITE_STATIC);
     int code;
     while (status == OK && (code = sqlite3_step(s)) != SQLITE_DONE)
-        status = code == SQLITE_ROW ? row(home, s, context, error) : home_sqlite_error(home->db, FAIL, home->path, error);
+        status = code == SQLITE_ROW ? row(home, s, context, error)
+                                    : home_sqlite_error(home->db, FAIL, home->path, error);
     sqlite3_finalize(s);
     return status;
 }
@@ -50,14 +56,16 @@ static void *list_add(List *list) {
 
 static Status add_query(Home *home, sqlite3_stmt *s, void *list, Error *error) {
     (void)home, (void)error;
-    *(HomeQuery *)list_add(list) = (HomeQuery){arena_column(((List *)list)->arena, s, 0), arena_column(((List *)list)->arena, s, 2),
-                                               (uint64_t)sqlite3_column_int64(s, 1), sqlite3_column_int(s, 3) != 0};
+    *(HomeQuery *)list_add(list) = (HomeQuery){
+        arena_column(((List *)list)->arena, s, 0), arena_column(((List *)list)->arena, s, 2),
+        (uint64_t)sqlite3_column_int64(s, 1), sqlite3_column_int(s, 3) != 0};
     return OK;
 }
 
 Status home_queries(Home *home, HomeQuery **out, int *count, Arena *arena, Error *error) {
     List list = {.arena = arena, .size = sizeof(HomeQuery)};
-    Status status = each(home, "SELECT name, hash, plan, finished FROM leat_queries ORDER BY name", NULL, add_query, &list, error);
+    Status status = each(home, "SELECT name, hash, plan, finished FROM leat_queries ORDER BY name",
+                         NULL, add_query, &list, error);
     *out = (HomeQuery *)(void *)list.items;
     *count = list.count;
     return status;
@@ -65,9 +73,11 @@ Status home_queries(Home *home, HomeQuery **out, int *count, Arena *arena, Error
 
 static Status add_position(Home *home, sqlite3_stmt *s, void *context, Error *error) {
     List *list = context;
-    HomePosition p = {arena_column(list->arena, s, 0), arena_column(list->arena, s, 1), sqlite3_column_int64(s, 2),
-                      sqlite3_column_int64(s, 3), sqlite3_column_int64(s, 4)};
-    if (home_position_check(p.source, p.partition, p.position, p.max_time, p.records) != sqlite3_column_int64(s, 5)) {
+    HomePosition p = {arena_column(list->arena, s, 0), arena_column(list->arena, s, 1),
+                      sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3),
+                      sqlite3_column_int64(s, 4)};
+    if (home_position_check(p.source, p.partition, p.position, p.max_time, p.records) !=
+        sqlite3_column_int64(s, 5)) {
         char what[400];
         snprintf(what, sizeof what, "the position of %s[%s]", p.source, p.partition);
         return damaged(home, what, error);
@@ -78,7 +88,10 @@ static Status add_position(Home *home, sqlite3_stmt *s, void *context, Error *er
 
 Status home_positions(Home *home, HomePosition **out, int *count, Arena *arena, Error *error) {
     List list = {.arena = arena, .size = sizeof(HomePosition)};
-    Status status = each(home, "SELECT source, partition, position, max_time, records, \"check\" FROM leat_positions", NULL, add_position, &list, error);
+    Status status =
+        each(home,
+             "SELECT source, partition, position, max_time, records, \"check\" FROM leat_positions",
+             NULL, add_position, &list, error);
     *out = (HomePosition *)(void *)list.items;
     *count = list.count;
     return status;
@@ -92,7 +105,8 @@ static Status take_number(Home *home, sqlite3_stmt *s, void *number, Error *erro
 
 Status home_mark(Home *home, const char *source, int64_t *mark, Error *error) {
     *mark = NO_TIME;
-    return each(home, "SELECT mark FROM leat_marks WHERE source = ?", source, take_number, mark, error);
+    return each(home, "SELECT mark FROM leat_marks WHERE source = ?", source, take_number, mark,
+                error);
 }
 
 typedef struct StateRead {
@@ -107,7 +121,8 @@ static Status read_blob(Home *home, sqlite3_stmt *s, void *context, Error *error
     StateRead *read = context;
     Str stored = column_bytes(s, 2);
     char what[400];
-    snprintf(what, sizeof what, "the state of %s, epoch %" PRId64, read->name, (int64_t)sqlite3_column_int64(s, 1));
+    snprintf(what, sizeof what, "the state of %s, epoch %" PRId64, read->name,
+             (int64_t)sqlite3_column_int64(s, 1));
     if (home_check(stored) != sqlite3_column_int64(s, 3)) return damaged(home, what, error);
     if (home_unpack(stored, &read->blob, NULL) != OK) return damaged(home, what, error);
     int64_t number = sqlite3_column_int64(s, 0), epoch = sqlite3_column_int64(s, 1);
@@ -118,11 +133,14 @@ static Status read_blob(Home *home, sqlite3_stmt *s, void *context, Error *error
     return read->reader->segment(to, number, blob, error);
 }
 
-Status home_read_state(Home *home, const char *operator_name, const HomeStateReader *reader, Error *error) {
+Status home_read_state(Home *home, const char *operator_name, const HomeStateReader *reader,
+                       Error *error) {
     static const char *const sql[] = {
-        "SELECT shard, epoch, data, \"check\" FROM leat_snapshots WHERE operator = ? ORDER BY shard",
+        "SELECT shard, epoch, data, \"check\" FROM leat_snapshots WHERE operator = ? ORDER BY "
+        "shard",
         "SELECT epoch, epoch, data, \"check\" FROM leat_deltas WHERE operator = ? ORDER BY epoch",
-        "SELECT bucket, epoch, data, \"check\" FROM leat_segments WHERE operator = ? ORDER BY epoch, bucket",
+        "SELECT bucket, epoch, data, \"check\" FROM leat_segments WHERE operator = ? ORDER BY "
+        "epoch, bucket",
     };
     StateRead read = {.reader = reader, .name = operator_name};
     Status status = OK;
@@ -137,14 +155,16 @@ Status home_read_state(Home *home, const char *operator_name, const HomeStateRea
 static Status add_count(Home *home, sqlite3_stmt *s, void *context, Error *error) {
     (void)home, (void)error;
     List *list = context;
-    *(HomeCount *)list_add(list) = (HomeCount){arena_column(list->arena, s, 0), arena_column(list->arena, s, 1),
-                                               arena_column(list->arena, s, 2), sqlite3_column_int64(s, 3)};
+    *(HomeCount *)list_add(list) =
+        (HomeCount){arena_column(list->arena, s, 0), arena_column(list->arena, s, 1),
+                    arena_column(list->arena, s, 2), sqlite3_column_int64(s, 3)};
     return OK;
 }
 
 Status home_counts(Home *home, HomeCount **out, int *count, Arena *arena, Error *error) {
     List list = {.arena = arena, .size = sizeof(HomeCount)};
-    Status status = each(home, "SELECT query, source, kind, count FROM leat_counts", NULL, add_count, &list, error);
+    Status status = each(home, "SELECT query, source, kind, count FROM leat_counts", NULL,
+                         add_count, &list, error);
     *out = (HomeCount *)(void *)list.items;
     *count = list.count;
     return status;
@@ -158,17 +178,23 @@ static Status take_sink(Home *home, sqlite3_stmt *s, void *context, Error *error
 
 Status home_sink(Home *home, const char *sink, HomeSink *out, Error *error) {
     *out = (HomeSink){0};
-    return each(home, "SELECT length, delivered FROM leat_sinks WHERE sink = ?", sink, take_sink, out, error);
+    return each(home, "SELECT length, delivered FROM leat_sinks WHERE sink = ?", sink, take_sink,
+                out, error);
 }
 
 Status home_outbox_bytes(Home *home, const char *sink, int64_t *bytes, Error *error) {
     *bytes = 0;
-    return each(home, "SELECT coalesce(sum(length(data)), 0) FROM leat_outbox WHERE sink = ?", sink, take_number, bytes, error);
+    return each(home, "SELECT coalesce(sum(length(data)), 0) FROM leat_outbox WHERE sink = ?", sink,
+                take_number, bytes, error);
 }
 
-Status home_outbox_next(Home *home, const char *sink, int64_t after, int64_t *epoch, Buffer *blob, Error *error) {
+Status home_outbox_next(Home *home, const char *sink, int64_t after, int64_t *epoch, Buffer *blob,
+                        Error *error) {
     sqlite3_stmt *s = NULL;
-    Status status = home_prepare(home->db, "SELECT epoch, data, \"check\" FROM leat_outbox WHERE sink = ? AND epoch > ? ORDER BY epoch LIMIT 1", &s, error);
+    Status status = home_prepare(home->db,
+                                 "SELECT epoch, data, \"check\" FROM leat_outbox WHERE sink = ? "
+                                 "AND epoch > ? ORDER BY epoch LIMIT 1",
+                                 &s, error);
     if (status != OK) return status;
     sqlite3_bind_text(s, 1, sink, -1, SQLITE_STATIC);
     sqlite3_bind_int64(s, 2, after);
@@ -176,7 +202,8 @@ Status home_outbox_next(Home *home, const char *sink, int64_t after, int64_t *ep
     if (code == SQLITE_ROW) {
         *epoch = sqlite3_column_int64(s, 0);
         Str stored = column_bytes(s, 1);
-        if (home_check(stored) != sqlite3_column_int64(s, 2) || home_unpack(stored, blob, NULL) != OK) {
+        if (home_check(stored) != sqlite3_column_int64(s, 2) ||
+            home_unpack(stored, blob, NULL) != OK) {
             char what[400];
             snprintf(what, sizeof what, "what is owed to %s, epoch %" PRId64, sink, *epoch);
             status = damaged(home, what, error);
@@ -196,7 +223,8 @@ struct HomeReader {
 
 Status home_reader_open(const char *path, HomeReader **out, Error *error) {
     HomeReader *reader = xcalloc(1, sizeof *reader);
-    if (sqlite3_open_v2(path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(path, &reader->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
+        SQLITE_OK) {
         (void)home_sqlite_error(reader->db, FAIL, path, error);
         home_reader_close(&reader);
         return FAIL;
@@ -218,23 +246,29 @@ static void json_cell(sqlite3_stmt *s, int column, Type type, Buffer *out) {
     switch (sqlite3_column_type(s, column)) {
     case SQLITE_NULL: buffer_add_text(out, "null"); return;
     case SQLITE_INTEGER:
-        if (type.kind == TYPE_BOOL) buffer_add_text(out, sqlite3_column_int(s, column) ? "true" : "false");
+        if (type.kind == TYPE_BOOL)
+            buffer_add_text(out, sqlite3_column_int(s, column) ? "true" : "false");
         else buffer_add_format(out, "%" PRId64, (int64_t)sqlite3_column_int64(s, column));
         return;
-    case SQLITE_FLOAT: value_json((Value){.type = type, .real = sqlite3_column_double(s, column)}, out); return;
+    case SQLITE_FLOAT:
+        value_json((Value){.type = type, .real = sqlite3_column_double(s, column)}, out);
+        return;
     case SQLITE_BLOB:
         value_json((Value){.type = type_of(TYPE_BYTEA), .str = column_bytes(s, column)}, out);
         return;
     default:
-        text = (Str){(const char *)sqlite3_column_text(s, column), (size_t)sqlite3_column_bytes(s, column)};
+        text = (Str){(const char *)sqlite3_column_text(s, column),
+                     (size_t)sqlite3_column_bytes(s, column)};
         bool bare = type.kind == TYPE_JSONB || type.kind == TYPE_TEXT_ARRAY ||
-                    (type.kind == TYPE_NUMERIC && text.size && text.data[0] != 'N' && text.data[0] != 'I' && text.data[text.size - 1] != 'y');
+                    (type.kind == TYPE_NUMERIC && text.size && text.data[0] != 'N' &&
+                     text.data[0] != 'I' && text.data[text.size - 1] != 'y');
         if (bare) buffer_add_str(out, text);
         else json_string(text, out);
     }
 }
 
-static Status bind_filter(sqlite3_stmt *s, int at, Type type, const char *text, const char *column, Error *error) {
+static Status bind_filter(sqlite3_stmt *s, int at, Type type, const char *text, const char *column,
+                          Error *error) {
     Arena *arena = arena_new();
     Value value;
     Error why = {0};
@@ -254,11 +288,14 @@ static Status bind_filter(sqlite3_stmt *s, int at, Type type, const char *text, 
         sqlite3_bind_blob64(s, at, value.str.data, value.str.size, SQLITE_TRANSIENT);
     } else {
         Buffer json = {0};
-        if (type.kind == TYPE_TEXT || type.kind == TYPE_VARCHAR || type.kind == TYPE_JSONB) buffer_add_text(&json, text);
+        if (type.kind == TYPE_TEXT || type.kind == TYPE_VARCHAR || type.kind == TYPE_JSONB)
+            buffer_add_text(&json, text);
         else value_json(value, &json);
         Str shown = buffer_str(&json);
-        bool quoted = type_physical(type.kind) != PHYSICAL_STR || type.kind == TYPE_UUID || type.kind == TYPE_NUMERIC;
-        if (quoted && shown.size >= 2 && shown.data[0] == '"') shown = (Str){shown.data + 1, shown.size - 2};
+        bool quoted = type_physical(type.kind) != PHYSICAL_STR || type.kind == TYPE_UUID ||
+                      type.kind == TYPE_NUMERIC;
+        if (quoted && shown.size >= 2 && shown.data[0] == '"')
+            shown = (Str){shown.data + 1, shown.size - 2};
         sqlite3_bind_text64(s, at, shown.data, shown.size, SQLITE_TRANSIENT, SQLITE_UTF8);
         buffer_free(&json);
     }
@@ -266,8 +303,9 @@ static Status bind_filter(sqlite3_stmt *s, int at, Type type, const char *text, 
     return status;
 }
 
-static Status view_statement(HomeReader *reader, const char *view, const Schema *schema, const HomeFilter *filters, int filter_count,
-                             sqlite3_stmt **s, Error *error) {
+static Status view_statement(HomeReader *reader, const char *view, const Schema *schema,
+                             const HomeFilter *filters, int filter_count, sqlite3_stmt **s,
+                             Error *error) {
     char *storage = sqlite3_mprintf("leat_view_%s", view);
     char *table = home_quote(storage);
     sqlite3_free(storage);
@@ -283,7 +321,8 @@ static Status view_statement(HomeReader *reader, const char *view, const Schema 
         for (int i = 0; i < schema->count; i++)
             if (strcmp(schema->fields[i].name, filters[f].column) == 0) found = i;
         for (int i = 0; found < 0 && i < schema->count; i++)
-            if (str_equal_nocase(str_from(schema->fields[i].name), str_from(filters[f].column))) found = i;
+            if (str_equal_nocase(str_from(schema->fields[i].name), str_from(filters[f].column)))
+                found = i;
         if (found < 0 || count == 64) {
             (void)fail(error, "view %s has no column %s", view, filters[f].column);
             status = REJECT;
@@ -296,13 +335,15 @@ static Status view_statement(HomeReader *reader, const char *view, const Schema 
     buffer_add_char(&sql, 0);
     if (status == OK) status = home_prepare(reader->db, sql.data, s, error);
     for (int f = 0; f < count && status == OK; f++)
-        status = bind_filter(*s, f + 1, schema->fields[columns[f]].type, filters[f].value, filters[f].column, error);
+        status = bind_filter(*s, f + 1, schema->fields[columns[f]].type, filters[f].value,
+                             filters[f].column, error);
     buffer_free(&sql);
     return status;
 }
 
-Status home_read_view(HomeReader *reader, const char *view, const Schema *schema, const HomeFilter *filters, int filter_count,
-                      int64_t limit, Buffer *json, bool *more, Error *error) {
+Status home_read_view(HomeReader *reader, const char *view, const Schema *schema,
+                      const HomeFilter *filters, int filter_count, int64_t limit, Buffer *json,
+                      bool *more, Error *error) {
     sqlite3_stmt *s = NULL;
     Status status = view_statement(reader, view, schema, filters, filter_count, &s, error);
     *more = false;
@@ -343,14 +384,18 @@ Status home_view_rows(HomeReader *reader, const char *view, int64_t *rows, Error
     return status;
 }
 
-static Status add_rejects(HomeReader *reader, const char *table, const char *kind, int64_t limit, Buffer *json, bool *any, Error *error) {
-    char *sql = sqlite3_mprintf("SELECT query, source, partition, position, time, reason, record FROM %s ORDER BY rowid DESC LIMIT ?", table);
+static Status add_rejects(HomeReader *reader, const char *table, const char *kind, int64_t limit,
+                          Buffer *json, bool *any, Error *error) {
+    char *sql = sqlite3_mprintf("SELECT query, source, partition, position, time, reason, record "
+                                "FROM %s ORDER BY rowid DESC LIMIT ?",
+                                table);
     sqlite3_stmt *s = NULL;
     Status status = home_prepare(reader->db, sql, &s, error);
     sqlite3_free(sql);
     if (status != OK) return status;
     sqlite3_bind_int64(s, 1, limit);
-    static const char *const names[] = {"query", "source", "partition", "position", "time", "reason", "record"};
+    static const char *const names[] = {"query", "source", "partition", "position",
+                                        "time",  "reason", "record"};
     while (sqlite3_step(s) == SQLITE_ROW) {
         buffer_add_format(json, "%s{\"kind\":\"%s\"", *any ? ",\n" : "", kind);
         *any = true;
@@ -364,12 +409,15 @@ static Status add_rejects(HomeReader *reader, const char *table, const char *kin
     return OK;
 }
 
-Status home_read_rejects(HomeReader *reader, const char *kind, int64_t limit, Buffer *json, Error *error) {
+Status home_read_rejects(HomeReader *reader, const char *kind, int64_t limit, Buffer *json,
+                         Error *error) {
     bool any = false;
     Status status = OK;
     buffer_add_char(json, '[');
-    if (!kind || strcmp(kind, "dead") == 0) status = add_rejects(reader, "dead_letters", "dead", limit, json, &any, error);
-    if (status == OK && (!kind || strcmp(kind, "late") == 0)) status = add_rejects(reader, "late_rows", "late", limit, json, &any, error);
+    if (!kind || strcmp(kind, "dead") == 0)
+        status = add_rejects(reader, "dead_letters", "dead", limit, json, &any, error);
+    if (status == OK && (!kind || strcmp(kind, "late") == 0))
+        status = add_rejects(reader, "late_rows", "late", limit, json, &any, error);
     buffer_add_char(json, ']');
     return status;
 }

@@ -11,8 +11,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         {.kind = DECODE_FIELD, .name = "day", .type = type_of(TYPE_DATE)},
     };
     char *names[] = {"id", "s", "v", "day"};
-    DecodeSpec spec = {.table = "t", .columns = columns, .column_count = 4, .event_time = -1, .on_error = ON_ERROR_DEAD_LETTER,
-                       .max_future_us = INT64_MAX, .csv_header = false, .csv_delimiter = ',', .csv_columns = names,
+    DecodeSpec spec = {.table = "t",
+                       .columns = columns,
+                       .column_count = 4,
+                       .event_time = -1,
+                       .on_error = ON_ERROR_DEAD_LETTER,
+                       .max_future_us = INT64_MAX,
+                       .csv_header = false,
+                       .csv_delimiter = ',',
+                       .csv_columns = names,
                        .csv_column_count = 4};
     compare_whole_and_single(&csv_format, &spec, (Str){(const char *)data, size}, (Str){0});
     return 0;

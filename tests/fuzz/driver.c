@@ -1,5 +1,6 @@
-/* Runs a fuzz target over files instead of a fuzzer: every build runs the corpora as plain tests, under the
- * sanitizers too. Each input is a copy of exactly its size, so that reading behind it is seen. */
+/* Runs a fuzz target over files instead of a fuzzer: every build runs the corpora as plain tests,
+ * under the sanitizers too. Each input is a copy of exactly its size, so that reading behind it is
+ * seen. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -15,12 +15,28 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         {.kind = DECODE_FIELD, .name = "d", .type = type_of(TYPE_JSONB)},
         {.kind = DECODE_FIELD, .name = "u", .type = type_of(TYPE_UUID)},
         {.kind = DECODE_FIELD, .name = "i", .type = type_of(TYPE_INTERVAL)},
-        {.kind = DECODE_PATH, .name = "d", .type = type_of(TYPE_TEXT), .path = deep, .path_count = 2},
-        {.kind = DECODE_PATH, .name = "d", .type = type_of(TYPE_FLOAT8), .path = deep, .path_count = 1},
-        {.kind = DECODE_PATH, .name = "d", .type = type_of(TYPE_JSONB), .path = item, .path_count = 2},
+        {.kind = DECODE_PATH,
+         .name = "d",
+         .type = type_of(TYPE_TEXT),
+         .path = deep,
+         .path_count = 2},
+        {.kind = DECODE_PATH,
+         .name = "d",
+         .type = type_of(TYPE_FLOAT8),
+         .path = deep,
+         .path_count = 1},
+        {.kind = DECODE_PATH,
+         .name = "d",
+         .type = type_of(TYPE_JSONB),
+         .path = item,
+         .path_count = 2},
     };
-    DecodeSpec spec = {.table = "t", .columns = columns, .column_count = sizeof columns / sizeof *columns, .event_time = -1,
-                       .on_error = ON_ERROR_DEAD_LETTER, .max_future_us = INT64_MAX};
+    DecodeSpec spec = {.table = "t",
+                       .columns = columns,
+                       .column_count = sizeof columns / sizeof *columns,
+                       .event_time = -1,
+                       .on_error = ON_ERROR_DEAD_LETTER,
+                       .max_future_us = INT64_MAX};
     compare_whole_and_single(&json_format, &spec, (Str){(const char *)data, size}, (Str){0});
     spec.on_error = ON_ERROR_NULL;
     compare_whole_and_single(&json_format, &spec, (Str){(const char *)data, size}, (Str){0});

@@ -1,4 +1,5 @@
-/* A pipeline file: any text is read, planned and explained, or refused with a message and a place in the text. */
+/* A pipeline file: any text is read, planned and explained, or refused with a message and a place
+ * in the text. */
 #include "sql/plan.h"
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* State records as a damaged home could hold them: read or refused, never believed beyond their end. */
+/* State records as a damaged home could hold them: read or refused, never believed beyond their
+ * end. */
 #include "state/state.h"
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     int64_t snapshots[STATE_SHARDS] = {0};
     Error error;
     Str blob = {(const char *)data + 1, size - 1};
-    StateSpec spec = {.value_size = sizeof(Value), .encode = encode, .decode = decode, .release = release, .ages = data[0] & 1};
+    StateSpec spec = {.value_size = sizeof(Value),
+                      .encode = encode,
+                      .decode = decode,
+                      .release = release,
+                      .ages = data[0] & 1};
     State *state = state_new(&spec);
     Status status;
     if (spec.ages) {

@@ -26,9 +26,9 @@ typedef struct FileSource {
     bool one_partition;
     char **files;
     int file_count;
-    int kept_count; /* order = 'name': files that the home knows */
+    int kept_count;  /* order = 'name': files that the home knows */
     int64_t *behind; /* order = 'name': bytes in the files behind each */
-    bool *gone;     /* [file_count], or NULL: read in an earlier run and taken away since */
+    bool *gone;      /* [file_count], or NULL: read in an earlier run and taken away since */
     Part *parts;
     int part_count;
 } FileSource;
@@ -119,8 +119,7 @@ static Status number_files(FileSource *f, Error *error) {
     f->gone = arena_new_array(f->reader.arena, bool, most);
     while (kept && *kept) {
         char *name = take_line(&kept, f->reader.arena);
-        char **found =
-            bsearch(&name, f->files, (size_t)f->file_count, sizeof *f->files, by_name);
+        char **found = bsearch(&name, f->files, (size_t)f->file_count, sizeof *f->files, by_name);
         if (found) known[found - f->files] = true;
         f->gone[count] = !found;
         ordered[count++] = name;
@@ -217,11 +216,10 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
     f->reader.pool = pool_new(share > 4096 ? share : 4096);
     f->parts = xcalloc((size_t)f->part_count, sizeof *f->parts);
     for (int i = 0; i < f->part_count; i++)
-        f->parts[i] =
-            (Part){.partition = i,
-                   .name = f->one_partition ? f->path : f->files[i],
-                   .path = f->files[i],
-                   .fd = -1};
+        f->parts[i] = (Part){.partition = i,
+                             .name = f->one_partition ? f->path : f->files[i],
+                             .path = f->files[i],
+                             .fd = -1};
     *out = &f->source;
     return OK;
 }
@@ -288,7 +286,8 @@ static Str header(Source *source, int partition) {
     return file_source_of(source)->parts[partition].header;
 }
 
-/* Bytes that are left; -1: a pipe, nobody knows. With order = 'name' the files behind are looked at once. */
+/* Bytes that are left; -1: a pipe, nobody knows. With order = 'name' the files behind are looked at
+ * once. */
 static int64_t lag(Source *source, int partition, int64_t position) {
     FileSource *f = file_source_of(source);
     int index = f->one_partition ? (int)(position >> BYTE_BITS) : partition;

@@ -1,6 +1,6 @@
 /* Kafka, and Azure Event Hubs, which speaks its protocol: options, and what source and sink share.
- * Every librdkafka property may be given under its own name in double quotes; only those that Leat's
- * promises rest on are fixed. */
+ * Every librdkafka property may be given under its own name in double quotes; only those that
+ * Leat's promises rest on are fixed. */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
 #include "data/time.h"
@@ -51,10 +51,10 @@ static Status set(rd_kafka_conf_t *conf, const char *name, const char *value, bo
         return fail(error, "property \"%s\" of connector 'kafka': %s", name, why);
     if (!must_exist) return OK;
     if (closest_property(name, closest, sizeof closest))
-        return fail(error,
-                    "unknown property \"%s\" of connector 'kafka'; did you mean \"%s\"?",
+        return fail(error, "unknown property \"%s\" of connector 'kafka'; did you mean \"%s\"?",
                     name, closest);
-    return fail(error, "unknown property \"%s\" of connector 'kafka'; librdkafka's are known", name);
+    return fail(error, "unknown property \"%s\" of connector 'kafka'; librdkafka's are known",
+                name);
 }
 
 rd_kafka_conf_t *kafka_conf(const Options *from, const KafkaSetting *defaults,
@@ -104,8 +104,10 @@ static Status check_start(const Options *given, Error *error) {
     Error ignored;
     bool is_time = timestamp_parse(str_from(value->text), true, &time, &ignored) == OK;
     if (is_time || strcmp(value->text, "group") == 0)
-        return fail(error, "start %s'%s' comes with a later version; now it is one of 'earliest', "
-                           "'latest'", is_time ? "as a timestamp: " : "", value->text);
+        return fail(error,
+                    "start %s'%s' comes with a later version; now it is one of 'earliest', "
+                    "'latest'",
+                    is_time ? "as a timestamp: " : "", value->text);
     const char *closest = closest_name(value->text, starts, 2);
     if (closest)
         return fail(error, "option 'start' has no value '%s'; did you mean '%s'?", value->text,
@@ -138,8 +140,8 @@ static SinkWay sink_way(const Options *given) {
 
 /* ---- clients ---- */
 
-/* librdkafka's own lines: what it repeats at every attempt to connect is told once by the source's or
- * sink's state. */
+/* librdkafka's own lines: what it repeats at every attempt to connect is told once by the source's
+ * or sink's state. */
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text) {
     (void)handle;
     if (level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0)
@@ -212,8 +214,8 @@ Status kafka_look(KafkaClient *client, const char *topic, const struct rd_kafka_
     const struct rd_kafka_metadata *metadata = NULL;
     if (!handle)
         return fail(error, "topic '%s': %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
-    rd_kafka_resp_err_t code = rd_kafka_metadata(client->handle, 0, handle, &metadata,
-                                                 KAFKA_LOOK_MS);
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(client->handle, 0, handle, &metadata, KAFKA_LOOK_MS);
     rd_kafka_topic_destroy(handle);
     int count = 0;
     if (!code && metadata->topic_cnt == 1) {

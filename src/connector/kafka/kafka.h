@@ -1,5 +1,5 @@
-/* What the Kafka source and sink share: a client's configuration out of the table's options, and what
- * is known of the brokers' side. */
+/* What the Kafka source and sink share: a client's configuration out of the table's options, and
+ * what is known of the brokers' side. */
 #pragma once
 #include "connector/connector.h"
 #include <librdkafka/rdkafka.h>
@@ -25,8 +25,9 @@ typedef struct KafkaClient {
 void kafka_client_open(KafkaClient *, const Options *);
 void kafka_client_close(KafkaClient *); /* its handle is gone before */
 
-/* A configuration: `defaults` first (those that this librdkafka does not know are left out), then the
- * user's properties, then `fixed`, which users may not change. NULL: FAIL with librdkafka's words. */
+/* A configuration: `defaults` first (those that this librdkafka does not know are left out), then
+ * the user's properties, then `fixed`, which users may not change. NULL: FAIL with librdkafka's
+ * words. */
 rd_kafka_conf_t *kafka_conf(const Options *, const KafkaSetting *defaults,
                             const KafkaSetting *fixed, Error *error);
 /* The client of that configuration, which is used up. FAIL: `what` ("source events") is named. */
@@ -38,7 +39,7 @@ CHECKED Status kafka_look(KafkaClient *, const char *topic, const struct rd_kafk
                           Error *);
 /* "no broker answers at …: the reason" */
 Status kafka_away(KafkaClient *, const char *reason, Error *); /* AGAIN */
-void kafka_back(KafkaClient *); /* a broker has answered */
+void kafka_back(KafkaClient *);                                /* a broker has answered */
 /* Errors that pass by themselves: the broker is away, a leader moves. */
 bool kafka_passing(rd_kafka_resp_err_t);
 

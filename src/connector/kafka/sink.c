@@ -1,12 +1,12 @@
-/* A topic as a sink. Exactly once: each epoch's rows go out in one transaction together with a marker,
- * the committed offset of partition 0 in a group of the sink's own that nobody joins; its metadata says
- * generation, epoch and which run wrote it. After any trouble the producer is thrown away; a new one
- * first ends what the old one left open, then reads the marker, and sends again only what is not there:
- * whatever became of a commit without an answer, the marker tells. At least once: rows are produced at
- * once and acknowledged before the epoch that counts them.
+/* A topic as a sink. Exactly once: each epoch's rows go out in one transaction together with a
+ * marker, the committed offset of partition 0 in a group of the sink's own that nobody joins; its
+ * metadata says generation, epoch and which run wrote it. After any trouble the producer is thrown
+ * away; a new one first ends what the old one left open, then reads the marker, and sends again
+ * only what is not there: whatever became of a commit without an answer, the marker tells. At least
+ * once: rows are produced at once and acknowledged before the epoch that counts them.
  *
- * Two runs on copies of one home would fence each other for ever; the run in the marker tells them that
- * they are two, and the second one stops. */
+ * Two runs on copies of one home would fence each other for ever; the run in the marker tells them
+ * that they are two, and the second one stops. */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
 #include "data/value.h"
@@ -15,11 +15,11 @@
 #include <stdlib.h>
 
 enum {
-    SLICE_MS = 500,       /* between two looks at `stopping` */
-    PATIENCE_MS = 10000,  /* then the sink says what it waits for */
-    COMMIT_MS = 30000,    /* then a commit without an answer is given up, and the marker asked */
-    MISSING_LOOKS = 5,    /* a broker may make a topic that is asked for */
-    POLL_EVERY = 1024,    /* rows */
+    SLICE_MS = 500,      /* between two looks at `stopping` */
+    PATIENCE_MS = 10000, /* then the sink says what it waits for */
+    COMMIT_MS = 30000,   /* then a commit without an answer is given up, and the marker asked */
+    MISSING_LOOKS = 5,   /* a broker may make a topic that is asked for */
+    POLL_EVERY = 1024,   /* rows */
 };
 
 typedef struct KafkaSink {
@@ -64,8 +64,9 @@ static void drop_producer(KafkaSink *k) {
     atomic_store(&k->client.failed, 0);
 }
 
-/* partitioner: as Kafka's own clients, so that topics can be joined by partition. message.timeout.ms,
- * at least once: for ever, since a broker that is away is no reason to lose rows. */
+/* partitioner: as Kafka's own clients, so that topics can be joined by partition.
+ * message.timeout.ms, at least once: for ever, since a broker that is away is no reason to lose
+ * rows. */
 static Status make_producer(KafkaSink *k, Error *error) {
     const bool once = k->context.exactly_once;
     const KafkaSetting defaults[] = {{"client.id", "leat"},
@@ -107,9 +108,9 @@ static Status look(KafkaSink *k, Error *error) {
 
 static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
     /* A first look at the properties, so that a wrong one is told at the start. */
-    rd_kafka_conf_t *conf = kafka_conf(
-        context->options, NULL,
-        context->exactly_once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
+    rd_kafka_conf_t *conf =
+        kafka_conf(context->options, NULL,
+                   context->exactly_once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
     if (!conf) return FAIL;
     rd_kafka_conf_destroy(conf);
     KafkaSink *k = xcalloc(1, sizeof *k);
@@ -133,7 +134,8 @@ static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
     return OK;
 }
 
-/* ---- rows to bytes: of the key its size + 1 (0: null) as varint, then itself; the value likewise ---- */
+/* ---- rows to bytes: of the key its size + 1 (0: null) as varint, then itself; the value likewise
+ * ---- */
 
 static void add_part(Buffer *out, Str part) {
     buffer_add_varint(out, part.size + 1);
@@ -234,8 +236,7 @@ static Status produce_row(KafkaSink *k, Str key, Str value, bool lent, Error *er
     for (int waited_ms = 0;; waited_ms += SLICE_MS) {
         rd_kafka_resp_err_t code = rd_kafka_producev(
             k->client.handle, RD_KAFKA_V_TOPIC(k->topic),
-            RD_KAFKA_V_MSGFLAGS(lent ? 0 : RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_KEY(key.data, key.size),
+            RD_KAFKA_V_MSGFLAGS(lent ? 0 : RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data, key.size),
             RD_KAFKA_V_VALUE((void *)(uintptr_t)value.data, value.size), RD_KAFKA_V_END);
         if (!code) return OK;
         if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -249,8 +250,8 @@ static Status produce_row(KafkaSink *k, Str key, Str value, bool lent, Error *er
     }
 }
 
-/* Every row from *done on, which says how far it came. `lent`: the bytes stay where they are until all
- * is acknowledged. */
+/* Every row from *done on, which says how far it came. `lent`: the bytes stay where they are until
+ * all is acknowledged. */
 static Status produce(KafkaSink *k, Str rows, bool lent, size_t *done, Error *error) {
     Reader r = reader_of((Str){rows.data + *done, rows.size - *done});
     for (int count = 1; r.at < r.end; count++) {
@@ -268,7 +269,8 @@ static Status produce(KafkaSink *k, Str rows, bool lent, size_t *done, Error *er
 
 /* ---- exactly once ---- */
 
-/* After an error of a transaction the producer is gone. All but what can never work is tried again. */
+/* After an error of a transaction the producer is gone. All but what can never work is tried again.
+ */
 static Status trouble(KafkaSink *k, rd_kafka_error_t *failed, const char *verb, Error *error) {
     rd_kafka_resp_err_t code = rd_kafka_error_code(failed);
     rd_kafka_poll(k->client.handle, 0);
@@ -279,10 +281,10 @@ static Status trouble(KafkaSink *k, rd_kafka_error_t *failed, const char *verb, 
     } else if (never(code)) {
         bool none = code == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
                     code == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
-        status = fail(error, "%s: cannot %s at %s: %s%s", k->what, verb, k->client.servers,
-                      rd_kafka_error_string(failed),
-                      none ? "; a cluster without transactions needs delivery = 'at_least_once'"
-                           : "");
+        status =
+            fail(error, "%s: cannot %s at %s: %s%s", k->what, verb, k->client.servers,
+                 rd_kafka_error_string(failed),
+                 none ? "; a cluster without transactions needs delivery = 'at_least_once'" : "");
     } else if (k->client.down) {
         (void)kafka_away(&k->client, rd_kafka_error_string(failed), error);
     } else {

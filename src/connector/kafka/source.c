@@ -1,11 +1,12 @@
 /* A topic as a source. Partitions are assigned by hand, each with a queue of its own, so that the
- * engine can ask the one that is furthest behind; positions live in the home, offsets are committed to
- * the group for monitoring only. Messages stay where librdkafka put them until their rows are through.
- * Only committed data is read.
+ * engine can ask the one that is furthest behind; positions live in the home, offsets are committed
+ * to the group for monitoring only. Messages stay where librdkafka put them until their rows are
+ * through. Only committed data is read.
  *
- * Threads: partitions(), partition_name(), seek(), next() and wait() are called by the source's reader
- * alone, and only they look at `partitions`; committed() is called by the committing thread, lag() by
- * the engine's: they touch the client, which any thread may, and `told`, which has a lock. */
+ * Threads: partitions(), partition_name(), seek(), next() and wait() are called by the source's
+ * reader alone, and only they look at `partitions`; committed() is called by the committing thread,
+ * lag() by the engine's: they touch the client, which any thread may, and `told`, which has a lock.
+ */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
 #include "data/value.h"
@@ -19,7 +20,7 @@ enum {
     QUEUED_MOST_KB = 24 << 10, /* of all partitions; librdkafka takes a size for each */
     QUEUED_LEAST_KB = 64,
     QUEUED_MOST_MESSAGES = 80000, /* of all: what one takes beside its bytes is not in the above */
-    PARTITIONS_PLANNED = 4, /* for these the first client is made */
+    PARTITIONS_PLANNED = 4,       /* for these the first client is made */
     LAST_COMMIT_MS = 500,
 };
 
@@ -39,7 +40,7 @@ typedef struct KafkaSource {
     char *what; /* "source NAME", for messages */
     KafkaPartition **partitions;
     int count;
-    int planned; /* partitions for which the client's queues are sized */
+    int planned;               /* partitions for which the client's queues are sized */
     rd_kafka_queue_t *answers; /* to commits */
     bool committing;           /* an answer is awaited */
     rd_kafka_message_t *taken[CHUNK_MESSAGES];
@@ -51,9 +52,9 @@ typedef struct KafkaSource {
 } KafkaSource;
 
 const KafkaSetting kafka_source_fixed[] = {
-    {"enable.auto.commit", "false"},    {"enable.auto.offset.store", "false"},
-    {"enable.partition.eof", "true"},   {"isolation.level", "read_committed"},
-    {"auto.offset.reset", "error"},     {0}};
+    {"enable.auto.commit", "false"},  {"enable.auto.offset.store", "false"},
+    {"enable.partition.eof", "true"}, {"isolation.level", "read_committed"},
+    {"auto.offset.reset", "error"},   {0}};
 
 static void on_message(rd_kafka_t *handle, void *context) {
     KafkaSource *k = context;
@@ -150,8 +151,9 @@ static void commit_told(KafkaSource *k) {
     rd_kafka_topic_partition_list_destroy(list);
 }
 
-/* Not a member of its group, the client leaves without a farewell. Its end would wait for the answer to a
- * commit for as long as the group's coordinator is away: then it is left to the end of the process. */
+/* Not a member of its group, the client leaves without a farewell. Its end would wait for the
+ * answer to a commit for as long as the group's coordinator is away: then it is left to the end of
+ * the process. */
 static void drop_client(KafkaSource *k) {
     if (!k->client.handle) return;
     rd_kafka_queue_destroy(k->answers);
@@ -212,7 +214,8 @@ static Status partitions(Source *source, int *count, Error *error) {
     commit_told(k);
     Status status = kafka_look(&k->client, k->topic, &metadata, error);
     if (status == AGAIN) serve(k);
-    if (status == REJECT && k->count) return AGAIN; /* it was there: perhaps a broker still starts */
+    if (status == REJECT && k->count)
+        return AGAIN; /* it was there: perhaps a broker still starts */
     if (status == REJECT || status == FAIL) {
         Error reason = *error;
         return fail(error, "%s: %s", k->what, reason.text);
@@ -239,15 +242,16 @@ static const char *partition_name(Source *source, int partition) {
     return k->partitions[partition]->name;
 }
 
-/* 'latest' is settled once, for all partitions that are there, and kept in the home: what comes while
- * Leat is down after its first start is not missed, and partitions that appear later begin at their
- * start. The fact is a list of offsets. */
+/* 'latest' is settled once, for all partitions that are there, and kept in the home: what comes
+ * while Leat is down after its first start is not missed, and partitions that appear later begin at
+ * their start. The fact is a list of offsets. */
 static Status settle_latest(KafkaSource *k, Buffer *list, Error *error) {
     for (int i = 0; i < k->count; i++) {
         int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            k->client.handle, k->topic, i, &low, &high, KAFKA_LOOK_MS);
-        if (code && kafka_passing(code)) return kafka_away(&k->client, rd_kafka_err2str(code), error);
+        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(k->client.handle, k->topic, i,
+                                                                    &low, &high, KAFKA_LOOK_MS);
+        if (code && kafka_passing(code))
+            return kafka_away(&k->client, rd_kafka_err2str(code), error);
         if (code)
             return fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, i,
                         rd_kafka_err2str(code));
@@ -285,7 +289,8 @@ static Status seek(Source *source, int partition, int64_t position, Error *error
     }
     KafkaPartition *p = k->partitions[partition];
     p->queue = rd_kafka_queue_get_partition(k->client.handle, k->topic, partition);
-    if (!p->queue) return fail(error, "%s: topic '%s' has no partition %d", k->what, k->topic, partition);
+    if (!p->queue)
+        return fail(error, "%s: topic '%s' has no partition %d", k->what, k->topic, partition);
     rd_kafka_queue_forward(p->queue, NULL);
     rd_kafka_queue_cb_event_enable(p->queue, on_message, k);
     rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
@@ -307,7 +312,8 @@ typedef struct KafkaChunk {
 } KafkaChunk;
 
 static void release(Chunk *chunk) {
-    for (int i = 0; i < chunk->record_count; i++) rd_kafka_message_destroy(chunk->records[i].handle);
+    for (int i = 0; i < chunk->record_count; i++)
+        rd_kafka_message_destroy(chunk->records[i].handle);
     free(chunk);
 }
 
@@ -333,12 +339,11 @@ static void headers_json(const Record *record, Buffer *out) {
 static size_t add_record(KafkaChunk *c, rd_kafka_message_t *message) {
     rd_kafka_timestamp_type_t type;
     int64_t ms = rd_kafka_message_timestamp(message, &type);
-    c->records[c->chunk.record_count++] =
-        (Record){.body = {message->payload, message->len},
-                 .position = message->offset,
-                 .timestamp_us = ms < 0 ? NO_TIME : ms * 1000,
-                 .key = {message->key, message->key_len},
-                 .handle = message};
+    c->records[c->chunk.record_count++] = (Record){.body = {message->payload, message->len},
+                                                   .position = message->offset,
+                                                   .timestamp_us = ms < 0 ? NO_TIME : ms * 1000,
+                                                   .key = {message->key, message->key_len},
+                                                   .handle = message};
     if (type == RD_KAFKA_TIMESTAMP_LOG_APPEND_TIME) c->chunk.log_append_time = true;
     return message->len + message->key_len;
 }
@@ -367,7 +372,8 @@ static Status message_error(KafkaSource *k, int partition, const rd_kafka_messag
 
 /* As many messages as make a chunk of the wanted size. */
 static int most_messages(const KafkaSource *k, const KafkaPartition *p) {
-    size_t most = k->context.chunk_bytes ? k->context.chunk_bytes / (p->average + 1) : CHUNK_MESSAGES;
+    size_t most =
+        k->context.chunk_bytes ? k->context.chunk_bytes / (p->average + 1) : CHUNK_MESSAGES;
     if (k->context.chunk_rows && most > (size_t)k->context.chunk_rows)
         most = (size_t)k->context.chunk_rows;
     return most < 1 ? 1 : most > CHUNK_MESSAGES ? CHUNK_MESSAGES : (int)most;
@@ -376,8 +382,8 @@ static int most_messages(const KafkaSource *k, const KafkaPartition *p) {
 static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     KafkaPartition *p = k->partitions[partition];
-    ssize_t count = rd_kafka_consume_batch_queue(p->queue, 0, k->taken,
-                                                 (size_t)most_messages(k, p));
+    ssize_t count =
+        rd_kafka_consume_batch_queue(p->queue, 0, k->taken, (size_t)most_messages(k, p));
     KafkaChunk *c = NULL;
     size_t bytes = 0;
     Status status = OK;
