@@ -1,0 +1,630 @@
+/* Source and sink against librdkafka's own made-up cluster, which fails as it is told: what passes by
+ * itself is gone through, what never will is told, nothing is lost. (It forgets no row of a transaction that
+ * was ended and keeps no offset that was sent in one; tests/test_kafka.py looks at those on a real broker.) */
+#include "connector/kafka/kafka.h"
+#include "data/batch.h"
+#include <inttypes.h>
+#include <librdkafka/rdkafka_mock.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+// cmocka wants the headers above first
+#include <cmocka.h>
+
+enum { PRODUCE = 0, FETCH = 1, INIT_PRODUCER = 22, ADD_PARTITIONS = 24, ADD_OFFSETS = 25, END_TRANSACTION = 26, COMMIT_OFFSETS = 28 };
+enum { PARTITIONS = 4, LOOKS = 400 };
+
+static rd_kafka_t *helper; /* it runs the cluster, and writes what sources read */
+static rd_kafka_mock_cluster_t *cluster;
+static OptionValue values[8];
+static Options options;
+static char facts[256];
+extern const Connector kafka_connector;
+
+static void option(const char *name, const char *text) {
+    OptionValue *value = &values[options.count++];
+    *value = (OptionValue){.name = name, .text = text, .raw = text, .given = true};
+    for (const Option *o = kafka_connector.options; o->name; o++)
+        if (strcmp(o->name, name) == 0) value->option = o;
+}
+
+static int set_up(void **state) {
+    (void)state;
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
+    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", why, sizeof why);
+    helper = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
+    assert_non_null(helper);
+    cluster = rd_kafka_handle_mock_cluster(helper);
+    rd_kafka_mock_topic_create(cluster, "t", PARTITIONS, 1);
+    options = (Options){.values = values};
+    option("topic", "t");
+    option("bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster));
+    facts[0] = 0;
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    rd_kafka_destroy(helper);
+    return 0;
+}
+
+static void must(Status status, const Error *error) {
+    if (status != OK) fail_msg("%d: %s", status, error->text);
+}
+
+static void says(const Error *error, const char *words) {
+    if (!strstr(error->text, words)) fail_msg("'%s' is not in: %s", words, error->text);
+}
+
+/* ---- the source ---- */
+
+static const char *get_fact(void *home, const char *name) {
+    (void)home, (void)name;
+    return *facts ? facts : NULL;
+}
+
+static Status set_fact(void *home, const char *name, const char *value, Error *error) {
+    (void)home, (void)name, (void)error;
+    snprintf(facts, sizeof facts, "%s", value);
+    return OK;
+}
+
+static Source *open_source(void) {
+    const SourceContext context = {.env = env_system(), .table = "events", .pipeline = "p",
+                                   .options = &options, .chunk_bytes = 1 << 20,
+                                   .get = get_fact, .set = set_fact};
+    Source *source = NULL;
+    Error error = {0};
+    must(kafka_source.open(&context, &source, &error), &error);
+    return source;
+}
+
+static Status list(Source *source, int *count, Error *error) {
+    Status status = AGAIN;
+    for (int i = 0; i < 5 && status == AGAIN; i++)
+        status = kafka_source.partitions(source, count, error);
+    return status;
+}
+
+static Source *open_all(int64_t position) {
+    Source *source = open_source();
+    Error error = {0};
+    int count = 0;
+    must(list(source, &count, &error), &error);
+    assert_int_equal(count, PARTITIONS);
+    for (int i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "%d", i);
+        assert_string_equal(kafka_source.partition_name(source, i), name);
+        must(kafka_source.seek(source, i, position, &error), &error);
+    }
+    return source;
+}
+
+static void put(int partition, const char *body, const char *key) {
+    rd_kafka_producev(helper, RD_KAFKA_V_TOPIC("t"), RD_KAFKA_V_PARTITION(partition),
+                      RD_KAFKA_V_VALUE((void *)(uintptr_t)body, body ? strlen(body) : 0),
+                      RD_KAFKA_V_KEY(key, key ? strlen(key) : 0),
+                      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_END);
+}
+
+static void put_numbers(int from, int to) {
+    for (int i = from; i < to; i++) {
+        char body[16];
+        snprintf(body, sizeof body, "%d", i);
+        put(i % PARTITIONS, body, NULL);
+    }
+    assert_int_equal(rd_kafka_flush(helper, 10000), 0);
+}
+
+/* Reads until every partition stands at its end; the records' positions must have no holes. */
+static int read_all(Source *source, int64_t positions[PARTITIONS]) {
+    int rows = 0, ended = 0;
+    for (int look = 0; look < LOOKS && ended < PARTITIONS; look++) {
+        ended = 0;
+        bool got = false;
+        for (int i = 0; i < PARTITIONS; i++) {
+            Chunk *chunk = NULL;
+            bool at_end = false;
+            Error error = {0};
+            Status status = kafka_source.next(source, i, &chunk, &at_end, &error);
+            if (status == FAIL) fail_msg("%s", error.text);
+            ended += status == AGAIN && at_end;
+            if (status != OK) continue;
+            got = true;
+            assert_int_equal(chunk->begin, chunk->records[0].position);
+            for (int r = 0; r < chunk->record_count; r++) {
+                assert_int_equal(chunk->records[r].position, positions[i]++);
+                assert_null(chunk->records[r].key.data);
+            }
+            assert_int_equal(chunk->end, positions[i]);
+            rows += chunk->record_count;
+            chunk->release(chunk);
+        }
+        if (!got) kafka_source.wait(source, 20000);
+    }
+    assert_int_equal(ended, PARTITIONS);
+    return rows;
+}
+
+static void partitions_are_read_side_by_side(void **state) {
+    (void)state;
+    int64_t positions[PARTITIONS] = {0};
+    put_numbers(0, 1000);
+    Source *source = open_all(NO_POSITION);
+    assert_int_equal(read_all(source, positions), 1000);
+    put_numbers(1000, 1010);
+    int rows = 0;
+    for (int i = 0; i < LOOKS && rows < 10; i++) rows += read_all(source, positions);
+    assert_int_equal(rows, 10);
+    assert_int_equal(kafka_source.lag(source, 0, positions[0] - 2), 2);
+    assert_int_equal(kafka_source.lag(source, 0, positions[0]), 0);
+    kafka_source.close(source);
+    /* Resumed in the middle. */
+    source = open_all(100);
+    for (int i = 0; i < PARTITIONS; i++) positions[i] = 100;
+    assert_int_equal(read_all(source, positions), 1010 - 400);
+    kafka_source.close(source);
+}
+
+static void bodies_keys_and_headers_arrive_as_they_were(void **state) {
+    (void)state;
+    rd_kafka_producev(helper, RD_KAFKA_V_TOPIC("t"), RD_KAFKA_V_PARTITION(0),
+                      RD_KAFKA_V_VALUE("x", 1), RD_KAFKA_V_KEY("key", 3),
+                      RD_KAFKA_V_HEADER("a\"", "b\n", 2), RD_KAFKA_V_HEADER("null", NULL, 0),
+                      RD_KAFKA_V_TIMESTAMP(1577836800005), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                      RD_KAFKA_V_END);
+    put(0, NULL, "tombstone");
+    put(0, "", NULL);
+    assert_int_equal(rd_kafka_flush(helper, 10000), 0);
+    Source *source = open_all(NO_POSITION);
+    Record got[3];
+    Buffer headers = {0};
+    int count = 0;
+    for (int look = 0; look < LOOKS && count < 3; look++) {
+        Chunk *chunk = NULL;
+        bool at_end;
+        Error error = {0};
+        if (kafka_source.next(source, 0, &chunk, &at_end, &error) != OK) {
+            kafka_source.wait(source, 20000);
+            continue;
+        }
+        for (int i = 0; i < chunk->record_count && count < 3; i++) got[count++] = chunk->records[i];
+        if (count == chunk->record_count) chunk->headers(&got[0], &headers);
+        if (count == chunk->record_count) assert_memory_equal(got[0].key.data, "key", 3);
+        assert_string_equal(chunk->topic, "t");
+        chunk->release(chunk);
+    }
+    assert_int_equal(count, 3);
+    assert_int_equal(got[0].timestamp_us, INT64_C(1577836800005000));
+    buffer_add_char(&headers, 0);
+    assert_string_equal(headers.data, "{\"a\\\"\":\"b\\n\",\"null\":null}");
+    assert_null(got[1].body.data);
+    assert_int_equal(got[2].body.size, 0);
+    buffer_free(&headers);
+    kafka_source.close(source);
+}
+
+static void what_passes_is_gone_through(void **state) {
+    (void)state;
+    int64_t positions[PARTITIONS] = {0};
+    rd_kafka_mock_push_request_errors(cluster, FETCH, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION,
+                                      RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE,
+                                      RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    put_numbers(0, 100);
+    Source *source = open_all(NO_POSITION);
+    assert_int_equal(read_all(source, positions), 100);
+    kafka_source.close(source);
+}
+
+static void a_broker_that_is_away_is_named_and_waited_for(void **state) {
+    (void)state;
+    int64_t positions[PARTITIONS] = {0};
+    int count = 0;
+    Error error = {0};
+    put_numbers(0, 100);
+    Source *source = open_all(NO_POSITION);
+    assert_int_equal(read_all(source, positions), 100);
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    Status status = OK;
+    for (int i = 0; i < 20 && status == OK; i++)
+        status = kafka_source.partitions(source, &count, &error);
+    assert_int_equal(status, AGAIN);
+    says(&error, rd_kafka_mock_cluster_bootstraps(cluster));
+    Chunk *chunk = NULL;
+    bool at_end = true;
+    assert_int_equal(kafka_source.next(source, 0, &chunk, &at_end, &error), AGAIN);
+    assert_false(at_end); /* it is not asked, so it is not idle */
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    must(list(source, &count, &error), &error);
+    put_numbers(100, 200);
+    int rows = 0;
+    for (int i = 0; i < LOOKS && rows < 100; i++) rows += read_all(source, positions);
+    assert_int_equal(rows, 100);
+    kafka_source.close(source);
+}
+
+static void a_topic_that_is_missing_is_told(void **state) {
+    (void)state;
+    Error error = {0};
+    int count = 0;
+    rd_kafka_mock_topic_set_error(cluster, "t", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    Source *source = open_source();
+    assert_int_equal(list(source, &count, &error), FAIL);
+    says(&error, "source events: topic 't' does not exist at 127.0.0.1:");
+    kafka_source.close(source);
+}
+
+static void a_position_that_is_gone_is_told(void **state) {
+    (void)state;
+    Error error = {0};
+    put_numbers(0, 100);
+    Source *source = open_all(5000);
+    Status status = AGAIN;
+    for (int look = 0; look < LOOKS && status == AGAIN; look++) {
+        Chunk *chunk = NULL;
+        bool at_end;
+        status = kafka_source.next(source, 0, &chunk, &at_end, &error);
+        if (status == AGAIN) kafka_source.wait(source, 20000);
+    }
+    assert_int_equal(status, FAIL);
+    says(&error, "partition 0 no longer has the position where the pipeline stands");
+    says(&error, "it holds offsets 0 to 25");
+    kafka_source.close(source);
+}
+
+static void latest_is_settled_once(void **state) {
+    (void)state;
+    int64_t positions[PARTITIONS] = {25, 25, 25, 25};
+    option("start", "latest");
+    put_numbers(0, 100);
+    Source *source = open_all(NO_POSITION);
+    assert_string_equal(facts, "25 25 25 25");
+    kafka_source.close(source);
+    put_numbers(100, 110); /* while nobody reads */
+    source = open_all(NO_POSITION);
+    assert_int_equal(read_all(source, positions), 10);
+    kafka_source.close(source);
+    /* Partitions that came after the first start begin at theirs. */
+    strcpy(facts, "25 25");
+    source = open_all(NO_POSITION);
+    positions[0] = positions[1] = 25;
+    positions[2] = positions[3] = 0;
+    assert_int_equal(read_all(source, positions), 60);
+    kafka_source.close(source);
+}
+
+/* The marker of a group: committed offset of partition 0, and its metadata. */
+static void committed_of(const char *group, int64_t *offset, char text[128]) {
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", values[1].text, why, sizeof why);
+    rd_kafka_conf_set(conf, "group.id", group, why, sizeof why);
+    rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(one, "t", 0);
+    assert_int_equal(rd_kafka_committed(reader, one, 10000), 0);
+    *offset = one->elems[0].offset;
+    snprintf(text, 128, "%.*s", (int)one->elems[0].metadata_size, (char *)one->elems[0].metadata);
+    rd_kafka_topic_partition_list_destroy(one);
+    rd_kafka_destroy(reader);
+}
+
+static void offsets_are_committed_for_monitoring(void **state) {
+    (void)state;
+    int64_t positions[PARTITIONS] = {0}, offset;
+    char text[128];
+    put_numbers(0, 100);
+    Source *source = open_all(NO_POSITION);
+    assert_int_equal(read_all(source, positions), 100);
+    for (int i = 0; i < PARTITIONS; i++) kafka_source.committed(source, i, 10 + i);
+    kafka_source.close(source);
+    committed_of("p", &offset, text);
+    assert_int_equal(offset, 10);
+}
+
+/* ---- the sink ---- */
+
+static Field fields[] = {{.name = "k"}, {.name = "n"}};
+static Schema schema = {2, fields};
+static int keys[] = {0, 1};
+
+static Sink *open_sink(int64_t generation, bool exactly_once) {
+    fields[0].type = fields[1].type = type_of(TYPE_INT8);
+    const SinkContext context = {.env = env_system(), .table = "out", .pipeline = "p",
+                                 .home_id = "home", .generation = generation, .schema = &schema,
+                                 .exactly_once = exactly_once, .options = &options};
+    Sink *sink = NULL;
+    Error error = {0};
+    must(kafka_sink.open(&context, &sink, &error), &error);
+    return sink;
+}
+
+static void encode(Sink *sink, int from, int count, Buffer *out) {
+    int64_t *ints = xcalloc((size_t)count, sizeof *ints);
+    for (int i = 0; i < count; i++) ints[i] = from + i;
+    Column columns[] = {{.type = type_of(TYPE_INT8), .ints = ints}, {.type = type_of(TYPE_INT8), .ints = ints}};
+    const Batch batch = {.rows = count, .column_count = 2, .columns = columns};
+    out->size = 0;
+    kafka_sink.encode(sink, &batch, out);
+    free(ints);
+}
+
+/* As the engine does: AGAIN is tried again. */
+static int deliver(Sink *sink, int64_t epoch, Buffer *rows) {
+    Error error = {0};
+    Status status = AGAIN;
+    int calls = 0;
+    while (status == AGAIN && calls++ < 10)
+        status = kafka_sink.deliver(sink, epoch, buffer_str(rows), &error);
+    must(status, &error);
+    return calls;
+}
+
+static int rows_in_topic(void) {
+    int64_t rows = 0, low, high;
+    for (int i = 0; i < PARTITIONS; i++)
+        if (!rd_kafka_query_watermark_offsets(helper, "t", i, &low, &high, 5000)) rows += high - low;
+    return (int)rows;
+}
+
+static void an_epoch_is_delivered_once(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t epoch = 7, generation = 7;
+    Sink *sink = open_sink(3, true);
+    must(kafka_sink.marker(sink, &epoch, &generation, &error), &error);
+    assert_int_equal(epoch, 0);
+    encode(sink, 0, 5000, &rows);
+    assert_int_equal(deliver(sink, 11, &rows), 1);
+    assert_int_equal(rows_in_topic(), 5000);
+    deliver(sink, 11, &rows); /* it is there */
+    assert_int_equal(rows_in_topic(), 5000);
+    must(kafka_sink.marker(sink, &epoch, &generation, &error), &error);
+    assert_int_equal(epoch, 11);
+    assert_int_equal(generation, 3);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+/* Every step of a transaction fails in every way that passes. */
+static void transactions_get_through_errors(void **state) {
+    (void)state;
+    static const int steps[] = {INIT_PRODUCER, ADD_PARTITIONS, PRODUCE, ADD_OFFSETS, COMMIT_OFFSETS, END_TRANSACTION};
+    static const rd_kafka_resp_err_t errors[] = {
+        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+        RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+        RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING};
+    enum { STEPS = sizeof steps / sizeof *steps, ERRORS = sizeof errors / sizeof *errors };
+    Buffer rows = {0};
+    Sink *sink = open_sink(1, true);
+    int64_t epoch = 0;
+    encode(sink, 0, 10, &rows);
+    for (int s = 0; s < STEPS; s++)
+        for (int e = 0; e < ERRORS; e++) {
+            rd_kafka_mock_push_request_errors(cluster, (int16_t)steps[s], 1, errors[e]);
+            deliver(sink, ++epoch, &rows);
+            rd_kafka_mock_clear_request_errors(cluster, (int16_t)steps[s]);
+        }
+    assert_true(rows_in_topic() >= 10 * STEPS * ERRORS);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+static void mark(const char *text, int64_t offset) {
+    char why[256];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", values[1].text, why, sizeof why);
+    rd_kafka_conf_set(conf, "group.id", "leat.home.out", why, sizeof why);
+    rd_kafka_t *writer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(one, "t", 0);
+    p->offset = offset;
+    p->metadata = strdup(text);
+    p->metadata_size = strlen(text);
+    assert_int_equal(rd_kafka_commit(writer, one, 0), 0);
+    rd_kafka_topic_partition_list_destroy(one);
+    rd_kafka_destroy(writer);
+}
+
+/* What the marker says against what this run knows, after it had to begin anew. */
+static void refused_after(const char *marker_text, const char *words) {
+    Buffer rows = {0};
+    Error error = {0};
+    Status status = AGAIN;
+    Sink *sink = open_sink(5, true);
+    encode(sink, 0, 10, &rows);
+    deliver(sink, 8, &rows);
+    mark(marker_text, 3);
+    rd_kafka_mock_push_request_errors(cluster, END_TRANSACTION, 1, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    for (int i = 0; i < 10 && status == AGAIN; i++)
+        status = kafka_sink.deliver(sink, 9, buffer_str(&rows), &error);
+    assert_int_equal(status, FAIL);
+    says(&error, words);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+static void a_marker_that_changed_behind_its_back_is_found(void **state) {
+    (void)state;
+    refused_after("5 8 0123456789abcdef", "another run of this home");
+}
+
+static void a_marker_that_went_back_is_found(void **state) {
+    (void)state;
+    refused_after("4 3 0123456789abcdef", "went back: epoch 8 was delivered, now 3 stands there");
+}
+
+static void two_runs_of_one_home_are_found_out(void **state) {
+    (void)state;
+    int64_t epoch, generation;
+    Error error = {0};
+    mark("6 8 0123456789abcdef", 8);
+    Sink *sink = open_sink(5, true);
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), FAIL);
+    says(&error, "a later run of this home (generation 6, ours 5)");
+    kafka_sink.close(sink);
+    mark("5 8 0123456789abcdef", 8);
+    sink = open_sink(5, true);
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), FAIL);
+    says(&error, "another run of this home");
+    kafka_sink.close(sink);
+    mark("what", 8);
+    sink = open_sink(5, true);
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), FAIL);
+    says(&error, "was not written by Leat");
+    kafka_sink.close(sink);
+}
+
+static void rows_that_never_fit_are_told(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    Sink *sink = open_sink(1, true);
+    char *large = xcalloc(1, 2000000);
+    memset(large, 'x', 2000000);
+    kafka_sink.encode_record(sink, (Str){large, 2000000}, &rows);
+    assert_int_equal(kafka_sink.deliver(sink, 1, buffer_str(&rows), &error), FAIL);
+    says(&error, "a row of 2000000 bytes is larger than topic 't' takes; raise \"message.max.bytes\"");
+    kafka_sink.close(sink);
+    encode(sink = open_sink(2, false), 0, 10, &rows);
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    int64_t length;
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), FAIL);
+    says(&error, "topic 't' did not take a row");
+    kafka_sink.close(sink);
+    free(large);
+    buffer_free(&rows);
+}
+
+static void a_sink_whose_topic_is_missing_is_told(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    rd_kafka_mock_topic_set_error(cluster, "t", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    for (int once = 0; once < 2; once++) {
+        Sink *sink = open_sink(1, once);
+        Status status = AGAIN;
+        encode(sink, 0, 1, &rows);
+        for (int i = 0; i < 10 && status == AGAIN; i++)
+            status = once ? kafka_sink.deliver(sink, 1, buffer_str(&rows), &error)
+                          : kafka_sink.write(sink, buffer_str(&rows), &error);
+        assert_int_equal(status, FAIL);
+        says(&error, "sink out: topic 't' does not exist at 127.0.0.1:");
+        kafka_sink.close(sink);
+    }
+    buffer_free(&rows);
+}
+
+static void at_least_once_waits_for_its_broker(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t length;
+    Sink *sink = open_sink(1, false);
+    encode(sink, 0, 1000, &rows);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    must(kafka_sink.sync(sink, &length, &error), &error);
+    assert_int_equal(rows_in_topic(), 1000);
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), AGAIN);
+    says(&error, rd_kafka_mock_cluster_bootstraps(cluster));
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    Status status = AGAIN;
+    for (int i = 0; i < 40 && status == AGAIN; i++) status = kafka_sink.sync(sink, &length, &error);
+    must(status, &error);
+    assert_int_equal(rows_in_topic(), 2000);
+    /* Told to stop, a call that would wait comes back. */
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    kafka_sink.stop(sink);
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), AGAIN);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+static void keys_are_text_or_an_array(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    static const char *const wanted[] = {
+        "\0\x0e{\"k\":7,\"n\":7}", "\x02" "7\x0e{\"k\":7,\"n\":7}", "\x06[7,7]\x0e{\"k\":7,\"n\":7}"};
+    static const size_t sizes[] = {15, 16, 20};
+    fields[0].type = fields[1].type = type_of(TYPE_INT8);
+    for (int count = 0; count < 3; count++) {
+        const SinkContext context = {.env = env_system(), .table = "out", .home_id = "home",
+                                     .schema = &schema, .keys = keys, .key_count = count,
+                                     .exactly_once = true, .options = &options};
+        Sink *sink = NULL;
+        Error error = {0};
+        must(kafka_sink.open(&context, &sink, &error), &error);
+        encode(sink, 7, 1, &rows);
+        assert_int_equal(rows.size, sizes[count]);
+        assert_memory_equal(rows.data, wanted[count], rows.size);
+        kafka_sink.close(sink);
+    }
+    buffer_free(&rows);
+}
+
+static void properties_are_checked(void **state) {
+    (void)state;
+    Error error = {0};
+    must(kafka_connector.check(&options, true, true, false, &error), &error);
+    option("enable.auto.commmit", "true");
+    assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
+    assert_string_equal(error.text, "unknown property \"enable.auto.commmit\" of connector 'kafka'; "
+                                    "did you mean \"enable.auto.commit\"?");
+    values[2].name = "enable.auto.commit";
+    assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
+    says(&error, "cannot be set");
+    values[2].name = "transactional.id";
+    assert_int_equal(kafka_connector.check(&options, false, true, false, &error), FAIL);
+    says(&error, "cannot be set");
+    values[2].name = "linger.ms";
+    assert_int_equal(kafka_connector.check(&options, false, true, false, &error), FAIL);
+    says(&error, "property \"linger.ms\" of connector 'kafka':");
+    options.count = 2;
+    static const char *const starts[][2] = {
+        {"group", "'group' comes with a later version"},
+        {"2026-01-01T00:00:00Z", "a timestamp: '2026-01-01T00:00:00Z' comes with a later version"},
+        {"latst", "did you mean 'latest'?"},
+        {"tomorrow", "expects one of 'earliest', 'latest', got 'tomorrow'"}};
+    option("start", "");
+    for (int i = 0; i < 4; i++) {
+        values[2].text = starts[i][0];
+        assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
+        says(&error, starts[i][1]);
+    }
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(partitions_are_read_side_by_side),
+        TEST(bodies_keys_and_headers_arrive_as_they_were),
+        TEST(what_passes_is_gone_through),
+        TEST(a_broker_that_is_away_is_named_and_waited_for),
+        TEST(a_topic_that_is_missing_is_told),
+        TEST(a_position_that_is_gone_is_told),
+        TEST(latest_is_settled_once),
+        TEST(offsets_are_committed_for_monitoring),
+        TEST(an_epoch_is_delivered_once),
+        TEST(transactions_get_through_errors),
+        TEST(a_marker_that_changed_behind_its_back_is_found),
+        TEST(a_marker_that_went_back_is_found),
+        TEST(two_runs_of_one_home_are_found_out),
+        TEST(rows_that_never_fit_are_told),
+        TEST(a_sink_whose_topic_is_missing_is_told),
+        TEST(at_least_once_waits_for_its_broker),
+        TEST(keys_are_text_or_an_array),
+        TEST(properties_are_checked),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
