@@ -179,6 +179,20 @@ FROM tumble(s, t, INTERVAL '1 hour') GROUP BY window_end;""")
     assert min(row["window_end"] for row in home.rows("hours")) == "2020-01-02T19:00:00Z"
 
 
+@pytest.mark.parametrize("path, verb", [("in.ndjson", "reads"), ("out.ndjson", "writes")])
+def test_a_file_is_written_by_one_table(leat, path, verb):
+    leat.write("in.ndjson", '{"k": "a"}\n')
+    leat.write("p.sql", HEAD + f"""
+CREATE TABLE s (k text) WITH (connector = 'file', path = 'in.ndjson');
+CREATE TABLE o (k text) WITH (connector = 'file', path = 'out.ndjson');
+CREATE TABLE p (k text) WITH (connector = 'file', path = '{path}', overwrite = true);
+INSERT INTO o SELECT k FROM s;
+INSERT INTO p SELECT k FROM s;""")
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 2 and verb in ended.err, ended
+    assert leat.read("in.ndjson") == [{"k": "a"}]
+
+
 # ---- leat sql ----
 
 def test_filter_columns_of_several_files(leat):

@@ -34,6 +34,12 @@ static Status name_view_columns(Planner *p, const View *view, Relation *r, Error
                                "column \"%s\" of view %s is there more than once; give one of them "
                                "another name with AS",
                                set->columns[i].name, view->name);
+            else if (view->materialized && str_equal_nocase(str_from(set->columns[i].name),
+                                                            str_from(set->columns[k].name)))
+                return fail_at(error, view->line, view->place,
+                               "columns \"%s\" and \"%s\" of view %s differ in case alone; the home "
+                               "cannot keep both, give one of them another name with AS",
+                               set->columns[k].name, set->columns[i].name, view->name);
     (void)p;
     return OK;
 }

@@ -189,7 +189,25 @@ static Status read_and_written(const Catalog *c, const Table *t, Error *error) {
                    t->name);
 }
 
+/* A sink's file cut or written while it is read, or by two sinks, is never meant. */
+static Status check_file(const Catalog *c, const Table *t, Error *error) {
+    const char *path = option_text(&t->options, "path", "");
+    for (int i = 0; i < c->table_count; i++) {
+        const Table *other = &c->tables[i];
+        if (other == t || other->connector != t->connector) continue;
+        if (!other->is_source && !other->is_sink && !other->is_reference) continue;
+        if (!*path || strcmp(path, "-") == 0 ||
+            strcmp(option_text(&other->options, "path", ""), path) != 0)
+            continue;
+        return fail_at(error, t->line, t->place,
+                       "table %s writes the file '%s' that table %s %s; give it a file of its own",
+                       t->name, path, other->name, other->is_sink ? "writes" : "reads");
+    }
+    return OK;
+}
+
 static Status check_table(const Catalog *c, Table *t, Error *error) {
+    if (t->is_sink && check_file(c, t, error) != OK) return FAIL;
     if (t->is_sink && (t->is_source || t->is_reference)) return read_and_written(c, t, error);
     for (int i = 0; i < t->options.count; i++)
         if (check_option(t, &t->options.values[i], error) != OK) return FAIL;

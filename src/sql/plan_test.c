@@ -376,6 +376,7 @@ static const Bad bad[] = {
      "GROUP BY position 2 is not in the SELECT list"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t GROUP BY ROLLUP (k);", "GROUPING SETS"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k, k FROM t;", "is there more than once"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k, v AS \"K\" FROM t;", "differ in case alone"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, v, INTERVAL '1 minute') "
      "GROUP BY 1;",
      "column at, passed on unchanged"},
