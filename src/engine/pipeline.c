@@ -334,7 +334,8 @@ static Status take(Engine *e, Partition *p, Error *error) {
     }
     if (status != OK) return status;
     p->position = next_position(slot);
-    p->dirty = e->dirty = true;
+    p->dirty = true;
+    atomic_store(&e->dirty, true);
     if (p->number < REPORT_PARTITIONS) {
         PartitionReport *r = &run->report->partitions[p->number];
         atomic_store_explicit(&r->position, p->position, memory_order_relaxed);

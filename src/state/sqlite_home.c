@@ -129,6 +129,15 @@ int64_t home_position_check(const char *source, const char *partition, int64_t p
 
 /* ---- the lock file: "ID EPOCH\n" ---- */
 
+/* A process that was killed a moment ago may still be on its way out: two seconds of patience. */
+static bool lock_file(int fd) {
+    for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; tries++) {
+        if (errno != EWOULDBLOCK || tries == 100) return false;
+        usleep(20000);
+    }
+    return true;
+}
+
 static Status take_lock(Home *home, char *id, int64_t *epoch, Error *error) {
     char *path = sqlite3_mprintf("%s.lock", home->path);
     home->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -137,7 +146,7 @@ static Status take_lock(Home *home, char *id, int64_t *epoch, Error *error) {
         status = fail(
             error, "home %s: cannot open its lock file: %s; make the folder writable or SET home",
             home->path, strerror(errno));
-    else if (flock(home->lock_fd, LOCK_EX | LOCK_NB) != 0)
+    else if (!lock_file(home->lock_fd))
         status = fail(error,
                       "home %s is in use by another process; stop that one first, or SET home to "
                       "another file",
