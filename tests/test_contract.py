@@ -118,7 +118,8 @@ CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM s;""")
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    assert used.ru_maxrss < 150_000, f"{used.ru_maxrss} KB"
+    if b"__asan_init" not in BINARY.read_bytes():   # it keeps what was freed
+        assert used.ru_maxrss < 150_000, f"{used.ru_maxrss} KB"
     assert home.rows("m") == [{"n": 2400000}]
 
 
@@ -191,6 +192,21 @@ INSERT INTO p SELECT k FROM s;""")
     ended = leat.run("run", "p.sql")
     assert ended.status == 2 and verb in ended.err, ended
     assert leat.read("in.ndjson") == [{"k": "a"}]
+
+
+def test_several_queries_are_reset_one_by_one(leat):
+    """Whichever is reset first is forgotten, though the run still refuses for the other."""
+    leat.write("in.ndjson", '{"k": "a"}\n')
+    table = HEAD + "CREATE TABLE s (k text) WITH (connector = 'file', path = 'in.ndjson');\n"
+    view = "CREATE MATERIALIZED VIEW {} AS SELECT k FROM s;\n"
+    leat.write("p.sql", table + "".join(map(view.format, "abc")))
+    leat.ok("run", "p.sql")
+    leat.write("p.sql", table + view.format("b"))
+    ended = leat.run("run", "p.sql", "--reset", "c")
+    assert ended.status == 1 and "'a'" in ended.err, ended
+    leat.ok("run", "p.sql", "--reset", "a")
+    home = Home(leat.folder / "p.leat")
+    assert [home.count(name) for name in "abc"] == [None, 1, None]
 
 
 # ---- leat sql ----

@@ -17,8 +17,8 @@ static const PlanQuery *plan_query(const Plan *plan, const char *name) {
 
 static Status forget(Engine *e, const char *name, Error *error) {
     /* A view has its query's name. What its sink is owed stays in the outbox and is delivered. */
-    log_info("query %s: its state is forgotten; it begins at the present position of its sources",
-             name);
+    log_info("query %s: its state is forgotten%s", name,
+             plan_query(e->plan, name) ? "; it begins at the present position of its sources" : "");
     return home_forget_query(e->home, name, name, NULL, error);
 }
 
@@ -30,23 +30,25 @@ static Status match_queries(Engine *e, bool *over, Error *error) {
     if (status != OK) return status;
     const char *reset = e->options.reset;
     bool reset_found = !reset;
-    for (int i = 0; i < known_count; i++) {
-        const PlanQuery *query = plan_query(e->plan, known[i].name);
-        bool is_reset = reset && strcmp(reset, known[i].name) == 0;
-        if (is_reset) {
+    /* First, so that of several queries that changed each can be reset, in any order. */
+    for (int i = 0; i < known_count && reset; i++)
+        if (strcmp(reset, known[i].name) == 0) {
             reset_found = true;
             if ((status = forget(e, known[i].name, error)) != OK) return status;
-        } else if (!query) {
+        }
+    for (int i = 0; i < known_count; i++) {
+        const PlanQuery *query = plan_query(e->plan, known[i].name);
+        if (reset && strcmp(reset, known[i].name) == 0) continue;
+        if (!query)
             return fail(error,
                         "query '%s' is in the home %s but no longer in the file; put it back, "
                         "forget it with leat run --reset %s, or start over with --fresh",
                         known[i].name, home_path(e->home), known[i].name);
-        } else if (query->hash != known[i].hash) {
+        if (query->hash != known[i].hash)
             return fail_at(error, query->line, 1,
                            "query '%s' has changed since the home %s was made; undo the change, "
                            "forget its state with leat run --reset %s, or start over with --fresh",
                            known[i].name, home_path(e->home), known[i].name);
-        }
     }
     if (!reset_found) {
         for (int i = 0; i < e->plan->query_count; i++)
