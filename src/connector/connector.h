@@ -147,6 +147,9 @@ typedef struct SinkType {
     CHECKED Status (*open)(const SinkContext *, Sink **out, Error *);
     /* Appends a batch's rows to an epoch's blob (called by the engine thread; no I/O). */
     void (*encode)(Sink *, const Batch *, Buffer *out);
+    /* The same for one row: tables with a PRIMARY KEY, of which one write a key and epoch leaves.
+     * NULL: such tables are not possible, or every row is to be kept. */
+    void (*encode_row)(Sink *, const Batch *, int row, Buffer *out);
     /* Appends one record as it is, whatever it holds (`leat generate`: a broken record must arrive
      * broken). NULL: not possible. */
     void (*encode_record)(Sink *, Str record, Buffer *out);

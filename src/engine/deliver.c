@@ -98,7 +98,8 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     }
     SinkRun *run = sink->run;
     size_t before = run->pending.size;
-    run->sink->type->encode(run->sink, batch, &run->pending);
+    if (run->upsert) upsert_add(run, batch);
+    else run->sink->type->encode(run->sink, batch, &run->pending);
     atomic_fetch_add_explicit(&run->report->rows, batch->rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&run->report->bytes, (int64_t)(run->pending.size - before),
                               memory_order_relaxed);
@@ -127,7 +128,7 @@ static bool queue_item(SinkRun *run, int64_t epoch, Str bytes, bool forced) {
 void sinks_flush(Engine *e, bool all) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (run->plan->way == SINK_BY_OUTBOX || !run->pending.size) continue;
+        if (run->plan->way == SINK_BY_OUTBOX || run->upsert || !run->pending.size) continue;
         if (!all && run->pending.size < SINK_ITEM_BYTES) continue;
         if (queue_items(run->queue) >= SINK_QUEUE_ITEMS) continue;
         if (!queue_item(run, 0, buffer_str(&run->pending), false)) continue;
@@ -159,6 +160,7 @@ bool sink_full(SinkRun *run) {
 void sinks_epoch(Engine *e, int64_t epoch) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
+        if (run->upsert && run->pending.size) upsert_close(run);
         if (run->plan->way == SINK_BY_OUTBOX) {
             pthread_mutex_lock(&e->lock);
             int64_t delivered = run->delivered_epoch;
@@ -394,6 +396,7 @@ Status sinks_open(Engine *e, Error *error) {
                                .options = &plan->table->options};
         if (plan->table->connector->sink->open(&context, &run->sink, error) != OK) return FAIL;
         if (plan->way == SINK_BY_LENGTH && open_by_length(e, run, error) != OK) return FAIL;
+        if (plan->table->key_count && run->sink->type->encode_row) run->upsert = upsert_new();
         run->settled = plan->way != SINK_BY_OUTBOX;
         if (plan->way == SINK_BY_OUTBOX) {
             HomeSink known;
@@ -431,5 +434,6 @@ void sinks_close(Engine *e) {
         if (run->queue) queue_free(&run->queue);
         if (run->sink) run->sink->type->close(run->sink);
         buffer_free(&run->pending);
+        upsert_free(&run->upsert);
     }
 }

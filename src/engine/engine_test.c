@@ -329,6 +329,54 @@ static void a_marker_behind_what_was_delivered_is_refused(void **state) {
     assert_non_null(strstr(error.text, "went back"));
 }
 
+/* ---- upserts ---- */
+
+#define KEYED(way)                                                                                 \
+    "CREATE TABLE out (v bigint PRIMARY KEY, t timestamptz, n int) WITH (connector = 'kafka', "    \
+    "topic = '" way "', \"bootstrap.servers\" = 'nowhere:1');\n"
+#define NUMBERED                                                                                   \
+    "CREATE TABLE events (v int, t timestamptz, n int) WITH (connector = 'file', path = "          \
+    "'events', event_time = 't');\n"
+
+static void put_numbered(FakeSource *source, int partition, int v, int second, int n) {
+    fake_record(source, partition, "{\"v\":%d,\"t\":\"2020-01-01T00:00:%02dZ\",\"n\":%d}", v,
+                second, n);
+}
+
+/* Within an epoch the later event time wins, then the higher partition and offset, in whatever
+ * order rows were taken. */
+static void of_a_key_one_write_leaves(const char *sql) {
+    FakeSource *events = fake_source(&world, "events", 2, true);
+    FakeSink *out = fake_sink(&world, "out");
+    Error error = {0};
+    put_numbered(events, 0, 1, 30, 1), put_numbered(events, 0, 1, 10, 2);
+    put_numbered(events, 1, 2, 5, 3), put_numbered(events, 0, 2, 5, 4);
+    put_numbered(events, 0, 3, 7, 5), put_numbered(events, 0, 3, 7, 6);
+    put_numbered(events, 1, 1, 29, 7), put_numbered(events, 0, 4, 1, 8);
+    must(fake_run(&world, sql, NULL, NULL, &error), &error);
+    Buffer wanted = {0}, got = {0};
+    static const int rows[][3] = {{1, 30, 1}, {2, 5, 3}, {3, 7, 6}, {4, 1, 8}};
+    for (int i = 0; i < 4; i++)
+        buffer_add_format(&wanted, "{\"v\":%d,\"t\":\"2020-01-01T00:00:%02dZ\",\"n\":%d}\n",
+                          rows[i][0], rows[i][1], rows[i][2]);
+    buffer_add_str(&got, buffer_str(&out->bytes));
+    same_rows(&got, &wanted);
+    buffer_free(&got);
+    buffer_free(&wanted);
+}
+
+static void of_a_key_one_write_leaves_by_outbox(void **state) {
+    (void)state;
+    of_a_key_one_write_leaves(
+        SETTINGS NUMBERED KEYED("outbox") "INSERT INTO out SELECT v, t, n FROM events;");
+}
+
+static void of_a_key_one_write_leaves_at_once(void **state) {
+    (void)state;
+    of_a_key_one_write_leaves(
+        SETTINGS NUMBERED KEYED("once") "INSERT INTO out SELECT v, t, n FROM events;");
+}
+
 /* ---- the home ---- */
 
 static void commits_that_fail_are_tried_again(void **state) {
@@ -432,6 +480,8 @@ int main(void) {
         TEST(answers_that_are_lost_double_nothing),
         TEST(a_marker_ahead_of_the_home_is_refused),
         TEST(a_marker_behind_what_was_delivered_is_refused),
+        TEST(of_a_key_one_write_leaves_by_outbox),
+        TEST(of_a_key_one_write_leaves_at_once),
         TEST(commits_that_fail_are_tried_again),
         TEST(after_a_minute_the_run_ends_with_the_reason),
         TEST(a_silent_partition_is_waited_for_and_then_not),

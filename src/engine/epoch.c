@@ -333,7 +333,8 @@ Status epoch_due(Engine *e, Error *error) {
     if (!e->home) return OK;
     size_t owed = home_batch_bytes(e->batch);
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
-        if (e->sinks[i].plan->way == SINK_BY_OUTBOX) owed += e->sinks[i].pending.size;
+        if (e->sinks[i].plan->way == SINK_BY_OUTBOX || e->sinks[i].upsert)
+            owed += e->sinks[i].pending.size;
     bool rows = e->options.epoch_rows && e->epoch_records >= e->options.epoch_rows;
     bool due = rows || owed > EPOCH_OWED_BYTES ||
                engine_now(e) - e->closed_at_us >= e->plan->catalog->settings.checkpoint_interval_us;

@@ -132,7 +132,7 @@ typedef struct Writing {
 } Writing;
 
 static SinkWay sink_way(const Options *options) {
-    const char *path = option_text(options, "path", "length");
+    const char *path = option_text(options, "path", option_text(options, "topic", "length"));
     return strcmp(path, "outbox") == 0 ? SINK_BY_OUTBOX
            : strcmp(path, "once") == 0 ? SINK_AT_ONCE
                                        : SINK_BY_LENGTH;
@@ -152,11 +152,13 @@ static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
     return OK;
 }
 
+static void encode_row(Sink *sink, const Batch *batch, int row, Buffer *out) {
+    json_row(((Writing *)(void *)sink)->schema, batch, row, out);
+    buffer_add_char(out, '\n');
+}
+
 static void encode(Sink *sink, const Batch *batch, Buffer *out) {
-    for (int row = 0; row < batch->rows; row++) {
-        json_row(((Writing *)(void *)sink)->schema, batch, row, out);
-        buffer_add_char(out, '\n');
-    }
+    for (int row = 0; row < batch->rows; row++) encode_row(sink, batch, row, out);
 }
 
 static Status check(Sink *sink, Error *error) {
@@ -227,6 +229,7 @@ static void close_sink(Sink *sink) { free(sink); }
 
 static const SinkType sink_type = {.open = open_sink,
                                    .encode = encode,
+                                   .encode_row = encode_row,
                                    .check = check,
                                    .recover = recover,
                                    .write = write_bytes,
@@ -241,8 +244,11 @@ static const Connector bounded_connector = {.name = "fake",
                                             .source = &source_type,
                                             .sink = &sink_type,
                                             .sink_way = sink_way};
-static const Connector endless_connector = {
-    .name = "fake", .options = no_options, .source = &endless_type};
+static const Connector endless_connector = {.name = "fake",
+                                            .options = no_options,
+                                            .source = &endless_type,
+                                            .sink = &sink_type,
+                                            .sink_way = sink_way};
 
 /* ---- the world ---- */
 

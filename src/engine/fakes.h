@@ -44,7 +44,7 @@ typedef struct FakeWorld {
 } FakeWorld;
 
 /* Tables of connector 'file' become made-up ones whose partitions end, those of 'kafka' ones that
- * do not. A sink's `path` says how it is served: 'length', 'outbox', 'once'. */
+ * do not. A sink's `path` (kafka: `topic`) says how it is served: 'length', 'outbox', 'once'. */
 void fake_world_open(FakeWorld *);
 void fake_world_close(FakeWorld *);
 FakeSource *fake_source(FakeWorld *, const char *table, int partitions, bool bounded);

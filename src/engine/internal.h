@@ -70,6 +70,8 @@ struct SourceRun {
     SourceReport *report;
 };
 
+typedef struct Upsert Upsert;
+
 struct SinkRun {
     Engine *engine;
     const PlanSink *plan;
@@ -78,6 +80,7 @@ struct SinkRun {
     pthread_t thread;
     bool thread_started;
     Buffer pending;      /* encoded and not handed on yet */
+    Upsert *upsert;      /* of a table with a PRIMARY KEY: one write a key and epoch; else NULL */
     Queue *queue;        /* of SinkItem; by length and at once */
     int64_t asked_epoch; /* of the last sync token put into the queue */
     bool wrote;          /* since the last sync token */
@@ -237,6 +240,12 @@ void sinks_epoch(Engine *,
 bool sink_full(SinkRun *);
 bool sinks_paid(Engine *); /* nothing is owed outside; under no lock */
 void sinks_close(Engine *);
+
+/* upsert.c */
+Upsert *upsert_new(void);
+void upsert_free(Upsert **);
+void upsert_add(SinkRun *, const Batch *); /* its rows into `pending` */
+void upsert_close(SinkRun *);              /* the epoch closes: `pending` holds one write a key */
 
 /* references.c */
 CHECKED Status references_open(Engine *, Error *);

@@ -1,6 +1,7 @@
-/* Source and sink against librdkafka's own made-up cluster, which fails as it is told: what passes by
- * itself is gone through, what never will is told, nothing is lost. (It forgets no row of a transaction that
- * was ended and keeps no offset that was sent in one; tests/test_kafka.py looks at those on a real broker.) */
+/* Source and sink against librdkafka's own made-up cluster, which fails as it is told: what passes
+ * by itself is gone through, what never will is told, nothing is lost. (It forgets no row of a
+ * transaction that was ended and keeps no offset that was sent in one; tests/test_kafka.py looks at
+ * those on a real broker.) */
 #include "connector/kafka/kafka.h"
 #include "data/batch.h"
 #include <inttypes.h>
@@ -12,7 +13,15 @@
 // cmocka wants the headers above first
 #include <cmocka.h>
 
-enum { PRODUCE = 0, FETCH = 1, INIT_PRODUCER = 22, ADD_PARTITIONS = 24, ADD_OFFSETS = 25, END_TRANSACTION = 26, COMMIT_OFFSETS = 28 };
+enum {
+    PRODUCE = 0,
+    FETCH = 1,
+    INIT_PRODUCER = 22,
+    ADD_PARTITIONS = 24,
+    ADD_OFFSETS = 25,
+    END_TRANSACTION = 26,
+    COMMIT_OFFSETS = 28
+};
 enum { PARTITIONS = 4, LOOKS = 400 };
 
 static rd_kafka_t *helper; /* it runs the cluster, and writes what sources read */
@@ -74,9 +83,13 @@ static Status set_fact(void *home, const char *name, const char *value, Error *e
 }
 
 static Source *open_source(void) {
-    const SourceContext context = {.env = env_system(), .table = "events", .pipeline = "p",
-                                   .options = &options, .chunk_bytes = 1 << 20,
-                                   .get = get_fact, .set = set_fact};
+    const SourceContext context = {.env = env_system(),
+                                   .table = "events",
+                                   .pipeline = "p",
+                                   .options = &options,
+                                   .chunk_bytes = 1 << 20,
+                                   .get = get_fact,
+                                   .set = set_fact};
     Source *source = NULL;
     Error error = {0};
     must(kafka_source.open(&context, &source, &error), &error);
@@ -335,9 +348,14 @@ static int keys[] = {0, 1};
 
 static Sink *open_sink(int64_t generation, bool exactly_once) {
     fields[0].type = fields[1].type = type_of(TYPE_INT8);
-    const SinkContext context = {.env = env_system(), .table = "out", .pipeline = "p",
-                                 .home_id = "home", .generation = generation, .schema = &schema,
-                                 .exactly_once = exactly_once, .options = &options};
+    const SinkContext context = {.env = env_system(),
+                                 .table = "out",
+                                 .pipeline = "p",
+                                 .home_id = "home",
+                                 .generation = generation,
+                                 .schema = &schema,
+                                 .exactly_once = exactly_once,
+                                 .options = &options};
     Sink *sink = NULL;
     Error error = {0};
     must(kafka_sink.open(&context, &sink, &error), &error);
@@ -347,7 +365,8 @@ static Sink *open_sink(int64_t generation, bool exactly_once) {
 static void encode(Sink *sink, int from, int count, Buffer *out) {
     int64_t *ints = xcalloc((size_t)count, sizeof *ints);
     for (int i = 0; i < count; i++) ints[i] = from + i;
-    Column columns[] = {{.type = type_of(TYPE_INT8), .ints = ints}, {.type = type_of(TYPE_INT8), .ints = ints}};
+    Column columns[] = {{.type = type_of(TYPE_INT8), .ints = ints},
+                        {.type = type_of(TYPE_INT8), .ints = ints}};
     const Batch batch = {.rows = count, .column_count = 2, .columns = columns};
     out->size = 0;
     kafka_sink.encode(sink, &batch, out);
@@ -368,7 +387,8 @@ static int deliver(Sink *sink, int64_t epoch, Buffer *rows) {
 static int rows_in_topic(void) {
     int64_t rows = 0, low, high;
     for (int i = 0; i < PARTITIONS; i++)
-        if (!rd_kafka_query_watermark_offsets(helper, "t", i, &low, &high, 5000)) rows += high - low;
+        if (!rd_kafka_query_watermark_offsets(helper, "t", i, &low, &high, 5000))
+            rows += high - low;
     return (int)rows;
 }
 
@@ -395,12 +415,16 @@ static void an_epoch_is_delivered_once(void **state) {
 /* Every step of a transaction fails in every way that passes. */
 static void transactions_get_through_errors(void **state) {
     (void)state;
-    static const int steps[] = {INIT_PRODUCER, ADD_PARTITIONS, PRODUCE, ADD_OFFSETS, COMMIT_OFFSETS, END_TRANSACTION};
-    static const rd_kafka_resp_err_t errors[] = {
-        RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS, RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
-        RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
-        RD_KAFKA_RESP_ERR_PRODUCER_FENCED, RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
-        RD_KAFKA_RESP_ERR_INVALID_TXN_STATE, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING};
+    static const int steps[] = {INIT_PRODUCER, ADD_PARTITIONS, PRODUCE,
+                                ADD_OFFSETS,   COMMIT_OFFSETS, END_TRANSACTION};
+    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                                 RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+                                                 RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+                                                 RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+                                                 RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+                                                 RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+                                                 RD_KAFKA_RESP_ERR_INVALID_TXN_STATE,
+                                                 RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING};
     enum { STEPS = sizeof steps / sizeof *steps, ERRORS = sizeof errors / sizeof *errors };
     Buffer rows = {0};
     Sink *sink = open_sink(1, true);
@@ -442,7 +466,8 @@ static void refused_after(const char *marker_text, const char *words) {
     encode(sink, 0, 10, &rows);
     deliver(sink, 8, &rows);
     mark(marker_text, 3);
-    rd_kafka_mock_push_request_errors(cluster, END_TRANSACTION, 1, RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    rd_kafka_mock_push_request_errors(cluster, END_TRANSACTION, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
     for (int i = 0; i < 10 && status == AGAIN; i++)
         status = kafka_sink.deliver(sink, 9, buffer_str(&rows), &error);
     assert_int_equal(status, FAIL);
@@ -491,10 +516,12 @@ static void rows_that_never_fit_are_told(void **state) {
     memset(large, 'x', 2000000);
     kafka_sink.encode_record(sink, (Str){large, 2000000}, &rows);
     assert_int_equal(kafka_sink.deliver(sink, 1, buffer_str(&rows), &error), FAIL);
-    says(&error, "a row of 2000000 bytes is larger than topic 't' takes; raise \"message.max.bytes\"");
+    says(&error,
+         "a row of 2000000 bytes is larger than topic 't' takes; raise \"message.max.bytes\"");
     kafka_sink.close(sink);
     encode(sink = open_sink(2, false), 0, 10, &rows);
-    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
     int64_t length;
     assert_int_equal(kafka_sink.sync(sink, &length, &error), FAIL);
@@ -554,14 +581,21 @@ static void at_least_once_waits_for_its_broker(void **state) {
 static void keys_are_text_or_an_array(void **state) {
     (void)state;
     Buffer rows = {0};
-    static const char *const wanted[] = {
-        "\0\x0e{\"k\":7,\"n\":7}", "\x02" "7\x0e{\"k\":7,\"n\":7}", "\x06[7,7]\x0e{\"k\":7,\"n\":7}"};
+    static const char *const wanted[] = {"\0\x0e{\"k\":7,\"n\":7}",
+                                         "\x02"
+                                         "7\x0e{\"k\":7,\"n\":7}",
+                                         "\x06[7,7]\x0e{\"k\":7,\"n\":7}"};
     static const size_t sizes[] = {15, 16, 20};
     fields[0].type = fields[1].type = type_of(TYPE_INT8);
     for (int count = 0; count < 3; count++) {
-        const SinkContext context = {.env = env_system(), .table = "out", .home_id = "home",
-                                     .schema = &schema, .keys = keys, .key_count = count,
-                                     .exactly_once = true, .options = &options};
+        const SinkContext context = {.env = env_system(),
+                                     .table = "out",
+                                     .home_id = "home",
+                                     .schema = &schema,
+                                     .keys = keys,
+                                     .key_count = count,
+                                     .exactly_once = true,
+                                     .options = &options};
         Sink *sink = NULL;
         Error error = {0};
         must(kafka_sink.open(&context, &sink, &error), &error);
@@ -579,8 +613,9 @@ static void properties_are_checked(void **state) {
     must(kafka_connector.check(&options, true, true, false, &error), &error);
     option("enable.auto.commmit", "true");
     assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
-    assert_string_equal(error.text, "unknown property \"enable.auto.commmit\" of connector 'kafka'; "
-                                    "did you mean \"enable.auto.commit\"?");
+    assert_string_equal(error.text,
+                        "unknown property \"enable.auto.commmit\" of connector 'kafka'; "
+                        "did you mean \"enable.auto.commit\"?");
     values[2].name = "enable.auto.commit";
     assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
     says(&error, "cannot be set");

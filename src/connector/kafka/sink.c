@@ -164,18 +164,20 @@ static void add_key(KafkaSink *k, const Batch *batch, int row, Buffer *out) {
     add_part(out, buffer_str(&k->scratch));
 }
 
-static void encode(Sink *sink, const Batch *batch, Buffer *out) {
+static void encode_row(Sink *sink, const Batch *batch, int row, Buffer *out) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
-    for (int row = 0; row < batch->rows; row++) {
-        add_key(k, batch, row, out);
-        if (batch->ops && batch->ops[row] == ROW_DELETE) {
-            buffer_add_varint(out, 0);
-            continue;
-        }
-        k->scratch.size = 0;
-        json_row(k->context.schema, batch, row, &k->scratch);
-        add_part(out, buffer_str(&k->scratch));
+    add_key(k, batch, row, out);
+    if (batch->ops && batch->ops[row] == ROW_DELETE) {
+        buffer_add_varint(out, 0);
+        return;
     }
+    k->scratch.size = 0;
+    json_row(k->context.schema, batch, row, &k->scratch);
+    add_part(out, buffer_str(&k->scratch));
+}
+
+static void encode(Sink *sink, const Batch *batch, Buffer *out) {
+    for (int row = 0; row < batch->rows; row++) encode_row(sink, batch, row, out);
 }
 
 static void encode_record(Sink *sink, Str record, Buffer *out) {
@@ -484,6 +486,7 @@ static void close_sink(Sink *sink) {
 const SinkType kafka_sink = {
     .open = open_sink,
     .encode = encode,
+    .encode_row = encode_row,
     .encode_record = encode_record,
     .write = write_rows,
     .sync = sync_rows,
