@@ -4,7 +4,9 @@ One broker serves all tests of this file, each with topics of its own; the tests
 goes away have one to themselves. Kafka's sources never end: a test waits until the rows that it sent
 are in the home, then stops the program."""
 import json
+import random
 import re
+import signal
 
 import pytest
 
@@ -184,6 +186,90 @@ def test_start_latest(leat, kafka, topic):
     assert min(values(home)) >= 1000
 
 
+def test_latest_is_settled_once(leat, kafka, topic):
+    """What comes while the program is down after its first start is not missed."""
+    home = pipeline(leat, kafka, topic, options=", start = 'latest'")
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(100)])
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: home.path.exists() and
+                       home.query("SELECT * FROM leat_facts WHERE name = 'events.latest'"),
+                       "'latest' is in the home")
+    assert running.terminate().status == 0
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(100, 200)])
+    run_until(leat, home, 100)
+    assert values(home) == list(range(100, 200))
+
+
+@pytest.mark.parametrize("start, words", [
+    ("group", "'group' comes with a later version"),
+    ("2026-01-01T00:00:00Z", "timestamp: '2026-01-01T00:00:00Z' comes with a later version"),
+    ("lastest", "did you mean 'latest'?")])
+def test_start_is_refused(leat, start, words):
+    leat.write("p.sql", SOURCE % ("", "t", "127.0.0.1:1", f", start = '{start}'"))
+    ended = leat.run("check", "p.sql")
+    assert ended.status == 2 and words in ended.err and "p.sql:3:" in ended.err, ended
+
+
+def test_offsets_are_committed_for_monitoring(leat, kafka, topic):
+    from confluent_kafka import Consumer, TopicPartition
+    home = pipeline(leat, kafka, topic)
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(100)])
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: home.count("plain") == 100, "100 rows")
+    reader = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "p"})
+    try:
+        running.wait_until(
+            lambda: [p.offset for p in reader.committed([TopicPartition(topic, i)
+                                                         for i in range(4)], 10)] == [25] * 4,
+            "offsets in the group of the pipeline's name")
+    finally:
+        reader.close()
+    assert running.terminate().status == 0
+
+
+def test_position_is_gone(leat, kafka, topic):
+    from confluent_kafka import TopicPartition
+    home = pipeline(leat, kafka, topic)
+    kafka.produce(topic, [(0, event(i)) for i in range(10)])
+    run_until(leat, home, 10)
+    kafka.produce(topic, [(0, event(i)) for i in range(10, 30)])
+    for future in kafka.admin.delete_records([TopicPartition(topic, 0, 20)]).values():
+        future.result(30)
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and f"topic '{topic}' partition 0 no longer has the position" in ended.err, ended
+    assert "leat run --fresh" in ended.err and values(home) == list(range(10))
+
+
+def test_log_append_time(leat, kafka, topic):
+    """Where the broker stamps records, its clock judges what is too far ahead."""
+    appended = kafka.create_topic(f"{topic}-appended", 1, **{"message.timestamp.type": "LogAppendTime"})
+    columns = ", sent timestamptz GENERATED ALWAYS AS (metadata('timestamp')) STORED"
+    home = pipeline(leat, kafka, appended, columns=columns)
+    kafka.produce(appended, [(0, event(1)), (0, json.dumps({"v": 2, "t": "2999-01-01T00:00:00Z"})),
+                             (0, event(3))])
+    run_until(leat, home, 2)
+    assert values(home) == [1, 3] and len(home.rows("dead_letters")) == 1
+    assert all(row["sent"] > "2025" for row in home.rows("plain"))
+
+
+def test_large_and_odd_records(leat, kafka, topic):
+    """Five megabytes in one record; keys and headers that are no text."""
+    large = kafka.create_topic(f"{topic}-large", 1, **{"max.message.bytes": "10000000"})
+    columns = """, key text GENERATED ALWAYS AS (metadata('key')) STORED,
+  headers jsonb GENERATED ALWAYS AS (metadata('headers')) STORED"""
+    home = pipeline(leat, kafka, large, columns=columns)
+    producer = kafka.producer(**{"message.max.bytes": 10000000})
+    producer.produce(large, event(1, "k" * 5000000).encode(), partition=0)
+    producer.produce(large, event(2).encode(), b"\xff\xfe", 0, headers=[("h", b"\xff"), ("h", b"2")])
+    producer.produce(large, event(3).encode(), b"", 0, headers=[])
+    producer.flush()
+    run_until(leat, home, 2)
+    rows = {row["v"]: row for row in home.rows("plain")}
+    letters = home.rows("dead_letters")
+    assert len(rows) + len(letters) == 3, letters
+    assert len(rows[1]["k"]) == 5000000 and rows[1]["key"] is None and rows[3]["key"] == ""
+
+
 def test_more_partitions(leat, kafka, topic):
     """Partitions that appear later begin at their start."""
     from confluent_kafka.admin import NewPartitions
@@ -259,6 +345,111 @@ def test_sink_keys(leat, kafka, topic):
     assert {n: json.loads(key) for n, key in keys(outs[1]).items()} == \
         {1: ["a", 1], 2: ["b", 2], 3: [None, 3], 4: ['q"', 4]}
     assert keys(outs[2])[1] == b"a"
+
+
+def test_one_write_a_key_and_epoch(leat, kafka, topic):
+    """Of a key an epoch's latest row leaves; across epochs the later epoch wins."""
+    out = kafka.create_topic(f"{topic}-out", 1)
+    home = pipeline(leat, kafka, topic, SINK % (", PRIMARY KEY (k)", out, kafka.bootstrap, "") +
+                    "INSERT INTO out SELECT k, v FROM events;")
+    home_sql = (leat.folder / "p.sql").read_text().replace("50 milliseconds", "10 minutes")
+    leat.write("p.sql", home_sql)
+    kafka.produce(topic, [(i % 4, event(i, f"k{i % 5}")) for i in range(1000)])
+    running = leat.start("run", "--progress", "p.sql")
+    running.wait_until(lambda: re.search(r" 1000 events", running.err), "all rows are taken")
+    assert running.terminate().status == 0
+    assert home.count("plain") == 1000
+    messages = kafka.consume(out)
+    assert sorted((key, json.loads(value)["n"]) for _, _, key, value in messages) == \
+        [(b"k%d" % i, 995 + i) for i in range(5)]
+
+
+def test_sink_topic_is_missing(leat, kafka, topic):
+    pipeline(leat, kafka, topic, SINK % ("", "no-such-out", kafka.bootstrap, "") +
+             "INSERT INTO out SELECT k, v FROM events;")
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and "sink out: topic 'no-such-out' does not exist" in ended.err, ended
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_row_is_too_large(leat, kafka, topic, delivery):
+    """Nothing is dropped in silence: the run ends and says what to raise; then all arrives."""
+    large = kafka.create_topic(f"{topic}-large", 1, **{"max.message.bytes": "10000000"})
+    out = kafka.create_topic(f"{topic}-out", 1, **{"max.message.bytes": "10000000"})
+    kafka.produce(large, [(0, event(1)), (0, event(2, "k" * 3000000)), (0, event(3))],
+                  kafka.producer(**{"message.max.bytes": 10000000}))
+    sink = f", delivery = '{delivery}'"
+    insert = "INSERT INTO out SELECT k, v FROM events;"
+    home = pipeline(leat, kafka, large, SINK % ("", out, kafka.bootstrap, sink) + insert)
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and "message.max.bytes" in ended.err, ended
+    sink += ', "message.max.bytes" = 10000000'
+    pipeline(leat, kafka, large, SINK % ("", out, kafka.bootstrap, sink) + insert)
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: {body["n"] for body in bodies(kafka.consume(out))} == {1, 2, 3},
+                       "all rows in the topic")
+    assert running.terminate().status == 0 and home.count("plain") == 3
+
+
+def test_two_runs_of_one_home(leat, kafka, topic, tmp_path):
+    """A home and its copy: the one that the other overtook ends and says why."""
+    out = kafka.create_topic(f"{topic}-out", 1)
+    home = pipeline(leat, kafka, topic, SINK % ("", out, kafka.bootstrap, "") +
+                    "INSERT INTO out SELECT k, v FROM events;")
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(100)])
+    run_until(leat, home, 100)
+    copy = type(leat)(tmp_path / "copy")
+    for name in ("p.sql", "p.leat"):
+        copy.write(name, (leat.folder / name).read_bytes())
+    first = leat.start("run", "p.sql")
+    try:
+        kafka.produce(topic, [(i % 4, event(i)) for i in range(100, 200)])
+        wait_until(lambda: len(kafka.consume(out)) == 200, "the first run delivers")
+        ended = copy.run("run", "p.sql")
+        assert ended.status == 1 and "sink out: " in ended.err, ended
+        assert "run of this home" in ended.err or "old copy" in ended.err, ended
+    finally:
+        first.kill()
+        copy.end_all()
+    assert sorted(body["n"] for body in bodies(kafka.consume(out))) == list(range(200))
+
+
+def test_an_old_copy_of_a_home(leat, kafka, topic):
+    """The marker in the topic's group knows more than a home that was put back."""
+    out = kafka.create_topic(f"{topic}-out", 1)
+    home = pipeline(leat, kafka, topic, SINK % ("", out, kafka.bootstrap, "") +
+                    "INSERT INTO out SELECT k, v FROM events;")
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(100)])
+    run_until(leat, home, 100)
+    old = (leat.folder / "p.leat").read_bytes()
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(100, 200)])
+    run_until(leat, home, 200)
+    for path in leat.folder.glob("p.leat*"):
+        path.unlink()
+    leat.write("p.leat", old)
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and "sink out: " in ended.err, ended
+    assert len(kafka.consume(out)) == 200
+
+
+def test_exactly_once_through_kills_at_any_time(leat, kafka, topic):
+    """SIGKILL at random moments, in the middle of a transaction or between two."""
+    moments = random.Random(7)
+    out = kafka.create_topic(f"{topic}-out", 3)
+    home = pipeline(leat, kafka, topic, SINK % ("", out, kafka.bootstrap, "") +
+                    "INSERT INTO out SELECT k, v FROM events;")
+    sent, producer = 0, kafka.producer()
+    for _ in range(12):
+        running = leat.start("run", "p.sql", env={"LEAT_EPOCH_ROWS": 40, "LEAT_BATCH_ROWS": 20})
+        before = home.count("plain") or 0
+        kafka.produce(topic, [(i % 4, event(i)) for i in range(sent, sent + 200)], producer)
+        sent += 200
+        wanted = before + moments.randrange(1, 200)
+        running.wait_until(lambda: (home.count("plain") or 0) >= wanted, f"{wanted} rows")
+        running.kill()
+    run_until(leat, home, sent)
+    assert values(home) == list(range(sent))
+    assert sorted(body["n"] for body in bodies(kafka.consume(out))) == list(range(sent))
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -394,6 +585,47 @@ def test_broker_away_in_mid_run(leat, own_kafka):
     assert running.terminate().status == 0
     assert values(home) == list(range(200))
     assert sorted(body["n"] for body in bodies(own_kafka.consume("out"))) == list(range(200))
+
+
+@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
+def test_broker_restarts_while_rows_flow(leat, own_kafka, delivery):
+    """Twice away, once killed: no exit, nothing lost, and nothing doubled by exactly_once."""
+    own_kafka.start()
+    own_kafka.create_topic("in", 2)
+    own_kafka.create_topic("out", 2)
+    home = pipeline(leat, own_kafka, "in", SINK % ("", "out", own_kafka.bootstrap,
+                                                   f", delivery = '{delivery}'") +
+                    "INSERT INTO out SELECT k, v FROM events;")
+    running = leat.start("run", "p.sql")
+    for restart in range(3):
+        first = restart * 2000
+        own_kafka.produce("in", [(i % 2, event(i)) for i in range(first, first + 2000)])
+        running.wait_until(lambda: (home.count("plain") or 0) > first, "rows of this round", 60)
+        own_kafka.process.send_signal(signal.SIGTERM if restart else signal.SIGKILL)
+        own_kafka.process.wait()
+        own_kafka.start()
+    running.wait_until(lambda: home.count("plain") == 6000, "all rows", 120)
+    wait_until(lambda: len({value for _, _, _, value in own_kafka.consume("out")}) == 6000,
+               "all rows in the topic", 60)
+    assert running.terminate().status == 0
+    assert values(home) == list(range(6000))
+    arrived = sorted(body["n"] for body in bodies(own_kafka.consume("out")))
+    assert sorted(set(arrived)) == list(range(6000))
+    assert delivery == "at_least_once" or len(arrived) == 6000
+
+
+def test_stop_while_the_broker_is_away(leat, own_kafka):
+    own_kafka.start()
+    own_kafka.create_topic("in", 2)
+    own_kafka.create_topic("out", 2)
+    home = pipeline(leat, own_kafka, "in", SINK % ("", "out", own_kafka.bootstrap, "") +
+                    "INSERT INTO out SELECT k, v FROM events;")
+    own_kafka.produce("in", [(i % 2, event(i)) for i in range(100)])
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: home.count("plain") == 100, "100 rows")
+    own_kafka.stop()
+    running.wait_until(lambda: "no broker answers" in running.err, "a log line about the broker", 60)
+    assert running.terminate(20).status == 0
 
 
 def test_broker_away_at_stop(leat, own_kafka):

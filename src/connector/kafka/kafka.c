@@ -96,23 +96,21 @@ static Status check_start(const Options *given, Error *error) {
     if (!value || !value->text) return OK;
     for (int i = 0; i < 2; i++)
         if (strcmp(starts[i], value->text) == 0) return OK;
-    if (error) {
-        error->line = value->line;
-        error->column = value->place;
-    }
     int64_t time;
     Error ignored;
     bool is_time = timestamp_parse(str_from(value->text), true, &time, &ignored) == OK;
-    if (is_time || strcmp(value->text, "group") == 0)
-        return fail(error,
-                    "start %s'%s' comes with a later version; now it is one of 'earliest', "
-                    "'latest'",
-                    is_time ? "as a timestamp: " : "", value->text);
     const char *closest = closest_name(value->text, starts, 2);
+    if (is_time || strcmp(value->text, "group") == 0)
+        return fail_at(error, value->line, value->place,
+                       "start %s'%s' comes with a later version; now it is one of 'earliest', "
+                       "'latest'",
+                       is_time ? "as a timestamp: " : "", value->text);
     if (closest)
-        return fail(error, "option 'start' has no value '%s'; did you mean '%s'?", value->text,
-                    closest);
-    return fail(error, "option 'start' expects one of 'earliest', 'latest', got '%s'", value->text);
+        return fail_at(error, value->line, value->place,
+                       "option 'start' has no value '%s'; did you mean '%s'?", value->text,
+                       closest);
+    return fail_at(error, value->line, value->place,
+                   "option 'start' expects one of 'earliest', 'latest', got '%s'", value->text);
 }
 
 static Status check(const Options *given, bool as_source, bool as_sink, bool has_key,
