@@ -73,6 +73,7 @@ static Status make_producer(KafkaSink *k, Error *error) {
                                      {"linger.ms", "5"},
                                      {"compression.codec", "lz4"},
                                      {"partitioner", "murmur2_random"},
+                                     {"reconnect.backoff.max.ms", "1000"},
                                      {"queue.buffering.max.kbytes", "16384"},
                                      {"message.timeout.ms", once ? "60000" : "0"},
                                      {"transaction.timeout.ms", "60000"},

@@ -78,6 +78,7 @@ static Status make_client(KafkaSource *k, int partitions, Error *error) {
                                      {"queued.min.messages", messages},
                                      {"fetch.wait.max.ms", "100"},
                                      {"fetch.queue.backoff.ms", "20"},
+                                     {"reconnect.backoff.max.ms", "1000"},
                                      {"topic.metadata.refresh.interval.ms", "10000"},
                                      {0}};
     rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults, kafka_source_fixed, error);
