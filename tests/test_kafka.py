@@ -191,7 +191,7 @@ def test_latest_is_settled_once(leat, kafka, topic):
     home = pipeline(leat, kafka, topic, options=", start = 'latest'")
     kafka.produce(topic, [(i % 4, event(i)) for i in range(100)])
     running = leat.start("run", "p.sql")
-    running.wait_until(lambda: home.path.exists() and
+    running.wait_until(lambda: home.count("leat_facts") and
                        home.query("SELECT * FROM leat_facts WHERE name = 'events.latest'"),
                        "'latest' is in the home")
     assert running.terminate().status == 0
