@@ -447,6 +447,8 @@ def test_exactly_once_through_kills_at_any_time(leat, kafka, topic):
         wanted = before + moments.randrange(1, 200)
         running.wait_until(lambda: (home.count("plain") or 0) >= wanted, f"{wanted} rows")
         running.kill()
+    kafka.produce(topic, [(i % 4, event(i)) for i in range(sent, sent + 200)], producer)
+    sent += 200
     run_until(leat, home, sent)
     assert values(home) == list(range(sent))
     assert sorted(body["n"] for body in bodies(kafka.consume(out))) == list(range(sent))

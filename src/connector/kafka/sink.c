@@ -39,8 +39,7 @@ typedef struct KafkaSink {
     Buffer scratch; /* the engine's, for encode() */
 } KafkaSink;
 
-const KafkaSetting kafka_sink_fixed[] = {
-    {"enable.idempotence", "true"}, {"delivery.report.only.error", "true"}, {0}};
+const KafkaSetting kafka_sink_fixed[] = {{"delivery.report.only.error", "true"}, {0}};
 const KafkaSetting kafka_sink_fixed_once[] = {{"enable.idempotence", "true"},
                                               {"delivery.report.only.error", "true"},
                                               {"transactional.id", NULL}, /* the sink's own */
@@ -64,12 +63,14 @@ static void drop_producer(KafkaSink *k) {
     atomic_store(&k->client.failed, 0);
 }
 
-/* partitioner: as Kafka's own clients, so that topics can be joined by partition.
- * message.timeout.ms, at least once: for ever, since a broker that is away is no reason to lose
- * rows. */
+/* partitioner: as Kafka's own clients, so that topics can be joined by partition. At least once rows
+ * wait for ever, since a broker that is away is no reason to lose them, and go out one request at a
+ * time, so that what is sent again keeps its order on clusters without producers' numbers, too. */
 static Status make_producer(KafkaSink *k, Error *error) {
     const bool once = k->context.exactly_once;
-    const KafkaSetting defaults[] = {{"client.id", "leat"},
+    const KafkaSetting order = {"max.in.flight.requests.per.connection", once ? "5" : "1"};
+    const KafkaSetting defaults[] = {order,
+                                     {"client.id", "leat"},
                                      {"linger.ms", "5"},
                                      {"compression.codec", "lz4"},
                                      {"partitioner", "murmur2_random"},
