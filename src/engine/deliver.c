@@ -143,9 +143,9 @@ bool sink_full(SinkRun *run) {
     bool full;
     if (run->plan->way == SINK_BY_OUTBOX) {
         int64_t limit = e->plan->catalog->settings.outbox_limit;
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         int64_t owed = run->owed_bytes + (int64_t)run->pending.size;
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         full = owed > limit;
         fill = limit ? owed * 100 / limit : 0;
         atomic_store_explicit(&run->report->owed_bytes, owed, memory_order_relaxed);
@@ -162,14 +162,14 @@ void sinks_epoch(Engine *e, int64_t epoch) {
         SinkRun *run = &e->sinks[i];
         if (run->upsert && run->pending.size) upsert_close(run);
         if (run->plan->way == SINK_BY_OUTBOX) {
-            pthread_mutex_lock(&e->lock);
+            mutex_lock(&e->lock);
             int64_t delivered = run->delivered_epoch;
             if (run->pending.size) {
                 run->owed_bytes += (int64_t)run->pending.size;
                 run->owed_until = epoch;
                 run->settled = false;
             }
-            pthread_mutex_unlock(&e->lock);
+            mutex_unlock(&e->lock);
             if (run->pending.size)
                 home_put_outbox(e->batch, run->plan->table->name, buffer_str(&run->pending));
             run->pending.size = 0;
@@ -192,29 +192,29 @@ void sinks_epoch(Engine *e, int64_t epoch) {
 
 bool sinks_paid(Engine *e) {
     bool paid = true;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         if (run->plan->way == SINK_BY_OUTBOX && !run->settled) paid = false;
     }
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return paid;
 }
 
 /* ---- sinks: their own threads ---- */
 
 static bool closing(Engine *e) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     bool yes = e->closing;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return yes;
 }
 
 static void tell_state(SinkRun *run, const char *text) {
-    pthread_mutex_lock(&run->engine->report.lock);
+    mutex_lock(&run->engine->report.lock);
     bool changed = (*text != 0) != (run->report->state[0] != 0);
     snprintf(run->report->state, sizeof run->report->state, "%s", text);
-    pthread_mutex_unlock(&run->engine->report.lock);
+    mutex_unlock(&run->engine->report.lock);
     if (changed && *text) log_warning("sink %s: %s; trying again", run->plan->table->name, text);
     if (changed && !*text) log_info("sink %s: back again", run->plan->table->name);
 }
@@ -224,9 +224,9 @@ static void back_off(Engine *e, int64_t *wait_us) {
     *wait_us =
         *wait_us ? (*wait_us * 2 > 5 * US_PER_SECOND ? 5 * US_PER_SECOND : *wait_us * 2) : 50000;
     int64_t until = engine_now(e) + *wait_us, now;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     while (!e->closing && (now = engine_now(e)) < until) engine_wait(e, &e->room, until - now);
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
 }
 
 static void *write_thread(void *context) {
@@ -249,17 +249,17 @@ static void *write_thread(void *context) {
         if (status == OK) tell_state(run, "");
         if (status == FAIL) engine_fail(e, &error);
         if (status == OK && item->epoch) {
-            pthread_mutex_lock(&e->lock);
+            mutex_lock(&e->lock);
             run->synced_epoch = item->epoch;
             run->length = length;
-            pthread_cond_broadcast(&e->room);
-            pthread_mutex_unlock(&e->lock);
+            cond_broadcast(&e->room);
+            mutex_unlock(&e->lock);
             atomic_store(&run->report->epoch, item->epoch);
         }
         free(item);
-        pthread_mutex_lock(&e->lock);
-        pthread_cond_signal(&e->wake);
-        pthread_mutex_unlock(&e->lock);
+        mutex_lock(&e->lock);
+        cond_signal(&e->wake);
+        mutex_unlock(&e->lock);
         if (status == FAIL) break;
     }
     return NULL;
@@ -277,9 +277,9 @@ static Status compare_marker(SinkRun *run, Error *error) {
     }
     if (status != OK) return status;
     tell_state(run, "");
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     int64_t committed = e->committed_epoch, known = run->delivered_epoch;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     if (epoch > committed)
         return fail(
             error,
@@ -292,9 +292,9 @@ static Status compare_marker(SinkRun *run, Error *error) {
                     ", outside stands %" PRId64 "; epochs %" PRId64 " to %" PRId64
                     " are lost there; restore it, or leat run --reset",
                     run->plan->table->name, known, epoch, epoch + 1, known);
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     if (epoch > run->delivered_epoch) run->delivered_epoch = epoch;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return OK;
 }
 
@@ -302,10 +302,10 @@ static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) 
     Engine *e = run->engine;
     int64_t epoch = 0;
     *idle = false;
-    pthread_mutex_lock(&e->home_lock);
+    mutex_lock(&e->home_lock);
     Status status = home_outbox_next(e->home, run->plan->table->name, run->delivered_epoch, &epoch,
                                      blob, error);
-    pthread_mutex_unlock(&e->home_lock);
+    mutex_unlock(&e->home_lock);
     if (status == END) {
         *idle = true;
         return OK;
@@ -320,13 +320,13 @@ static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) 
     }
     if (status != OK) return status;
     tell_state(run, "");
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     run->delivered_epoch = epoch;
     run->owed_bytes -= (int64_t)blob->size;
     if (run->owed_bytes < 0) run->owed_bytes = 0;
     e->dirty = true;
-    pthread_cond_signal(&e->wake);
-    pthread_mutex_unlock(&e->lock);
+    cond_signal(&e->wake);
+    mutex_unlock(&e->lock);
     atomic_store(&run->report->epoch, epoch);
     return OK;
 }
@@ -339,20 +339,20 @@ static void *outbox_thread(void *context) {
     Status status = compare_marker(run, &error);
     while (status == OK) {
         bool idle;
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         int64_t committed = e->committed_epoch;
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         status = deliver_one(run, &blob, &idle, &error);
         if (status != OK) break;
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         if (idle) {
             if (committed >= run->owed_until) run->settled = true;
-            pthread_cond_signal(&e->wake);
+            cond_signal(&e->wake);
             while (!e->closing && e->committed_epoch == committed)
-                pthread_cond_wait(&e->room, &e->lock);
+                cond_wait(&e->room, &e->lock);
         }
         bool over = e->closing;
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (over) break;
     }
     if (status == FAIL) engine_fail(e, &error);
@@ -415,8 +415,9 @@ Status sinks_open(Engine *e, Error *error) {
 Status sinks_start(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (pthread_create(&run->thread, NULL, run->queue ? write_thread : outbox_thread, run) != 0)
-            return fail(error, "cannot start a sink's thread");
+        Status status =
+            thread_start(&run->thread, run->queue ? write_thread : outbox_thread, run, error);
+        if (status != OK) return status;
         run->thread_started = true;
     }
     return OK;
@@ -428,7 +429,7 @@ void sinks_close(Engine *e) {
         if (run->queue) queue_close(run->queue);
         if (run->sink && run->sink->type->stop && run->thread_started)
             run->sink->type->stop(run->sink);
-        if (run->thread_started) pthread_join(run->thread, NULL);
+        if (run->thread_started) thread_join(&run->thread);
         void *item;
         while (run->queue && queue_pop(run->queue, &item, 0) == OK) free(item);
         if (run->queue) queue_free(&run->queue);

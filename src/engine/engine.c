@@ -7,13 +7,8 @@
 
 int64_t engine_now(Engine *e) { return e->env->monotonic_us(e->env); }
 
-void engine_wait(Engine *e, pthread_cond_t *cond, int64_t us) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    int64_t ns = until.tv_nsec + us % US_PER_SECOND * 1000;
-    until.tv_sec += us / US_PER_SECOND + ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
-    pthread_cond_timedwait(cond, &e->lock, &until);
+void engine_wait(Engine *e, Cond *cond, int64_t us) {
+    (void)cond_wait_for(cond, &e->lock, us);
 }
 
 bool engine_impatient(Engine *e) {
@@ -23,14 +18,14 @@ bool engine_impatient(Engine *e) {
 }
 
 void engine_fail(Engine *e, const Error *error) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     if (!e->failed) {
         e->failed = true;
         e->failure = *error;
     }
-    pthread_cond_broadcast(&e->wake);
-    pthread_cond_broadcast(&e->room);
-    pthread_mutex_unlock(&e->lock);
+    cond_broadcast(&e->wake);
+    cond_broadcast(&e->room);
+    mutex_unlock(&e->lock);
 }
 
 /* Half of the machine's memory, or of the container's limit when that is less. */
@@ -50,7 +45,7 @@ static int64_t default_memory_limit(void) {
 static void report_open(Engine *e) {
     Plan *plan = e->plan;
     Report *r = &e->report;
-    pthread_mutex_init(&r->lock, NULL);
+    mutex_init(&r->lock);
     r->pipeline = plan->catalog->settings.pipeline;
     r->file = plan->catalog->file;
     r->home = e->options.collect ? NULL : plan->catalog->settings.home;
@@ -145,10 +140,10 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
     e->options = *options;
     e->env = options->env;
     e->arena = arena_new();
-    pthread_mutex_init(&e->home_lock, NULL);
-    pthread_mutex_init(&e->lock, NULL);
-    pthread_cond_init(&e->wake, NULL);
-    pthread_cond_init(&e->room, NULL);
+    mutex_init(&e->home_lock);
+    mutex_init(&e->lock);
+    cond_init(&e->wake);
+    cond_init(&e->room);
     report_open(e);
     runs_open(e);
     Status status = pipeline_open(e, error);
@@ -169,16 +164,16 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
 /* Nothing to take: waits for the readers, but not past the next epoch or the next look at the
  * clock. */
 static void wait_for_work(Engine *e) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     if (!e->failed && e->news == e->news_seen) engine_wait(e, &e->wake, 10000);
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
 }
 
 static Status check_failed(Engine *e, Error *error) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     bool failed = e->failed;
     if (failed && error) *error = e->failure;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return failed ? FAIL : OK;
 }
 
@@ -221,11 +216,11 @@ Report *engine_report(Engine *e) { return &e->report; }
 void engine_close(Engine **engine_at) {
     Engine *e = *engine_at;
     if (!e) return;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     e->closing = true;
-    pthread_cond_broadcast(&e->room);
-    pthread_cond_broadcast(&e->wake);
-    pthread_mutex_unlock(&e->lock);
+    cond_broadcast(&e->room);
+    cond_broadcast(&e->wake);
+    mutex_unlock(&e->lock);
     epoch_join(e); /* it looks at sinks and sources */
     sinks_close(e);
     references_close(e);
@@ -235,7 +230,7 @@ void engine_close(Engine **engine_at) {
     free(e->sources);
     free(e->sinks);
     free(e->references);
-    pthread_mutex_destroy(&e->report.lock);
+    mutex_destroy(&e->report.lock);
     arena_free(&e->arena);
     free(e);
     *engine_at = NULL;

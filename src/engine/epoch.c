@@ -203,16 +203,16 @@ static void drop_segment(StateWriter *w, int64_t bucket) {
 }
 
 static bool closing(Engine *e) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     bool yes = e->closing;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return yes;
 }
 
 static bool committing(Engine *e) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     bool yes = e->committing != NULL;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return yes;
 }
 
@@ -292,11 +292,11 @@ static Status close_now(Engine *e, Error *error) {
     atomic_store(&e->report.epoch_bytes, (int64_t)home_batch_bytes(e->batch));
     e->epoch = epoch;
     e->epoch_records = 0;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     e->committing = e->batch;
     e->committing_epoch = epoch;
-    pthread_cond_broadcast(&e->room);
-    pthread_mutex_unlock(&e->lock);
+    cond_broadcast(&e->room);
+    mutex_unlock(&e->lock);
     e->batch = home_begin();
     atomic_store(&e->report.epoch_close_us, engine_now(e) - began);
     atomic_fetch_add(&e->report.epochs, 1);
@@ -310,11 +310,11 @@ static Status close_now(Engine *e, Error *error) {
 }
 
 static Status wait_committed(Engine *e, Error *error) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     while (e->committing && !e->failed && !engine_impatient(e)) engine_wait(e, &e->wake, 100000);
     bool failed = e->failed, pending = e->committing != NULL;
     if (failed && error) *error = e->failure;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     if (!failed && pending)
         (void)fail(error, "the last epoch was not committed within 10 s (a sink did not take its "
                           "rows, or the disk is slow); the next start goes on from the one before");
@@ -357,10 +357,10 @@ static Status commit(Engine *e, HomeBatch *batch, int64_t epoch, Error *error) {
     int64_t began = engine_now(e), wait_us = 100000;
     bool told = false;
     for (;;) {
-        pthread_mutex_lock(&e->home_lock);
+        mutex_lock(&e->home_lock);
         Status status =
             home_commit(e->home, batch, epoch, e->plan->catalog->settings.keep_rejects, error);
-        pthread_mutex_unlock(&e->home_lock);
+        mutex_unlock(&e->home_lock);
         if (status != AGAIN) {
             if (status == OK && told) log_info("home: committing again");
             atomic_store(&e->report.failing, status != OK);
@@ -370,11 +370,11 @@ static Status commit(Engine *e, HomeBatch *batch, int64_t epoch, Error *error) {
         if (!told) log_warning("%s; trying again for a minute", error->text);
         told = true;
         atomic_store(&e->report.failing, 1);
-        pthread_mutex_lock(&e->report.lock);
+        mutex_lock(&e->report.lock);
         memcpy(e->report.failure, error->text, sizeof e->report.failure);
-        pthread_mutex_unlock(&e->report.lock);
+        mutex_unlock(&e->report.lock);
         if (engine_now(e) - began > 60 * US_PER_SECOND || e->stop || closing(e)) return FAIL;
-        usleep((useconds_t)wait_us);
+        thread_sleep(wait_us);
         if (wait_us < 3200000) wait_us *= 2;
     }
 }
@@ -393,15 +393,15 @@ static void *commit_thread(void *context) {
     Engine *e = context;
     Error error = {0};
     for (;;) {
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         while (!e->closing && !(e->committing && sinks_synced(e, e->committing_epoch)))
-            pthread_cond_wait(&e->room, &e->lock);
+            cond_wait(&e->room, &e->lock);
         HomeBatch *batch = e->closing ? NULL : e->committing;
         int64_t epoch = e->committing_epoch;
         for (int i = 0; batch && i < e->plan->sink_count; i++)
             if (e->sinks[i].plan->way == SINK_BY_LENGTH)
                 home_put_length(batch, e->sinks[i].plan->table->name, e->sinks[i].length);
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (!batch) return NULL;
         if (commit(e, batch, epoch, &error) != OK) {
             engine_fail(e, &error);
@@ -413,22 +413,21 @@ static void *commit_thread(void *context) {
         home_batch_free(&batch);
         atomic_store(&e->report.epoch, epoch);
         atomic_store(&e->report.last_commit_us, e->env->now_us(e->env));
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         e->committing = NULL;
         e->committed_epoch = epoch;
-        pthread_cond_broadcast(&e->room);
-        pthread_cond_broadcast(&e->wake);
-        pthread_mutex_unlock(&e->lock);
+        cond_broadcast(&e->room);
+        cond_broadcast(&e->wake);
+        mutex_unlock(&e->lock);
     }
 }
 
 Status epoch_start(Engine *e, Error *error) {
     e->closed_at_us = engine_now(e);
     if (!e->home) return OK;
-    if (pthread_create(&e->committer, NULL, commit_thread, e) != 0)
-        return fail(error, "cannot start the committing thread");
-    e->committer_started = true;
-    return OK;
+    Status status = thread_start(&e->committer, commit_thread, e, error);
+    e->committer_started = status == OK;
+    return status;
 }
 
 /* The last epochs. `ended`: all sources have; then every sink must be paid, and the home says that
@@ -439,14 +438,14 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     Status status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
     while (status == OK && !sinks_paid(e) && !engine_impatient(e)) {
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         if (!e->failed) engine_wait(e, &e->wake, 20000);
         atomic_store_explicit(&e->report.now_us, e->env->now_us(e->env), memory_order_relaxed);
         if (e->failed) {
             status = FAIL;
             if (error) *error = e->failure;
         }
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
     }
     if (status != OK) return status;
     bool finished = ended && sinks_paid(e);
@@ -461,7 +460,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
 }
 
 void epoch_join(Engine *e) {
-    if (e->committer_started) pthread_join(e->committer, NULL);
+    if (e->committer_started) thread_join(&e->committer);
     e->committer_started = false;
 }
 

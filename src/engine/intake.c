@@ -29,11 +29,11 @@ static void *decode_thread(void *context) {
         Decoder *decoder = worker->decoders[slot->source->index];
         slot->source->plan->table->format->decode(decoder, slot->chunk, slot->header,
                                                   &slot->decoded);
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         slot->done = true;
         e->news++;
-        pthread_cond_signal(&e->wake);
-        pthread_mutex_unlock(&e->lock);
+        cond_signal(&e->wake);
+        mutex_unlock(&e->lock);
     }
     for (int i = 0; i < e->plan->source_count; i++)
         e->sources[i].plan->table->format->decoder_free(&worker->decoders[i]);
@@ -51,10 +51,10 @@ static const HomePosition *home_position(Engine *e, const char *source, const ch
 }
 
 static void tell_state(SourceRun *run, const char *text) {
-    pthread_mutex_lock(&run->engine->report.lock);
+    mutex_lock(&run->engine->report.lock);
     bool changed = strcmp(run->report->state, text) != 0 && (!*text || !*run->report->state);
     snprintf(run->report->state, sizeof run->report->state, "%s", text);
-    pthread_mutex_unlock(&run->engine->report.lock);
+    mutex_unlock(&run->engine->report.lock);
     if (!changed) return;
     if (*text) log_warning("source %s: %s; trying again", run->plan->table->name, text);
     else log_info("source %s: back again", run->plan->table->name);
@@ -99,11 +99,11 @@ static Status list_partitions(SourceRun *run, Error *error) {
         run->partitions[i] = p;
         atomic_store(&run->partition_count, i + 1);
     }
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     atomic_store(&run->listed, true);
     e->news++;
-    pthread_cond_signal(&e->wake);
-    pthread_mutex_unlock(&e->lock);
+    cond_signal(&e->wake);
+    mutex_unlock(&e->lock);
     return OK;
 }
 
@@ -128,7 +128,7 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
     }
     if (status == AGAIN && at_end && p->number < REPORT_PARTITIONS)
         atomic_store(&run->report->partitions[p->number].lag, 0);
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     if (status == OK) {
         p->at_end_since_us = 0;
         if (p->last) p->last->next = slot;
@@ -140,13 +140,13 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
     } else if (status == END) {
         p->read_ended = true;
         e->news++;
-        pthread_cond_signal(&e->wake);
+        cond_signal(&e->wake);
     } else if (!at_end) {
         p->at_end_since_us = 0;
     } else if (!p->at_end_since_us) {
         p->at_end_since_us = now;
     }
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     if (slot && queue_push(e->decode, slot, 0, -1) != OK) {
         /* Closed: the engine is ending and frees what stands in the partition's list. */
     }
@@ -166,10 +166,10 @@ static Status read_round(SourceRun *run, bool *got, bool *any_room, bool *all_en
     int count = run->partition_count, first = run->turn;
     for (int i = 0; i < count; i++) {
         Partition *p = run->partitions[(first + i) % count];
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         bool room = has_room(run, p), ended = p->read_ended;
         if (!ended && !room && p->slots == 0) p->at_end_since_us = 0; /* not asked: no idleness */
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (!ended) *all_ended = false;
         if (!room) continue;
         *any_room = true;
@@ -182,18 +182,18 @@ static Status read_round(SourceRun *run, bool *got, bool *any_room, bool *all_en
 }
 
 static bool closing(Engine *e) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     bool yes = e->closing;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
     return yes;
 }
 
 static void wait_room(SourceRun *run, int64_t us) {
     Engine *e = run->engine;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     if (!e->closing && !run->asked_for) engine_wait(e, &e->room, us);
     run->asked_for = false;
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
 }
 
 static void *read_thread(void *context) {
@@ -226,14 +226,14 @@ static void *read_thread(void *context) {
 }
 
 void intake_taken(Engine *e, Partition *p, Slot *slot) {
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     p->first = slot->next;
     if (!p->first) p->last = NULL;
     p->slots--;
     p->source->held_bytes -= slot->bytes;
     p->source->asked_for = true;
-    pthread_cond_broadcast(&e->room);
-    pthread_mutex_unlock(&e->lock);
+    cond_broadcast(&e->room);
+    mutex_unlock(&e->lock);
     slot_free(&slot);
 }
 
@@ -243,9 +243,9 @@ static const char *fact_get(void *context, const char *name) {
     Buffer key = {0};
     buffer_add_format(&key, "%s.%s", run->plan->table->name, name);
     buffer_add_char(&key, 0);
-    pthread_mutex_lock(&e->home_lock);
+    mutex_lock(&e->home_lock);
     const char *value = home_get(e->home, key.data);
-    pthread_mutex_unlock(&e->home_lock);
+    mutex_unlock(&e->home_lock);
     buffer_free(&key);
     return value;
 }
@@ -256,9 +256,9 @@ static Status fact_set(void *context, const char *name, const char *value, Error
     Buffer key = {0};
     buffer_add_format(&key, "%s.%s", run->plan->table->name, name);
     buffer_add_char(&key, 0);
-    pthread_mutex_lock(&e->home_lock);
+    mutex_lock(&e->home_lock);
     Status status = home_set(e->home, key.data, value, error);
-    pthread_mutex_unlock(&e->home_lock);
+    mutex_unlock(&e->home_lock);
     buffer_free(&key);
     return status;
 }
@@ -309,13 +309,13 @@ Status intake_start(Engine *e, Error *error) {
             if (e->plan->sources[s].table->format->decoder_new(&e->plan->sources[s].decode,
                                                                &worker->decoders[s], error) != OK)
                 return FAIL;
-        if (pthread_create(&e->workers[i], NULL, decode_thread, worker) != 0)
-            return fail(error, "cannot start a decoder thread");
+        Status status = thread_start(&e->workers[i], decode_thread, worker, error);
+        if (status != OK) return status;
         e->workers_started++;
     }
     for (int i = 0; i < e->plan->source_count; i++) {
-        if (pthread_create(&e->sources[i].reader, NULL, read_thread, &e->sources[i]) != 0)
-            return fail(error, "cannot start a reader thread");
+        Status status = thread_start(&e->sources[i].reader, read_thread, &e->sources[i], error);
+        if (status != OK) return status;
         e->sources[i].reader_started = true;
     }
     return OK;
@@ -323,9 +323,9 @@ Status intake_start(Engine *e, Error *error) {
 
 void intake_close(Engine *e) {
     for (int i = 0; i < e->plan->source_count && e->sources; i++)
-        if (e->sources[i].reader_started) pthread_join(e->sources[i].reader, NULL);
+        if (e->sources[i].reader_started) thread_join(&e->sources[i].reader);
     if (e->decode) queue_close(e->decode);
-    for (int i = 0; i < e->workers_started; i++) pthread_join(e->workers[i], NULL);
+    for (int i = 0; i < e->workers_started; i++) thread_join(&e->workers[i]);
     free(e->workers);
     for (int i = 0; i < e->plan->source_count && e->sources; i++) {
         SourceRun *run = &e->sources[i];

@@ -8,7 +8,7 @@
 #include "data/time.h"
 #include "engine/engine.h"
 #include "operator/reference.h"
-#include <pthread.h>
+#include "base/thread.h"
 #include <stdlib.h>
 
 typedef struct SourceRun SourceRun;
@@ -50,7 +50,7 @@ struct SourceRun {
     int index;
     Source *source;
     SourceContext context;
-    pthread_t reader;
+    Thread reader;
     bool reader_started;
     int turn;       /* the reader's: the partition to ask first */
     bool asked_for; /* since the reader looked last: room was made, or a partition is wanted; under
@@ -77,7 +77,7 @@ struct SinkRun {
     const PlanSink *plan;
     int index;
     Sink *sink;
-    pthread_t thread;
+    Thread thread;
     bool thread_started;
     Buffer pending;      /* encoded and not handed on yet */
     Upsert *upsert;      /* of a table with a PRIMARY KEY: one write a key and epoch; else NULL */
@@ -105,7 +105,7 @@ typedef struct ReferenceRun {
     const PlanReference *plan;
     ReferenceTable *table; /* the engine thread's */
     ReferenceTable *fresh; /* loaded, waiting to be put in place; under Engine.lock */
-    pthread_t thread;
+    Thread thread;
     bool thread_started;
 } ReferenceRun;
 
@@ -139,16 +139,16 @@ struct Engine {
     SinkRun *sinks;
     ReferenceRun *references;
     Home *home; /* NULL: ad hoc; under home_lock once threads run */
-    pthread_mutex_t home_lock;
+    Mutex home_lock;
 
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* the engine thread waits */
-    pthread_cond_t room; /* readers wait for room, the committing thread for work and syncs, sinks
+    Mutex lock;
+    Cond wake; /* the engine thread waits */
+    Cond room; /* readers wait for room, the committing thread for work and syncs, sinks
                             for epochs */
     Queue *decode;       /* of Slot */
     int64_t news, news_seen; /* what readers and decoders have said; what the engine thread knew
                                 when it chose; under lock */
-    pthread_t *workers;
+    Thread *workers;
     int worker_count, workers_started;
     bool closing; /* threads are to end; under lock */
     _Atomic bool stop;
@@ -167,7 +167,7 @@ struct Engine {
     int count_count;
 
     /* the committing thread's work, under lock */
-    pthread_t committer;
+    Thread committer;
     bool committer_started;
     HomeBatch *committing;
     int64_t committing_epoch, committed_epoch;
@@ -192,7 +192,7 @@ enum {
 void engine_fail(Engine *, const Error *); /* from any thread: the run ends with that */
 int64_t engine_now(Engine *);              /* monotonic */
 /* With Engine.lock held: waits until `cond` is signalled, at most `us`. */
-void engine_wait(Engine *, pthread_cond_t *cond, int64_t us);
+void engine_wait(Engine *, Cond *cond, int64_t us);
 /* Told to stop, and more than STOP_PATIENCE_US ago. The engine thread's. */
 bool engine_impatient(Engine *);
 

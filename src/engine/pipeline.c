@@ -164,10 +164,10 @@ static Status wait_for_sinks(Engine *e, Error *error) {
         sinks_flush(e, true);
         Status status = epoch_due(e, error);
         if (status != OK) return status;
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         bool failed = e->failed;
         if (!failed) engine_wait(e, &e->wake, 20000);
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (failed) return FAIL;
     }
 }
@@ -245,7 +245,7 @@ static Partition *choose(Engine *e) {
     Partition *best = NULL, *waiting = NULL;
     int64_t best_mark = 0, waiting_mark = 0;
     bool unlisted = false;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     e->news_seen = e->news;
     for (int s = 0; s < e->plan->source_count; s++) {
         SourceRun *run = &e->sources[s];
@@ -281,8 +281,8 @@ static Partition *choose(Engine *e) {
                    best_mark - 60 * US_PER_SECOND > waiting_mark;
         if (behind && (patient || far)) best = NULL;
     }
-    pthread_cond_broadcast(&e->room);
-    pthread_mutex_unlock(&e->lock);
+    cond_broadcast(&e->room);
+    mutex_unlock(&e->lock);
     return best;
 }
 

@@ -76,10 +76,10 @@ static void *refresh_thread(void *context) {
     Engine *e = run->engine;
     for (;;) {
         int64_t until = engine_now(e) + run->plan->refresh_us, now;
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         while (!e->closing && (now = engine_now(e)) < until) engine_wait(e, &e->room, until - now);
         bool over = e->closing;
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (over) return NULL;
         ReferenceTable *fresh = NULL;
         Error error = {0};
@@ -88,10 +88,10 @@ static void *refresh_thread(void *context) {
                         error.text);
             continue;
         }
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         ReferenceTable *unused = run->fresh;
         run->fresh = fresh;
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (unused) reference_free(&unused);
     }
 }
@@ -100,8 +100,8 @@ Status references_start(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->reference_count; i++) {
         ReferenceRun *run = &e->references[i];
         if (run->plan->refresh_us <= 0) continue;
-        if (pthread_create(&run->thread, NULL, refresh_thread, run) != 0)
-            return fail(error, "cannot start a refresh thread");
+        Status status = thread_start(&run->thread, refresh_thread, run, error);
+        if (status != OK) return status;
         run->thread_started = true;
     }
     return OK;
@@ -111,10 +111,10 @@ void references_swap(Engine *e) {
     for (int i = 0; i < e->plan->reference_count; i++) {
         ReferenceRun *run = &e->references[i];
         if (!run->thread_started) continue;
-        pthread_mutex_lock(&e->lock);
+        mutex_lock(&e->lock);
         ReferenceTable *fresh = run->fresh;
         run->fresh = NULL;
-        pthread_mutex_unlock(&e->lock);
+        mutex_unlock(&e->lock);
         if (!fresh) continue;
         reference_free(&run->table);
         run->table = fresh;
@@ -124,7 +124,7 @@ void references_swap(Engine *e) {
 void references_close(Engine *e) {
     for (int i = 0; e->references && i < e->plan->reference_count; i++) {
         ReferenceRun *run = &e->references[i];
-        if (run->thread_started) pthread_join(run->thread, NULL);
+        if (run->thread_started) thread_join(&run->thread);
         if (run->table) reference_free(&run->table);
         if (run->fresh) reference_free(&run->fresh);
     }

@@ -13,9 +13,9 @@
 int64_t report_number(const Number *n) { return atomic_load_explicit(n, memory_order_relaxed); }
 
 void report_text(Report *r, const char *text, char *copy, size_t size) {
-    pthread_mutex_lock(&r->lock);
+    mutex_lock(&r->lock);
     snprintf(copy, size, "%s", text);
-    pthread_mutex_unlock(&r->lock);
+    mutex_unlock(&r->lock);
 }
 
 /* Rows of source `s` reach node `n` as they are, not through a group: as the sums of counts.c are

@@ -3,7 +3,7 @@
  * report.c turns it into /v1/pipeline's JSON and /metrics' text. */
 #pragma once
 #include "sql/plan.h"
-#include <pthread.h>
+#include "base/thread.h"
 
 typedef _Atomic int64_t Number;
 
@@ -55,7 +55,7 @@ typedef struct ViewReport {
 } ViewReport;
 
 typedef struct Report {
-    pthread_mutex_t lock;
+    Mutex lock;
     const char *pipeline, *file, *home; /* home NULL: ad hoc */
     int64_t started_us;
     const Plan *plan;

@@ -24,13 +24,13 @@ void batch_see(Partition *p, Batch *batch, Arena *arena) {
 static void judge_idle(SourceRun *run, int64_t now) {
     Engine *e = run->engine;
     if (run->source->bounded) return;
-    pthread_mutex_lock(&e->lock);
+    mutex_lock(&e->lock);
     for (int i = 0; i < run->partition_count; i++) {
         Partition *p = run->partitions[i];
         p->idle = !p->ended && !p->first && p->at_end_since_us &&
                   now - p->at_end_since_us >= run->plan->table->idle_timeout_us;
     }
-    pthread_mutex_unlock(&e->lock);
+    mutex_unlock(&e->lock);
 }
 
 void source_watermark(SourceRun *run, int64_t now) {

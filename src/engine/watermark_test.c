@@ -23,7 +23,7 @@ static PartitionReport told[3];
 static int set_up(void **state) {
     (void)state;
     memset(&engine, 0, sizeof engine);
-    pthread_mutex_init(&engine.lock, NULL);
+    mutex_init(&engine.lock);
     table = (Table){.watermark_delay_us = DELAY, .idle_timeout_us = IDLE};
     plan = (PlanSource){.table = &table};
     source = (Source){.bounded = false};

@@ -91,7 +91,7 @@ static Made *make(void) {
     m->views[0] =
         (ViewReport){.name = "v", .schema = &m->schema, .window_start = 1, .window_end = -1};
     Report *r = &m->report;
-    pthread_mutex_init(&r->lock, NULL);
+    mutex_init(&r->lock);
     r->pipeline = "p";
     r->file = "p.sql";
     r->home = "/nowhere/p.leat";
@@ -108,7 +108,7 @@ static Made *make(void) {
 }
 
 static void drop(Made *m) {
-    pthread_mutex_destroy(&m->report.lock);
+    mutex_destroy(&m->report.lock);
     free(m);
 }
 
