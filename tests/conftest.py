@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(__file__))
 
 from support.process import BINARY, Leat            # noqa: E402
-from support.servers import Kafka, Postgres         # noqa: E402
+from support.servers import Kafka, Postgres, ThreeBrokers   # noqa: E402
 
 
 def pytest_sessionstart(session):
@@ -47,6 +47,20 @@ def own_kafka():
     yield broker
     if broker.process:
         broker.remove()
+
+
+@pytest.fixture(scope="session")
+def shared_brokers():
+    cluster = ThreeBrokers().start()
+    yield cluster
+    cluster.remove()
+
+
+@pytest.fixture
+def three_brokers(shared_brokers):
+    """Three brokers that tests share, all well at a test's begin; see support.servers.ThreeBrokers."""
+    shared_brokers.mend()
+    return shared_brokers
 
 
 class Answer:

@@ -18,10 +18,20 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from .process import ROOT, wait_until
 
 
+def free_ports(count):
+    """Ports that differ: all are held before the first is given back."""
+    held = [socket.socket() for _ in range(count)]
+    try:
+        for s in held:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in held]
+    finally:
+        for s in held:
+            s.close()
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    return free_ports(1)[0]
 
 
 def end(process, with_signal, seconds=20):
@@ -95,43 +105,84 @@ class Postgres:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+class Broker:
+    """The process of one Kafka node. It keeps its port and its data when it is ended and started
+    again; properties of `more` come after those of tests/kafka/broker and win."""
+
+    def __init__(self, more=None, heap="256m", ports=None):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-kafka-"))
+        self.port, self.controller_port = ports or free_ports(2)
+        self.more, self.heap = dict(more or {}), heap
+        self.process = None
+
+    def launch(self):
+        lines = "".join(f"{name}={value}\n" for name, value in self.more.items())
+        (self.folder / "more.properties").write_text(lines)
+        with open(self.folder / "broker.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [ROOT / "tests/kafka/broker", "run", self.folder, str(self.port),
+                 str(self.controller_port)], stdout=log, stderr=log,
+                env={**os.environ, "KAFKA_HEAP": self.heap})
+
+    def check_alive(self):
+        assert self.process.poll() is None, (self.folder / "broker.log").read_text()[-5000:]
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self):
+        if self.process:
+            end(self.process, signal.SIGTERM)
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
 class Kafka:
     """One broker; it can be stopped and started again on the same port and data."""
 
-    def __init__(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="leat-kafka-"))
-        self.port, self.controller_port = free_port(), free_port()
+    replicas = 1
+
+    def __init__(self, more=None):
+        self.broker = Broker(more)
+        self.folder, self.port = self.broker.folder, self.broker.port
         self.bootstrap = f"127.0.0.1:{self.port}"
-        self.process = None
+
+    @property
+    def process(self):
+        return self.broker.process
 
     def start(self):
-        log = open(self.folder / "broker.log", "ab")
-        self.process = subprocess.Popen(
-            [ROOT / "tests/kafka/broker", "run", self.folder, str(self.port),
-             str(self.controller_port)], stdout=log, stderr=log)
-        log.close()
+        self.broker.launch()
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
         wait_until(self.answers, "Apache Kafka answers", 60)
         return self
 
     def answers(self):
-        assert self.process.poll() is None, (self.folder / "broker.log").read_text()[-5000:]
+        self.broker.check_alive()
         try:
             return self.admin.list_topics(timeout=2).brokers
         except KafkaException:
             return None
 
     def stop(self):
-        end(self.process, signal.SIGTERM)
+        self.broker.stop()
 
     def remove(self):
-        self.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.broker.remove()
 
     def create_topic(self, name, partitions=4, **config):
         config = {key.replace("_", "."): value for key, value in config.items()}
         for future in self.admin.create_topics(
-                [NewTopic(name, num_partitions=partitions, replication_factor=1,
+                [NewTopic(name, num_partitions=partitions, replication_factor=self.replicas,
                           config=config)]).values():
             future.result(30)
         wait_until(lambda: len(self.admin.list_topics(name, timeout=5)
@@ -189,3 +240,100 @@ class Kafka:
             return messages
         finally:
             consumer.close()
+
+
+class ThreeBrokers(Kafka):
+    """Three brokers that are controllers too: replication 3, min.insync.replicas 2, so that any one
+    of them may be killed and nothing acknowledged is lost. Brokers are numbered 1 to 3.
+
+        def test_x(leat, three_brokers, request):       # the fixture; one cluster for all tests
+            topic = three_brokers.create_topic("name-of-this-test", 4)
+            dead = three_brokers.leader(topic, 0)
+            three_brokers.kill(dead)                    # SIGKILL; another leads after about 3 s
+            ...
+            three_brokers.restart(dead)                 # waits until it has caught up everywhere
+
+    `bootstrap` names all three; `produce`, `consume`, `admin` and the like are Kafka's and go on
+    while one broker is away. `pause(n)` and `resume(n)` stop a broker without ending it. The fixture
+    brings back what a test left dead or stopped."""
+
+    replicas = 3
+
+    def __init__(self, more=None):
+        ports = free_ports(6)
+        quorum = ",".join(f"{n}@127.0.0.1:{ports[n + 2]}" for n in (1, 2, 3))
+        self.brokers = {n: Broker({
+            "node.id": n, "controller.quorum.voters": quorum, "default.replication.factor": 3,
+            "min.insync.replicas": 2, "offsets.topic.replication.factor": 3,
+            "transaction.state.log.replication.factor": 3, "transaction.state.log.min.isr": 2,
+            "broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500,
+            "replica.lag.time.max.ms": 3000, "controlled.shutdown.enable": "false",
+            "leader.imbalance.check.interval.seconds": 5, **(more or {})},
+            "96m", (ports[n - 1], ports[n + 2])) for n in (1, 2, 3)}
+        self.bootstrap = ",".join(f"127.0.0.1:{b.port}" for b in self.brokers.values())
+
+    def start(self):
+        for broker in self.brokers.values():
+            broker.launch()
+        self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        wait_until(self.all_answer, "three brokers answer", 60)
+        return self
+
+    def all_answer(self):
+        for broker in self.brokers.values():
+            broker.check_alive()
+        try:
+            return len(self.admin.list_topics(timeout=2).brokers) == 3
+        except KafkaException:
+            return False
+
+    def leader(self, topic, partition=0):
+        """The broker that leads a partition now."""
+        def known():
+            try:
+                found = self.admin.list_topics(topic, timeout=2).topics[topic].partitions
+                return max(found[partition].leader, 0)
+            except KafkaException:
+                return 0
+        return wait_until(known, f"{topic}[{partition}] has a leader")
+
+    def kill(self, number):
+        self.brokers[number].kill()
+
+    def pause(self, number):
+        self.brokers[number].pause()
+
+    def resume(self, number):
+        self.brokers[number].resume()
+
+    def restart(self, number):
+        self.brokers[number].launch()
+        self.wait_in_sync()
+
+    def wait_in_sync(self):
+        """Until every replica of every partition has caught up."""
+        def caught_up():
+            if not self.all_answer():
+                return False
+            topics = self.admin.list_topics(timeout=5).topics.values()
+            return all(len(p.isrs) == len(p.replicas) and p.leader > 0
+                       for topic in topics for p in topic.partitions.values())
+        wait_until(caught_up, "all replicas are in sync", 60)
+
+    def mend(self):
+        """Whatever a test did to the brokers is undone."""
+        for broker in self.brokers.values():
+            broker.resume()
+            if broker.process.poll() is not None:
+                broker.launch()
+        self.wait_in_sync()
+
+    def stop(self):
+        for broker in self.brokers.values():     # together: the last alone could not say farewell
+            if broker.process and broker.process.poll() is None:
+                broker.kill()
+
+    def remove(self):
+        self.stop()
+        for broker in self.brokers.values():
+            broker.remove()
