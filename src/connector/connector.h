@@ -122,6 +122,19 @@ struct Source {
 
 /* ---- sinks ---- */
 
+/* A source whose positions a sink by position keeps beside its rows. */
+typedef struct SinkSource {
+    const char *table;
+    const Options *options;
+} SinkSource;
+
+typedef enum SinkWay {
+    SINK_BY_LENGTH, /* a file: written at once, synced at the epoch's close, cut back at recovery */
+    SINK_BY_OUTBOX, /* blobs kept in the home, delivered after the commit with a marker */
+    SINK_AT_ONCE,   /* at least once: standard output, delivery = 'at_least_once' */
+    SINK_BY_POSITION, /* written at once, in transactions that hold how far the sources were read */
+} SinkWay;
+
 typedef struct SinkContext {
     Env *env;
     const char *table, *pipeline;
@@ -132,17 +145,42 @@ typedef struct SinkContext {
     int key_count; /* columns of the PRIMARY KEY or `key` option; none: 0 */
     bool exactly_once;
     const Options *options;
+    /* BY_POSITION instead of what the options alone say; then the sources that feed it. */
+    bool by_position;
+    const SinkSource *sources;
+    int source_count;
+    /* Within write, sync or send: the far side will never take this row. `record` is the row as
+     * people should see it. It becomes a dead letter, and the sink goes on without it: what was
+     * told in a send is in the home before commit is called (and forgotten when send says AGAIN).
+     * NULL: nobody keeps them, so it is an error. */
+    void (*refuse)(void *refuse_to, Str record, const char *reason);
+    void *refuse_to;
 } SinkContext;
+
+/* How far a source's partition was read: every row of records before `position` stands outside. */
+typedef struct SinkPosition {
+    int source;    /* index in SinkContext.sources */
+    int partition; /* as the source counts them */
+    int64_t position;
+} SinkPosition;
+
+/* What goes out in one transaction, with its marker. */
+typedef struct Delivery {
+    int64_t
+        epoch; /* BY_OUTBOX: of the rows; BY_POSITION: the last one that the home had committed */
+    int64_t number;                /* BY_POSITION: of the transaction, from 1 on; else 0 */
+    Str rows;                      /* as encode made them; may be empty by position */
+    const SinkPosition *positions; /* BY_POSITION: those that moved */
+    int position_count;
+} Delivery;
+
+typedef struct SinkMarker {
+    int64_t generation, epoch, number; /* of the last Delivery that was committed; all 0: none */
+} SinkMarker;
 
 typedef struct Sink Sink;
 /* All calls come from the sink's own thread and may block, but for stop(). Bytes are what `encode`
  * made. */
-typedef enum SinkWay {
-    SINK_BY_LENGTH, /* a file: written at once, synced at the epoch's close, cut back at recovery */
-    SINK_BY_OUTBOX, /* blobs kept in the home, delivered after the commit with a marker */
-    SINK_AT_ONCE,   /* at least once: standard output, delivery = 'at_least_once' */
-} SinkWay;
-
 typedef struct SinkType {
     CHECKED Status (*open)(const SinkContext *, Sink **out, Error *);
     /* Appends a batch's rows to an epoch's blob (called by the engine thread; no I/O). */
@@ -171,6 +209,17 @@ typedef struct SinkType {
     /* BY_OUTBOX: deliver one epoch's blob together with its marker. OK; AGAIN: away, try again;
      * FAIL: stop (fenced by another). */
     CHECKED Status (*deliver)(Sink *, int64_t epoch, Str blob, Error *);
+    /* BY_OUTBOX instead of deliver when rows may be refused, and BY_POSITION: the same in two
+     * steps. send: every row is outside and known to be taken or refused, but no reader sees it
+     * yet. END: this delivery stands there already, marker and all. AGAIN: begin it anew. commit:
+     * shows what was sent last, together with the marker (generation, epoch, number) and the
+     * positions. AGAIN: perhaps it is there, perhaps not; send the same again, which finds out.
+     * FAIL as in deliver. */
+    CHECKED Status (*send)(Sink *, const Delivery *, Error *);
+    CHECKED Status (*commit)(Sink *, Error *);
+    /* BY_POSITION, before the first send: ends what an earlier process left open, then tells what
+     * stands outside: the marker, and the positions, an array for the caller to free. */
+    CHECKED Status (*positions)(Sink *, SinkMarker *, SinkPosition **, int *count, Error *);
     void (*stop)(Sink *); /* from another thread: make a blocking call return soon with AGAIN */
     void (*close)(Sink *);
 } SinkType;
@@ -189,6 +238,9 @@ typedef struct Connector {
     bool reference; /* may be joined as a reference table: read whole through `source` */
     /* Which way a sink with these options would be served; for explain. */
     SinkWay (*sink_way)(const Options *);
+    /* Of a sink by outbox: whether a transaction of it can keep the positions of that source (of
+     * the same connector), so that it may be served by position. NULL: never. */
+    bool (*keeps_positions)(const Options *sink, const Options *source);
     /* Checks options against one another without contacting anything. May be NULL. Error
      * line/column may stay 0. */
     CHECKED Status (*check)(const Options *, bool as_source, bool as_sink, bool has_key, Error *);

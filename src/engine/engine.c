@@ -7,9 +7,7 @@
 
 int64_t engine_now(Engine *e) { return e->env->monotonic_us(e->env); }
 
-void engine_wait(Engine *e, Cond *cond, int64_t us) {
-    (void)cond_wait_for(cond, &e->lock, us);
-}
+void engine_wait(Engine *e, Cond *cond, int64_t us) { (void)cond_wait_for(cond, &e->lock, us); }
 
 bool engine_impatient(Engine *e) {
     if (!e->stop) return false;
@@ -85,8 +83,10 @@ static void report_open(Engine *e) {
                                : node->kind == NODE_SINK ? "sink"
                                                          : node->type->name;
     }
-    static const char *const ways[] = {
-        [SINK_BY_LENGTH] = "by length", [SINK_BY_OUTBOX] = "by outbox", [SINK_AT_ONCE] = "at once"};
+    static const char *const ways[] = {[SINK_BY_LENGTH] = "by length",
+                                       [SINK_BY_OUTBOX] = "by outbox",
+                                       [SINK_AT_ONCE] = "at once",
+                                       [SINK_BY_POSITION] = "by position"};
     for (int i = 0; i < plan->sink_count; i++) {
         const Table *table = plan->sinks[i].table; /* NULL: ad hoc */
         r->sinks[i].name = table ? table->name : "output";

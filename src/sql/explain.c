@@ -440,6 +440,9 @@ static const char *way_words(const PlanSink *sink) {
         return "by outbox: kept in the home with the checkpoint, then delivered with a marker in "
                "one transaction, so that every "
                "row arrives exactly once";
+    case SINK_BY_POSITION:
+        return "by position: each transaction holds rows and how far the sources were read for "
+               "them, so that every row arrives exactly once";
     case SINK_AT_ONCE:
         return "at once: rows of the last checkpoint may come again after a crash (at least once)";
     }
