@@ -200,10 +200,6 @@ MISTAKES = {
                  "SELECT m FROM e;", None, None, ["metadata", "partition"]),
     # for the next release: refused by name
     "follow": (TABLE.replace("path = 'e'", "path = 'e', follow = true"), None, None, ["follow"]),
-    "sink to a folder": (TABLE + "CREATE TABLE o (a int) WITH (connector = 'file', path = 'o/');\n"
-                         "INSERT INTO o SELECT id FROM e;", None, None, ["folder"]),
-    "csv sink": (TABLE + "CREATE TABLE o (a int) WITH (connector = 'file', path = 'o', format = "
-                 "'csv');\nINSERT INTO o SELECT id FROM e;", None, None, ["csv"]),
     "state_ttl": (TABLE + "CREATE MATERIALIZED VIEW v WITH (state_ttl = '1 day') AS SELECT id, count(*) "
                   "FROM e GROUP BY id;", 2, None, ["state_ttl"]),
     "unwindowed view read": (TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, count(*) AS n FROM e "

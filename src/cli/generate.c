@@ -145,10 +145,13 @@ static int open_sink(Generate *g, const char *file, const char *name) {
                            .options = &table->options};
     const SinkType *type = table->connector->sink;
     Error error = {0};
-    Status status =
-        type->encode_record
-            ? OK
-            : fail(&error, "connector '%s' takes no records as they are", table->connector->name);
+    bool json = strcmp(option_text(&table->options, "format", "json"), "json") == 0;
+    Status status = type->encode_record && json
+                        ? OK
+                        : fail(&error,
+                               "table %s takes no JSON records as they are; name one of a file or "
+                               "a topic, with format = 'json'",
+                               table->name);
     if (status == OK) status = type->open(&context, &g->sink, &error);
     if (status == OK && g->sink->way == SINK_BY_LENGTH) {
         status = type->check(g->sink, &error);

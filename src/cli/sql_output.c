@@ -1,6 +1,7 @@
 /* Rows to standard output. JSON and CSV leave at once; a table is held back until its columns'
  * widths are known. */
 #include "cli/sql_output.h"
+#include "format/format.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,48 +18,17 @@ struct Output {
 Output *output_new(OutputFormat format, const Schema *schema, int visible) {
     Output *o = xcalloc(1, sizeof *o);
     *o = (Output){.format = format, .schema = schema, .visible = visible, .arena = arena_new()};
-    for (int i = 0; format == OUTPUT_CSV && i < visible; i++) {
-        if (i) buffer_add_char(&o->out, ',');
-        buffer_add_text(&o->out, schema->fields[i].name);
+    if (format == OUTPUT_CSV) {
+        csv_header(schema, visible, ',', &o->out);
+        buffer_add_char(&o->out, '\n');
     }
-    if (format == OUTPUT_CSV) buffer_add_char(&o->out, '\n');
     return o;
-}
-
-/* As in JSON, without the quotes around strings. */
-static void plain(Value value, Buffer *out) {
-    TypeKind kind = value.type.kind;
-    if (value.null) return;
-    if (kind == TYPE_TEXT || kind == TYPE_VARCHAR || kind == TYPE_JSONB) {
-        buffer_add_str(out, value.str);
-        return;
-    }
-    size_t start = out->size;
-    value_json(value, out);
-    if (out->size - start >= 2 && out->data[start] == '"') {
-        memmove(out->data + start, out->data + start + 1, out->size - start - 2);
-        out->size -= 2;
-    }
-}
-
-static void csv_cell(Value value, Buffer *out) {
-    Buffer text = {0};
-    plain(value, &text);
-    bool quote = !value.null && text.size == 0;
-    for (size_t i = 0; i < text.size; i++) quote |= strchr(",\"\r\n", text.data[i]) != NULL;
-    if (quote) buffer_add_char(out, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] == '"') buffer_add_char(out, '"');
-        buffer_add_char(out, text.data[i]);
-    }
-    if (quote) buffer_add_char(out, '"');
-    buffer_free(&text);
 }
 
 static void table_cell(Output *o, Value value, Str *cell) {
     Buffer text = {0};
     if (value.null) buffer_add_text(&text, "null");
-    else plain(value, &text);
+    else csv_plain(value, &text);
     for (size_t i = 0; i < text.size; i++)
         if ((unsigned char)text.data[i] < ' ') text.data[i] = ' ';
     *cell = arena_str(o->arena, buffer_str(&text));
@@ -80,7 +50,7 @@ void output_row(Output *o, const Value *values) {
     for (int i = 0; i < o->visible; i++) {
         if (o->format == OUTPUT_CSV) {
             if (i) buffer_add_char(&o->out, ',');
-            csv_cell(values[i], &o->out);
+            csv_cell(values[i], ',', &o->out);
             continue;
         }
         buffer_add_char(&o->out, i ? ',' : '{');

@@ -134,4 +134,11 @@ void decoded_free(Decoded *);
 void json_row(const Schema *, const Batch *, int row, Buffer *out);
 void json_columns_row(const Schema *, const Column *columns, int row, Buffer *out);
 
+/* As CSV (no newline). csv_plain: a value as JSON has it, without the quotes around a string; NULL
+ * is nothing. */
+void csv_plain(Value, Buffer *out);
+void csv_cell(Value, char delimiter, Buffer *out);
+void csv_row(const Schema *, const Batch *, int row, char delimiter, Buffer *out);
+void csv_header(const Schema *, int columns, char delimiter, Buffer *out);
+
 enum { RECORD_MOST_BYTES = 64 << 20 }; /* a longer record is a dead letter, its bytes cut */

@@ -12,7 +12,9 @@ enum { READ = OPTION_SOURCE | OPTION_REFERENCE };
 
 static const Option options[] = {
     {"path", OPTION_TEXT, NULL, NULL, NULL,
-     "a file, a folder or a pattern like 'in/*.ndjson'; - is standard input or output",
+     "a file, a folder or a pattern like 'in/*.ndjson'; - is standard input or output; a sink's "
+     "path "
+     "that ends in / is a folder that gets one file an epoch",
      OPTION_REQUIRED | OPTION_ANSWER | READ | OPTION_SINK},
     {"order", OPTION_ENUM, NULL, orders, NULL,
      "name: the files are one partition, one after the other; default: each is a partition and "
@@ -22,11 +24,13 @@ static const Option options[] = {
      "go on as the files grow; true comes with a later version", OPTION_SOURCE},
     {"header", OPTION_BOOL, "true", NULL, NULL,
      "csv: the first record names the columns; false: columns in their declared order",
-     OPTION_ANSWER | READ},
+     OPTION_ANSWER | READ | OPTION_SINK},
     {"delimiter", OPTION_TEXT, ",", NULL, NULL, "csv: what stands between fields, one character",
-     OPTION_ANSWER | READ},
+     OPTION_ANSWER | READ | OPTION_SINK},
     {"overwrite", OPTION_BOOL, "false", NULL, NULL,
-     "a sink's file that exists already and is not this pipeline's is emptied", OPTION_SINK},
+     "a sink's file that exists already and is not this pipeline's is emptied; of a folder, the "
+     "files that are named like a sink's",
+     OPTION_SINK},
     {0},
 };
 
@@ -52,12 +56,6 @@ static Status check(const Options *all, bool as_source, bool as_sink, bool has_k
                     "option 'delimiter' expects one character, not a quote or a line end, got '%s'",
                     delimiter);
     if (!as_sink) return OK;
-    if (path[strlen(path) - 1] == '/')
-        return fail(error, "a sink that writes a folder of files comes with a later version; let "
-                           "path name one file");
-    if (csv)
-        return fail(error,
-                    "format = 'csv' of a sink comes with a later version; json can be written");
     if (has_key)
         return fail(error, "a file cannot replace rows, so its table can have no PRIMARY KEY; "
                            "leave the key out to append");
@@ -65,7 +63,10 @@ static Status check(const Options *all, bool as_source, bool as_sink, bool has_k
 }
 
 static SinkWay sink_way(const Options *all) {
-    return is_standard_stream(option_text(all, "path", "")) ? SINK_AT_ONCE : SINK_BY_LENGTH;
+    const char *path = option_text(all, "path", "");
+    return is_standard_stream(path) ? SINK_AT_ONCE
+           : is_folder_path(path)   ? SINK_BY_OUTBOX
+                                    : SINK_BY_LENGTH;
 }
 
 const Connector file_connector = {.name = "file",

@@ -16,7 +16,8 @@
 typedef struct FileSink {
     Sink sink;
     const char *table, *path;
-    const Schema *schema;
+    Lines lines;
+    bool headed; /* standard output: the header is out */
     bool overwrite;
     bool pipe; /* standard output that is no file */
     int fd;
@@ -33,13 +34,37 @@ static Status failed(const FileSink *f, const char *what, Error *error) {
                 remedy);
 }
 
+Lines lines_of(const SinkContext *context) {
+    const Options *options = context->options;
+    bool csv = strcmp(option_text(options, "format", "json"), "csv") == 0;
+    return (Lines){.schema = context->schema,
+                   .csv = csv,
+                   .header = csv && option_bool(options, "header", true),
+                   .delimiter = *option_text(options, "delimiter", ",")};
+}
+
+void lines_header(const Lines *lines, Buffer *out) {
+    if (!lines->header) return;
+    csv_header(lines->schema, lines->schema->count, lines->delimiter, out);
+    buffer_add_char(out, '\n');
+}
+
+void lines_add(const Lines *lines, const Batch *batch, Buffer *out) {
+    for (int row = 0; row < batch->rows; row++) {
+        if (lines->csv) csv_row(lines->schema, batch, row, lines->delimiter, out);
+        else json_row(lines->schema, batch, row, out);
+        buffer_add_char(out, '\n');
+    }
+}
+
 static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
-    (void)error;
+    const char *path = option_text(context->options, "path", "");
+    if (is_folder_path(path)) return folder_sink_open(context, out, error);
     FileSink *f = xcalloc(1, sizeof *f);
     f->table = context->table;
-    f->path = option_text(context->options, "path", "");
+    f->path = path;
     f->overwrite = option_bool(context->options, "overwrite", false);
-    f->schema = context->schema;
+    f->lines = lines_of(context);
     f->fd = -1;
     f->sink = (Sink){.type = &file_sink,
                      .way = is_standard_stream(f->path) ? SINK_AT_ONCE : SINK_BY_LENGTH};
@@ -54,11 +79,7 @@ static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
 }
 
 static void encode(Sink *sink, const Batch *batch, Buffer *out) {
-    const Schema *schema = file_sink_of(sink)->schema;
-    for (int row = 0; row < batch->rows; row++) {
-        json_row(schema, batch, row, out);
-        buffer_add_char(out, '\n');
-    }
+    lines_add(&file_sink_of(sink)->lines, batch, out);
 }
 
 static void encode_record(Sink *sink, Str record, Buffer *out) {
@@ -81,14 +102,27 @@ static Status check(Sink *sink, Error *error) {
                 f->table, f->path);
 }
 
-/* A new file's name is on disk only when its folder is. */
-static Status sync_folder(const FileSink *f, Error *error) {
-    char *copy = xstrdup(f->path);
+Status sync_parent(const char *path) {
+    char *copy = xstrdup(path);
     int folder = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     free(copy);
     bool fine = folder >= 0 && (fsync(folder) == 0 || errno == EINVAL);
-    Status status = fine ? OK : failed(f, "sync the folder of", error);
+    int code = errno;
     if (folder >= 0) close(folder);
+    errno = code;
+    return fine ? OK : FAIL;
+}
+
+static Status write_bytes(Sink *sink, Str bytes, Error *error);
+
+/* A csv file begins with its columns' names. Until an epoch has told the home of a length, a file
+ * is begun anew at each start, header included. */
+static Status write_header(FileSink *f, Error *error) {
+    Buffer header = {0};
+    f->headed = true;
+    lines_header(&f->lines, &header);
+    Status status = header.size ? write_bytes(&f->sink, buffer_str(&header), error) : OK;
+    buffer_free(&header);
     return status;
 }
 
@@ -110,7 +144,8 @@ static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
     if (st.st_size > length && ftruncate(f->fd, length) != 0) return failed(f, "cut back", error);
     if (lseek(f->fd, length, SEEK_SET) < 0) return failed(f, "write to", error);
     f->length = length;
-    return sync_folder(f, error);
+    if (length == 0 && write_header(f, error) != OK) return FAIL;
+    return sync_parent(f->path) == OK ? OK : failed(f, "sync the folder of", error);
 }
 
 /* A pipe takes 4096 bytes without blocking once poll says that it takes any. */
@@ -124,6 +159,7 @@ static Status wait_writable(FileSink *f) {
 
 static Status write_bytes(Sink *sink, Str bytes, Error *error) {
     FileSink *f = file_sink_of(sink);
+    if (!f->headed && sink->way == SINK_AT_ONCE && write_header(f, error) != OK) return FAIL;
     while (bytes.size) {
         if (f->pipe && wait_writable(f) != OK) {
             (void)fail(error, "sink %s: standard output is not read", f->table);

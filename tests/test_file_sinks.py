@@ -1,0 +1,163 @@
+"""Files that Leat writes: csv that PostgreSQL reads back as the same rows, and folders that get one
+file an epoch, whole, whoever kills the writer or takes the files away."""
+import csv
+import io
+import json
+
+import pytest
+
+TABLES = """
+SET http = 'off';
+CREATE TABLE e (i bigint, s text, d double precision, b boolean, t timestamptz, j jsonb,
+                n numeric(10,3)) WITH (connector = 'file', path = 'in.ndjson');
+"""
+ROWS = [
+    {"i": 1, "s": "plain", "d": 1.5, "b": True, "t": "2026-01-01T00:00:00Z", "j": {"a": "x,y"},
+     "n": 1.5},
+    {"i": 2, "s": "", "d": 1e300, "b": False, "t": "2026-01-01T00:00:00.123456Z", "j": [1, 2],
+     "n": -2},
+    {"i": 3, "s": "a,b;\"c\"\r\nd", "d": -0.0, "b": None, "t": None, "j": None, "n": None},
+    {"i": None, "s": None, "d": None, "b": None, "t": None, "j": "text", "n": None},
+    {"i": 5, "s": " blanks ", "d": 0.1, "b": True, "t": "1999-12-31T23:59:59.5Z", "j": 7, "n": 0},
+]
+COLUMNS = "i bigint, s text, d double precision, b boolean, t timestamptz, j jsonb, n numeric(10,3)"
+
+
+def sink(options, path="out.csv", name="o"):
+    return f"CREATE TABLE {name} ({COLUMNS}) WITH (connector = 'file', path = '{path}'{options});\n" \
+           f"INSERT INTO {name} SELECT * FROM e;\n"
+
+
+def run(leat, sql, rows=ROWS, **options):
+    leat.write("p.sql", TABLES + sql)
+    leat.write("in.ndjson", rows)
+    return leat.run("run", "p.sql", **options)
+
+
+def test_csv(leat):
+    ended = run(leat, sink(", format = 'csv'"))
+    assert ended.status == 0, ended
+    text = (leat.folder / "out.csv").read_bytes().decode()
+    assert text == (
+        'i,s,d,b,t,j,n\n'
+        '1,plain,1.5,true,2026-01-01T00:00:00Z,"{""a"": ""x,y""}",1.500\n'
+        '2,"",1e+300,false,2026-01-01T00:00:00.123456Z,"[1, 2]",-2.000\n'
+        '3,"a,b;""c""\r\nd",-0,,,,\n'
+        ',,,,,"""text""",\n'
+        '5, blanks ,0.1,true,1999-12-31T23:59:59.5Z,7,0.000\n')
+    assert len(list(csv.reader(io.StringIO(text, newline="")))) == 6
+
+
+def test_csv_goes_round(leat):
+    """What Leat writes, Leat reads: the same rows."""
+    assert run(leat, sink(", format = 'csv', delimiter = ';'")).status == 0
+    leat.write("back.sql", "SET http = 'off';\n"
+               f"CREATE TABLE e ({COLUMNS}) WITH (connector = 'file', path = 'out.csv', format = 'csv', "
+               "delimiter = ';');\n" + sink("", "back.ndjson"))
+    leat.write("direct.sql", TABLES + sink("", "direct.ndjson"))
+    for name in ("back", "direct"):
+        assert leat.run("run", f"{name}.sql").status == 0
+    assert leat.read("back.ndjson") == leat.read("direct.ndjson")
+
+
+def test_csv_without_header(leat):
+    assert run(leat, sink(", format = 'csv', header = false")).status == 0
+    assert (leat.folder / "out.csv").read_text().startswith("1,plain,")
+
+
+def test_csv_without_rows(leat):
+    assert run(leat, sink(", format = 'csv'"), []).status == 0
+    assert (leat.folder / "out.csv").read_text() == "i,s,d,b,t,j,n\n"
+
+
+def test_csv_to_standard_output(leat):
+    ended = run(leat, sink(", format = 'csv'", "-"))
+    assert ended.status == 0 and ended.out.startswith("i,s,d,b,t,j,n\n1,plain,"), ended
+
+
+def many(count):
+    return [{"i": i, "s": f"row {i}"} for i in range(count)]
+
+
+def killed_to_the_end(leat, taken=None):
+    """Runs, killed after each epoch, until the pipeline is finished."""
+    knobs = {"LEAT_KILL_AT_EPOCH": 1, "LEAT_EPOCH_ROWS": 50, "LEAT_BATCH_ROWS": 10}
+    for _ in range(100):
+        ended = leat.run("run", "p.sql", env=knobs)
+        if taken is not None:
+            taken()
+        if ended.status == 0:
+            return ended
+        assert ended.status == -9, ended
+    raise AssertionError("does not come to an end")
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+def test_killed_at_every_epoch(leat, form):
+    leat.write("p.sql", TABLES + sink(f", format = '{form}'", "out/") + sink(
+        f", format = '{form}'", f"whole.{form}", "w"))
+    leat.write("in.ndjson", many(400))
+    killed_to_the_end(leat)
+    files = sorted(p for p in (leat.folder / "out").iterdir() if not p.name.startswith("."))
+    assert len(files) == 8
+    numbers = []
+    for file in files:
+        lines = file.read_text().splitlines()
+        if form == "csv":
+            assert lines.pop(0) == "i,s,d,b,t,j,n"
+            numbers += [int(line.split(",")[0]) for line in lines]
+        else:
+            numbers += [json.loads(line)["i"] for line in lines]
+    assert numbers == list(range(400))
+    assert len((leat.folder / f"whole.{form}").read_text().splitlines()) == 400 + (form == "csv")
+    assert not list((leat.folder / "out").glob("*.tmp"))
+
+
+def test_files_are_taken_away(leat):
+    """Who reads the folder moves each file out: what was delivered does not come again."""
+    leat.write("p.sql", TABLES + sink("", "out/"))
+    leat.write("in.ndjson", many(400))
+    (leat.folder / "done").mkdir()
+
+    def take():
+        for file in (leat.folder / "out").glob("epoch-*"):
+            assert not (leat.folder / "done" / file.name).exists(), f"{file.name} came twice"
+            file.rename(leat.folder / "done" / file.name)
+
+    killed_to_the_end(leat, take)
+    numbers = [json.loads(line)["i"] for file in sorted((leat.folder / "done").iterdir())
+               for line in file.read_text().splitlines()]
+    assert numbers == list(range(400))
+
+
+def test_a_folder_of_others(leat):
+    leat.write("out/notes.txt", "keep")
+    ended = run(leat, sink("", "out/"))
+    assert ended.status == 1 and "overwrite = true" in ended.err, ended
+    ended = run(leat, sink(", overwrite = true", "out/"))
+    assert ended.status == 0, ended
+    assert (leat.folder / "out/notes.txt").read_text() == "keep"
+
+
+def test_fresh_needs_an_empty_folder(leat):
+    assert run(leat, sink("", "out/")).status == 0
+    ended = leat.run("run", "--fresh", "p.sql")
+    assert ended.status == 1 and "did not write" in ended.err, ended
+    leat.write("p.sql", TABLES + sink(", overwrite = true", "out/"))
+    ended = leat.run("run", "--fresh", "p.sql")
+    assert ended.status == 0, ended
+    assert len(list((leat.folder / "out").glob("epoch-*"))) == 1
+
+
+@pytest.mark.parametrize("options, word", [
+    (", header = false", "belongs to csv"), (", format = 'csv', delimiter = 'ab'", "one character")])
+def test_mistakes(leat, options, word):
+    ended = run(leat, sink(options))
+    assert ended.status == 2 and word in ended.err, ended
+
+
+def test_generate_wants_json(leat):
+    leat.write("p.sql", TABLES + sink(", format = 'csv'") + sink("", "out/", "f"))
+    for table, word in (("o", "format = 'json'"), ("f", "a file an epoch")):
+        ended = leat.run("generate", "--events", "5", "--to", f"p.sql:{table}")
+        assert ended.status == 1 and word in ended.err, ended
