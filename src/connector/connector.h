@@ -149,6 +149,12 @@ typedef struct SinkContext {
     bool by_position;
     const SinkSource *sources;
     int source_count;
+    /* BY_OUTBOX, at open: the last epoch that the home knows as delivered (0: none), and whether
+     * the outbox holds epochs of earlier runs, which may have been delivered without the home's
+     * knowing. A sink whose marker is gone looks among its rows for it then. */
+    int64_t delivered;
+    bool owed;
+    int64_t renew_us; /* how often a marker is renewed; 0: daily (tests) */
     /* Within write, sync or send: the far side will never take this row. `record` is the row as
      * people should see it. It becomes a dead letter, and the sink goes on without it: what was
      * told in a send is in the home before commit is called (and forgotten when send says AGAIN).
@@ -220,6 +226,11 @@ typedef struct SinkType {
     /* BY_POSITION, before the first send: ends what an earlier process left open, then tells what
      * stands outside: the marker, and the positions, an array for the caller to free. */
     CHECKED Status (*positions)(Sink *, SinkMarker *, SinkPosition **, int *count, Error *);
+    /* BY_OUTBOX, BY_POSITION: nothing is to be sent now: called when the marker has been compared,
+     * then whenever *next_us have passed without a commit. Renews the marker, which the far side
+     * forgets when it is not written for days. *next_us is set by OK alone. AGAIN: away, try again;
+     * FAIL as in deliver. NULL: nothing is forgotten there. */
+    CHECKED Status (*idle)(Sink *, int64_t *next_us, Error *);
     void (*stop)(Sink *); /* from another thread: make a blocking call return soon with AGAIN */
     void (*close)(Sink *);
 } SinkType;
