@@ -1,5 +1,6 @@
 /* The real outside, and one for tests in which time stands still and chance comes from a seed. */
 #include "base/env.h"
+#include "base/fault.h"
 #include "base/random.h"
 #include <errno.h>
 #include <stdio.h>
@@ -39,6 +40,11 @@ static void system_random_bytes(Env *env, void *to, size_t size) {
     }
 }
 
+static bool system_fault(Env *env, const char *point) {
+    (void)env;
+    return fault_pass(point);
+}
+
 static bool no_fault(Env *env, const char *point) {
     (void)env, (void)point;
     return true;
@@ -48,7 +54,7 @@ Env *env_system(void) {
     static Env env = {.now_us = system_now_us,
                       .monotonic_us = system_monotonic_us,
                       .random_bytes = system_random_bytes,
-                      .fault = no_fault};
+                      .fault = system_fault};
     return &env;
 }
 

@@ -1,8 +1,10 @@
 /* leat: the verbs. Data goes to standard output, everything else to standard error. */
+#include "base/fault.h"
 #include "base/str.h"
 #include "cli/cli.h"
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 typedef struct Verb {
     const char *name, *arguments, *help;
@@ -57,6 +59,20 @@ int usage_error(const char *verb, const char *format, ...) {
     return EXIT_USAGE;
 }
 
+/* LEAT_FAULT, for tests. OK: go on; END: the points were told; REJECT: there is no such point. */
+static Status read_fault(void) {
+    const char *wanted = getenv("LEAT_FAULT");
+    Error error = {0};
+    Status status = wanted && strcmp(wanted, "list") == 0 ? END : fault_arm(wanted, &error);
+    if (status == OK) return OK;
+    Buffer list = {0};
+    if (status == REJECT) buffer_add_format(&list, "leat: %s\n", error.text);
+    fault_list(&list);
+    fwrite(list.data, 1, list.size, status == END ? stdout : stderr);
+    buffer_free(&list);
+    return status;
+}
+
 int main(int argc, char **argv) {
     signal(SIGXFSZ,
            SIG_IGN); /* a limit on the size of files is an error of write(), as a full disk is */
@@ -64,6 +80,8 @@ int main(int argc, char **argv) {
         help(stderr);
         return EXIT_USAGE;
     }
+    Status fault = read_fault();
+    if (fault != OK) return fault == END ? EXIT_DONE : EXIT_USAGE;
     const char *word = argv[1];
     if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         help(stdout);

@@ -176,6 +176,7 @@ void sinks_epoch(Engine *e, int64_t epoch) {
             if (delivered > run->recorded_epoch) {
                 home_put_delivered(e->batch, run->plan->table->name, delivered);
                 run->recorded_epoch = delivered;
+                fault_at(e->env, "deliver.noted");
             }
             continue;
         }
@@ -240,6 +241,7 @@ static void *write_thread(void *context) {
         int64_t wait_us = 0, length = 0;
         Status status;
         do {
+            fault_at(e->env, item->epoch ? "sink.sync" : "sink.write");
             status = item->epoch ? type->sync(run->sink, &length, &error)
                                  : type->write(run->sink, (Str){item->bytes, item->size}, &error);
             if (status != AGAIN) break;
@@ -247,6 +249,7 @@ static void *write_thread(void *context) {
             back_off(e, &wait_us);
         } while (!closing(e));
         if (status == OK) tell_state(run, "");
+        if (status == OK) fault_at(e->env, item->epoch ? "sink.synced" : "sink.written");
         if (status == FAIL) engine_fail(e, &error);
         if (status == OK && item->epoch) {
             mutex_lock(&e->lock);
@@ -312,6 +315,7 @@ static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) 
     }
     if (status != OK) return FAIL;
     int64_t wait_us = 0;
+    fault_at(e->env, "deliver.begin");
     while ((status = run->sink->type->deliver(run->sink, epoch, buffer_str(blob), error)) ==
            AGAIN) {
         tell_state(run, error->text);
@@ -319,6 +323,7 @@ static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) 
         if (closing(e)) return AGAIN;
     }
     if (status != OK) return status;
+    fault_at(e->env, "deliver.committed");
     tell_state(run, "");
     mutex_lock(&e->lock);
     run->delivered_epoch = epoch;
@@ -348,8 +353,7 @@ static void *outbox_thread(void *context) {
         if (idle) {
             if (committed >= run->owed_until) run->settled = true;
             cond_signal(&e->wake);
-            while (!e->closing && e->committed_epoch == committed)
-                cond_wait(&e->room, &e->lock);
+            while (!e->closing && e->committed_epoch == committed) cond_wait(&e->room, &e->lock);
         }
         bool over = e->closing;
         mutex_unlock(&e->lock);
@@ -377,6 +381,7 @@ static Status open_by_length(Engine *e, SinkRun *run, Error *error) {
     buffer_free(&fact);
     if (status != OK) return FAIL;
     run->length = known.length;
+    fault_at(e->env, "sink.recover");
     return run->sink->type->recover(run->sink, claimed, known.length, error) == OK ? OK : FAIL;
 }
 

@@ -19,7 +19,10 @@ static Status forget(Engine *e, const char *name, Error *error) {
     /* A view has its query's name. What its sink is owed stays in the outbox and is delivered. */
     log_info("query %s: its state is forgotten%s", name,
              plan_query(e->plan, name) ? "; it begins at the present position of its sources" : "");
-    return home_forget_query(e->home, name, name, NULL, error);
+    fault_at(e->env, "query.forget");
+    Status status = home_forget_query(e->home, name, name, NULL, error);
+    if (status == OK) fault_at(e->env, "query.forgotten");
+    return status;
 }
 
 /* Every query must be the one that the home knows; new ones are welcome. */
@@ -185,12 +188,14 @@ typedef struct EpochWriter {
     StateWriter writer;
     HomeBatch *batch;
     const char *name;
+    Env *env;
 } EpochWriter;
 
 static void write_delta(StateWriter *w, Str blob) {
     home_put_delta(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, blob);
 }
 static void write_snapshot(StateWriter *w, int shard, Str blob) {
+    fault_at(((EpochWriter *)(void *)w)->env, "state.snapshot");
     home_put_snapshot(((EpochWriter *)(void *)w)->batch, ((EpochWriter *)(void *)w)->name, shard,
                       blob);
 }
@@ -242,7 +247,8 @@ static Status gather_state(Engine *e, int64_t epoch, Error *error) {
         if (!op->state) continue;
         EpochWriter writer = {.writer = {write_delta, write_snapshot, write_segment, drop_segment},
                               .batch = e->batch,
-                              .name = op->name};
+                              .name = op->name,
+                              .env = e->env};
         state_write(op->state, (int)(epoch % STATE_SHARDS), &writer.writer);
         count_state(op);
         int64_t held = atomic_load_explicit(&op->counters.state_bytes, memory_order_relaxed);
@@ -281,6 +287,7 @@ static Status close_now(Engine *e, Error *error) {
     int64_t began = engine_now(e);
     e->closed_at_us = began;
     if (!atomic_exchange(&e->dirty, false)) return OK;
+    fault_at(e->env, "epoch.close");
     Status status = gather_changes(e, error);
     if (status != OK) return status;
     int64_t epoch = e->epoch + 1;
@@ -290,6 +297,7 @@ static Status close_now(Engine *e, Error *error) {
     counts_update(e, e->batch);
     sinks_epoch(e, epoch);
     atomic_store(&e->report.epoch_bytes, (int64_t)home_batch_bytes(e->batch));
+    fault_at(e->env, "epoch.closed");
     e->epoch = epoch;
     e->epoch_records = 0;
     mutex_lock(&e->lock);
@@ -409,6 +417,7 @@ static void *commit_thread(void *context) {
         }
         if (e->options.kill_at_epoch && epoch - e->first_epoch == e->options.kill_at_epoch)
             raise(SIGKILL);
+        fault_at(e->env, "epoch.committed");
         tell_sources(e);
         home_batch_free(&batch);
         atomic_store(&e->report.epoch, epoch);

@@ -117,6 +117,7 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
     int64_t now = engine_now(e);
     Slot *slot = NULL;
     if (status == OK) {
+        fault_at(e->env, "source.chunk");
         slot = xcalloc(1, sizeof *slot);
         slot->source = run;
         slot->chunk = chunk;
@@ -257,7 +258,9 @@ static Status fact_set(void *context, const char *name, const char *value, Error
     buffer_add_format(&key, "%s.%s", run->plan->table->name, name);
     buffer_add_char(&key, 0);
     mutex_lock(&e->home_lock);
+    fault_at(e->env, "source.fact");
     Status status = home_set(e->home, key.data, value, error);
+    if (status == OK) fault_at(e->env, "source.kept");
     mutex_unlock(&e->home_lock);
     buffer_free(&key);
     return status;

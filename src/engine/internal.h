@@ -3,6 +3,7 @@
  * a sink (deliver.c), one a refreshed reference table (references.c). Engine.lock guards what they
  * share; Engine.wake tells the engine thread. */
 #pragma once
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/queue.h"
 #include "data/time.h"

@@ -430,12 +430,14 @@ Status home_commit(Home *home, HomeBatch *batch, int64_t epoch, int64_t keep_rej
     if (status == OK && batch->late) status = put_number(home, TRIM_LATE, keep_rejects, error);
     if (status == OK && batch->dead) status = put_number(home, TRIM_DEAD, keep_rejects, error);
     if (status == OK) status = put_number(home, PUT_EPOCH, epoch, error);
+    if (status == OK) fault_at(home->env, "home.write");
     if (status == OK && sqlite3_exec(home->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
         status = home_sqlite_error(home->db, AGAIN, "cannot commit", error);
     if (status != OK) {
         sqlite3_exec(home->db, "ROLLBACK", NULL, NULL, NULL);
         return status;
     }
+    fault_at(home->env, "home.committed");
     home->info.epoch = epoch;
     return home_write_lock(home, epoch, error);
 }

@@ -256,6 +256,7 @@ Status home_guard(Home *home, Error *error) {
 
 static Status make_home(Home *home, const char *pipeline, Error *error) {
     unsigned char random[16];
+    fault_at(home->env, "home.make");
     home->env->random_bytes(home->env, random, sizeof random);
     for (int i = 0; i < 16; i++) snprintf(home->info.id + 2 * i, 3, "%02x", random[i]);
     Status status = home_exec(home->db, "BEGIN IMMEDIATE", error);
@@ -267,6 +268,7 @@ static Status make_home(Home *home, const char *pipeline, Error *error) {
     if (status == OK) status = write_number(home, "epoch", 0, error);
     if (status == OK) status = write_number(home, "finished", 0, error);
     if (status == OK) status = home_exec(home->db, "COMMIT", error);
+    if (status == OK) fault_at(home->env, "home.made");
     return status;
 }
 
@@ -382,6 +384,7 @@ Status home_open(const char *path, const char *pipeline, bool fresh, Env *env, H
                         : make_home(home, pipeline, error);
     }
     if (status == OK) status = raise_generation(home, error);
+    if (status == OK) fault_at(home->env, "home.raised");
     if (status == OK) status = home_write_lock(home, home->info.epoch, error);
     if (status != OK) {
         home_close(&home);

@@ -1,5 +1,6 @@
 /* Shared by the three files that know SQLite; nobody else includes it. */
 #pragma once
+#include "base/fault.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "state/home.h"

@@ -9,6 +9,7 @@
  * A crash before 2 leaves a file that the next start removes; one between 2 and 3 is made good by
  * renaming what still stands there; after 3 there is nothing to do. So no epoch comes twice, and
  * none is left out. */
+#include "base/fault.h"
 #include "connector/file/file.h"
 #include <dirent.h>
 #include <errno.h>
@@ -223,6 +224,7 @@ static Status finish(FolderSink *f, int64_t epoch, Error *error) {
     file_name(f, epoch, to);
     if (renameat(f->folder, from, f->folder, to) != 0)
         return errno == ENOENT ? OK : failed(f, "rename", from, error);
+    fault_at(f->env, "folder.named");
     return sync_folder(f, error);
 }
 
@@ -256,7 +258,9 @@ static Status deliver(Sink *sink, int64_t epoch, Str blob, Error *error) {
     status = write_whole(f, name, buffer_str(&header), blob, error);
     buffer_free(&header);
     if (status == OK) status = sync_folder(f, error);
+    if (status == OK) fault_at(f->env, "folder.written");
     if (status == OK) status = write_marker(f, epoch, error);
+    if (status == OK) fault_at(f->env, "folder.marked");
     if (status == OK) {
         f->epoch = epoch;
         f->marker_generation = f->generation;
