@@ -205,8 +205,8 @@ MISTAKES = {
     "unwindowed view read": (TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, count(*) AS n FROM e "
                              "GROUP BY id;\nCREATE MATERIALIZED VIEW w AS SELECT n FROM v;", 3, None,
                              ["v"]),
-    "cumulate": (VIEW + "SELECT window_start FROM cumulate(e, t, INTERVAL '1 m', INTERVAL '1 h') "
-                 "GROUP BY window_start;", 2, None, ["cumulate"]),
+    "cumulate": (VIEW + "SELECT window_start FROM cumulate(e, t, INTERVAL '7 minutes', "
+                 "INTERVAL '1 hour') GROUP BY window_start;", 2, None, ["size", "multiple of step"]),
     "postgres": ("CREATE TABLE x (a int) WITH (connector = 'postgres');", 1, None, ["postgres"]),
     "avro": (TABLE.replace("path = 'e'", "path = 'e', format = 'avro'"), 1, None, ["avro"]),
     "create function": ("CREATE FUNCTION f(a int) RETURNS int LANGUAGE http AS 'x';", 1, None,

@@ -51,6 +51,12 @@ SELECT type, window_start, window_end, count(*) AS events, count(DISTINCT device
        max(value) FILTER (WHERE value < 50) AS below
 FROM hop(telemetry, createdAt, INTERVAL '5 seconds', INTERVAL '15 seconds')
 GROUP BY type, window_start, window_end;
+CREATE MATERIALIZED VIEW growing AS
+SELECT type, window_start, window_end, count(*) AS events, sum(deviceSequenceNumber) AS numbers
+FROM cumulate(telemetry, createdAt, INTERVAL '5 seconds', INTERVAL '20 seconds')
+GROUP BY type, window_start, window_end;
+CREATE MATERIALIZED VIEW grown AS
+SELECT window_start, max(events) AS most, sum(numbers) AS numbers FROM growing GROUP BY window_start;
 CREATE MATERIALIZED VIEW cleaned AS
 SELECT deviceId, window_start, count(*) AS events, count(DISTINCT eventId) AS ids
 FROM tumble(clean, createdAt, INTERVAL '10 seconds') GROUP BY deviceId, window_start;
@@ -88,6 +94,16 @@ def windows(table, slide, size):
       WHERE seen IS NULL OR w + interval '{size}' > seen) q"""
 
 
+def steps(table, step, size):
+    """Rows of a table, once for each open step of the window that they are in."""
+    return f"""(SELECT e.*, w AS window_start, w + n * interval '{step}' AS window_end
+      FROM (SELECT *, date_bin('{size}', "createdAt", '1970-01-01Z') AS w FROM "{table}") e,
+      generate_series(1, (extract(epoch from interval '{size}')
+                          / extract(epoch from interval '{step}'))::int) n
+      WHERE w + n * interval '{step}' > "createdAt"
+        AND (seen IS NULL OR w + n * interval '{step}' > seen)) q"""
+
+
 @pytest.mark.parametrize("way", WAYS, ids=["plain", "chopped"])
 @pytest.mark.parametrize("seed,events,partitions", [(1, 200, 1), (2, 2000, 3), (3, 12000, 4)])
 def test_telemetry(leat, postgres, seed, events, partitions, way):
@@ -118,6 +134,15 @@ def test_telemetry(leat, postgres, seed, events, partitions, way):
             SELECT type, window_start, window_end, count(*) AS events,
                    count(DISTINCT "deviceId") AS devices, max(value) FILTER (WHERE value < 50) AS below
             FROM {windows("telemetry", "5 s", "15 s")} GROUP BY 1, 2, 3""",
+        "growing": f"""
+            SELECT type, window_start, window_end, count(*) AS events,
+                   sum("deviceSequenceNumber") AS numbers
+            FROM {steps("telemetry", "5 s", "20 s")} GROUP BY 1, 2, 3""",
+        "grown": f"""
+            SELECT window_start, max(events) AS most, sum(numbers) AS numbers FROM (
+              SELECT type, window_start, window_end, count(*) AS events,
+                     sum("deviceSequenceNumber") AS numbers
+              FROM {steps("telemetry", "5 s", "20 s")} GROUP BY 1, 2, 3) g GROUP BY 1""",
         "cleaned": f"""
             SELECT "deviceId", window_start, count(*) AS events, count(DISTINCT "eventId") AS ids
             FROM {windows("clean", "10 s", "10 s")} GROUP BY 1, 2""",

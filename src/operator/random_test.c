@@ -96,9 +96,12 @@ static void windows_count_what_is_in_time(void **state) {
     (void)state;
     static int keys[] = {3, 0};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
-        bool hop = seed % 2;
-        WindowSpec window = {
-            hop ? WINDOW_HOP : WINDOW_TUMBLE, TIME_EVENT, -1, {TYPE_INT8, -1}, hop ? 7 : 20, 20, 3};
+        static const WindowSpec kinds[] = {
+            {WINDOW_HOP, TIME_EVENT, -1, {TYPE_INT8, -1}, 7, 20, 3},
+            {WINDOW_TUMBLE, TIME_EVENT, -1, {TYPE_INT8, -1}, 20, 20, 3},
+            {WINDOW_CUMULATE, TIME_EVENT, -1, {TYPE_INT8, -1}, 5, 20, 0},
+        };
+        WindowSpec window = kinds[seed % 3];
         AggregateSpec spec = {keys,       2, calls, 2,     make_calls(),
                               CLOSE_TIME, 0, false, false, {4, window_out}};
         Story s;
@@ -106,6 +109,8 @@ static void windows_count_what_is_in_time(void **state) {
         Buffer expected = {0};
         for (int i = 0; i < ROWS_EACH; i++) s.events[i].late = true;
         for (int64_t end = -2000; end < 4000; end++) {
+            int64_t start = end - window.size_us;
+            if (window.kind == WINDOW_CUMULATE) start = (end - 1 + 2000) / 20 * 20 - 2000;
             if (((end - window.size_us - window.offset_us) % window.slide_us + window.slide_us) %
                 window.slide_us)
                 continue;
@@ -113,8 +118,7 @@ static void windows_count_what_is_in_time(void **state) {
                 int64_t count = 0, sum = 0;
                 for (int i = 0; i < ROWS_EACH; i++) {
                     Event *e = &s.events[i];
-                    if (e->time >= end || e->time < end - window.size_us || end <= e->seen)
-                        continue;
+                    if (e->time >= end || e->time < start || end <= e->seen) continue;
                     e->late = false;
                     if (e->key == key) count++, sum += i;
                 }

@@ -20,7 +20,7 @@ typedef struct ProjectSpec {
     const char *const *required;
 } ProjectSpec;
 
-typedef enum WindowKind { WINDOW_TUMBLE, WINDOW_HOP } WindowKind;
+typedef enum WindowKind { WINDOW_TUMBLE, WINDOW_HOP, WINDOW_CUMULATE } WindowKind;
 typedef enum TimeKind {
     TIME_EVENT,        /* the rows' own event times (hidden column); lateness is judged by `seen` */
     TIME_WINDOW_END,   /* column `time` is window_end of an inner window; never late; driven by
@@ -38,7 +38,7 @@ typedef struct WindowSpec {
     TimeKind time_kind;
     int time;                             /* the column, for TIME_WINDOW_*; -1 for TIME_EVENT */
     Type type;                            /* of the two new columns */
-    int64_t slide_us, size_us, offset_us; /* tumble: slide = size */
+    int64_t slide_us, size_us, offset_us; /* tumble: slide = size; cumulate: slide is the step */
 } WindowSpec;
 
 /* First row of each key passes (LANGUAGE.md 5, DISTINCT ON). */

@@ -1,8 +1,8 @@
 /* Puts rows into their windows, [start, end), aligned to the epoch plus an offset. Whether a row is
  * late is judged here, before any WHERE, by what its own partition had reached just before it: so
  * it depends on the data alone. A row of a partition that was idle or is new can still find all of
- * its windows closed by the query's time; that is told apart. The rows of hop windows are handed on
- * in pieces: one row may stand in thousands of windows. */
+ * its windows closed by the query's time; that is told apart. The rows of windows that overlap
+ * (hop, cumulate) are handed on in pieces: one row may stand in thousands of windows. */
 #include "data/time.h"
 #include "operator/times.h"
 
@@ -36,9 +36,10 @@ static void window_close(Operator *op) { arena_free(&((Window *)op)->arena); }
 
 /* The latest time <= t at which a window starts. */
 static int64_t start_before(const WindowSpec *s, int64_t t) {
-    int64_t offset = s->offset_us % s->slide_us;
-    int64_t rest = (t - offset) % s->slide_us;
-    return t - (rest < 0 ? rest + s->slide_us : rest);
+    int64_t every = s->kind == WINDOW_CUMULATE ? s->size_us : s->slide_us;
+    int64_t offset = s->offset_us % every;
+    int64_t rest = (t - offset) % every;
+    return t - (rest < 0 ? rest + every : rest);
 }
 
 /* All windows of this row, the last of which ends at `end`, are closed. */
@@ -91,10 +92,10 @@ static Status push_tumble(Window *w, const Batch *batch, int64_t mark, Error *er
     return emit(&w->base, batch_select(out, keep, batch->arena), error);
 }
 
-/* A piece of the output of a hop: rows by index, with the start of a window for each. */
+/* A piece of the output of windows that overlap: rows by index, with a window for each. */
 typedef struct Piece {
     int32_t *rows, *ordinals;
-    int64_t *starts;
+    int64_t *starts, *ends;
     int count;
 } Piece;
 
@@ -107,7 +108,7 @@ static Status emit_piece(Window *w, const Batch *batch, Piece *piece, Error *err
     Column ends = column_new(s->type, piece->count, false, w->arena);
     for (int i = 0; i < piece->count; i++) {
         column_ints(&starts)[i] = piece->starts[i];
-        column_ints(&ends)[i] = piece->starts[i] + s->size_us;
+        column_ints(&ends)[i] = piece->ends[i];
     }
     Batch *out = with_windows(s, rows, starts, ends, w->arena);
     int32_t *ordinals = arena_alloc(w->arena, sizeof *ordinals * (size_t)piece->count);
@@ -119,8 +120,30 @@ static Status emit_piece(Window *w, const Batch *batch, Piece *piece, Error *err
     return emit(&w->base, out, error);
 }
 
+static Status add_window(Window *w, const Batch *batch, Piece *piece, int row, int32_t ordinal,
+                         int64_t start, int64_t end, Error *error) {
+    piece->rows[piece->count] = row;
+    piece->ordinals[piece->count] = ordinal;
+    piece->starts[piece->count] = start;
+    piece->ends[piece->count++] = end;
+    return piece->count == BATCH_ROWS ? emit_piece(w, batch, piece, error) : OK;
+}
+
+/* All windows of a row begin at one start and end a step after one another; the shortest first. */
+static Status add_steps(Window *w, const Batch *batch, Piece *piece, int row, int64_t start,
+                        int64_t t, int64_t closed, Error *error) {
+    const WindowSpec *s = w->spec;
+    int64_t passed = t;
+    if (closed > passed) passed = closed; /* windows that end there or before are left out */
+    int64_t end = start + ((passed - start) / s->slide_us + 1) * s->slide_us;
+    int32_t ordinal = 0;
+    for (; end <= start + s->size_us; end += s->slide_us)
+        if (add_window(w, batch, piece, row, ordinal++, start, end, error) != OK) return FAIL;
+    return OK;
+}
+
 /* Oldest window first; windows that are closed to the row are left out. */
-static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error) {
+static Status push_overlapping(Window *w, const Batch *batch, int64_t mark, Error *error) {
     const WindowSpec *s = w->spec;
     const int64_t *times = row_times(s->time_kind, s->time, batch),
                   *seen = row_seen(s->time_kind, batch);
@@ -128,6 +151,7 @@ static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error
         .rows = arena_alloc(batch->arena, sizeof *piece.rows * BATCH_ROWS),
         .ordinals = arena_alloc(batch->arena, sizeof *piece.ordinals * BATCH_ROWS),
         .starts = arena_alloc(batch->arena, sizeof *piece.starts * BATCH_ROWS),
+        .ends = arena_alloc(batch->arena, sizeof *piece.ends * BATCH_ROWS),
     };
     for (int row = 0; row < batch->rows; row++) {
         int64_t t = times[row], last = start_before(s, t), reached = seen ? seen[row] : NO_TIME;
@@ -142,16 +166,18 @@ static Status push_hop(Window *w, const Batch *batch, int64_t mark, Error *error
             reject_late(w, batch, row, last + s->size_us, reached, mark);
             continue;
         }
+        if (s->kind == WINDOW_CUMULATE) {
+            if (add_steps(w, batch, &piece, row, last, t, closed, error) != OK) return FAIL;
+            continue;
+        }
         int64_t first = last - (s->size_us - 1 - (t - last)) / s->slide_us * s->slide_us;
         if (first + s->size_us <= closed)
             first += ((closed - first - s->size_us) / s->slide_us + 1) * s->slide_us;
         int32_t ordinal = 0;
-        for (int64_t start = first; start <= last; start += s->slide_us) {
-            piece.rows[piece.count] = row;
-            piece.ordinals[piece.count] = ordinal++;
-            piece.starts[piece.count++] = start;
-            if (piece.count == BATCH_ROWS && emit_piece(w, batch, &piece, error) != OK) return FAIL;
-        }
+        for (int64_t start = first; start <= last; start += s->slide_us)
+            if (add_window(w, batch, &piece, row, ordinal++, start, start + s->size_us, error) !=
+                OK)
+                return FAIL;
     }
     return emit_piece(w, batch, &piece, error);
 }
@@ -162,13 +188,14 @@ static Status window_push(Operator *op, int input, const Batch *batch, Error *er
     if (batch->rows == 0) return OK;
     int64_t mark = time_reached(w->spec->time_kind, op->input_marks[input]);
     return w->spec->kind == WINDOW_TUMBLE ? push_tumble(w, batch, mark, error)
-                                          : push_hop(w, batch, mark, error);
+                                          : push_overlapping(w, batch, mark, error);
 }
 
 /* The start of the oldest window that ends after `reached`. */
 static int64_t oldest_open(const WindowSpec *s, int64_t reached) {
     if (reached < NO_TIME + 3 * WIDEST_US || reached == END_OF_TIME)
         return reached == END_OF_TIME ? END_OF_TIME : NO_TIME;
+    if (s->kind == WINDOW_CUMULATE) return start_before(s, reached);
     return start_before(s, reached - s->size_us) + s->slide_us;
 }
 

@@ -5,6 +5,8 @@ static Field fields[] = {FIELD("id", TYPE_TEXT), FIELD("keep", TYPE_BOOL)};
 static const WindowSpec tumble10 = {WINDOW_TUMBLE, TIME_EVENT, -1, {TYPE_INT8, -1}, 10, 10, 0};
 static const WindowSpec hop = {WINDOW_HOP, TIME_EVENT, -1, {TYPE_INT8, -1}, 5, 10, 0};
 
+static const WindowSpec steps10 = {WINDOW_CUMULATE, TIME_EVENT, -1, {TYPE_INT8, -1}, 5, 10, 0};
+
 static Scene scene_of(const OperatorType *type, const void *spec) {
     return (Scene){.inputs = {{2, fields}}, .links = {{type, spec}}, .link_count = 1};
 }
@@ -49,6 +51,21 @@ static void hop_counts_in_the_windows_that_are_open(void **state) {
          "a|t|5|15 @7\nb|t|5|15 @9\nlate: c|t\nd|t|10|20 @14\nidle: e|t",
          ROWS("7 10 : a, t\n 9 14 : b, t\n 7 15 : c, t"), TIME(15),
          ROWS("14 12 : d, t\n 9 - : e, t"));
+}
+
+static void cumulate_puts_a_row_into_each_step_that_is_not_over(void **state) {
+    (void)state;
+    PLAY(scene_of(&window_operator, &steps10),
+         "a|t|0|5 @2\na|t|0|10 @2\nb|t|0|10 @5\nc|t|-10|-5 @-7\nc|t|-10|0 @-7\nd|t|10|15 @10\n"
+         "d|t|10|20 @10",
+         ROWS("2 - : a, t\n 5 2 : b, t\n -7 -20 : c, t\n 10 5 : d, t"));
+}
+
+static void cumulate_counts_in_the_steps_that_are_open(void **state) {
+    (void)state;
+    /* [0,5) is closed to a, [0,10) is open; all are closed to b; e's partition was idle. */
+    PLAY(scene_of(&window_operator, &steps10), "a|t|0|10 @2\nlate: b|t\nidle: e|t\nf|t|10|20 @12",
+         ROWS("2 5 : a, t\n 9 10 : b, t"), TIME(15), ROWS("9 - : e, t\n 12 - : f, t"));
 }
 
 static void hop_of_thousands_of_windows_goes_out_in_pieces(void **state) {
@@ -115,20 +132,27 @@ static void projections_make_columns_and_dead_letters(void **state) {
 }
 
 static void marks_name_the_oldest_open_window(void **state) {
-    (void)state;
-    Scene scene = scene_of(&window_operator, &hop);
+    bool cumulate = *state != NULL;
+    Scene scene = scene_of(&window_operator, cumulate ? &steps10 : &hop);
     Stage stage;
     stage_begin(&stage, &scene);
     static const struct {
-        int64_t time, start;
-    } cases[] = {{NO_TIME, NO_TIME},        {0, -5}, {9, 0}, {10, 5}, {14, 5}, {15, 10},
-                 {END_OF_TIME, END_OF_TIME}};
+        int64_t time, start, cumulated;
+    } cases[] = {{NO_TIME, NO_TIME, NO_TIME},
+                 {0, -5, 0},
+                 {9, 0, 0},
+                 {10, 5, 10},
+                 {14, 5, 10},
+                 {15, 10, 10},
+                 {20, 15, 20},
+                 {END_OF_TIME, END_OF_TIME, END_OF_TIME}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Step step = TIME(cases[i].time);
         run_step(&stage, &step, WHOLE);
         assert_int_equal(stage.ops[0]->output_mark.time, cases[i].time);
         if (cases[i].time != NO_TIME)
-            assert_int_equal(stage.ops[0]->output_mark.window_start, cases[i].start);
+            assert_int_equal(stage.ops[0]->output_mark.window_start,
+                             cumulate ? cases[i].cumulated : cases[i].start);
     }
     stage_end(&stage);
 }
@@ -149,6 +173,8 @@ static void absurd_windows_are_refused(void **state) {
     }
 }
 
+static bool cumulated = true;
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(borders_belong_to_the_later_window),
@@ -157,12 +183,15 @@ int main(void) {
         cmocka_unit_test(an_idle_partition_is_told_apart),
         cmocka_unit_test(hop_puts_a_row_into_each_window),
         cmocka_unit_test(hop_counts_in_the_windows_that_are_open),
+        cmocka_unit_test(cumulate_puts_a_row_into_each_step_that_is_not_over),
+        cmocka_unit_test(cumulate_counts_in_the_steps_that_are_open),
         cmocka_unit_test(hop_of_thousands_of_windows_goes_out_in_pieces),
         cmocka_unit_test(rows_between_two_windows_are_filtered),
         cmocka_unit_test(lateness_is_judged_before_where),
         cmocka_unit_test(a_record_in_two_windows_is_one_dead_letter),
         cmocka_unit_test(projections_make_columns_and_dead_letters),
         cmocka_unit_test(marks_name_the_oldest_open_window),
+        cmocka_unit_test_prestate(marks_name_the_oldest_open_window, &cumulated),
         cmocka_unit_test(absurd_windows_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -346,6 +346,9 @@ static void window_lines(Explain *x, int depth, const PlanNode *node) {
         spec->offset_us ? arena_format(x->arena, ", offset %s", duration(x, spec->offset_us)) : "";
     if (spec->kind == WINDOW_TUMBLE)
         line(x, depth, "tumbling windows of %s%s by %s", duration(x, spec->size_us), offset, time);
+    else if (spec->kind == WINDOW_CUMULATE)
+        line(x, depth, "windows that begin every %s and end after each %s of it, by %s",
+             duration(x, spec->size_us), duration(x, spec->slide_us), time);
     else
         line(x, depth, "hopping windows of %s every %s%s by %s", duration(x, spec->size_us),
              duration(x, spec->slide_us), offset, time);

@@ -5,9 +5,14 @@
 static Status dedup_horizon(Planner *p, Relation *r, const Relation *input, int location,
                             Error *error) {
     const ColumnSet *set = input->set;
+    bool open = false;
     for (int i = 0; i < r->key_count; i++) {
         const PlannedColumn *c = &set->columns[r->keys[i]];
         if (c->role != ROLE_WINDOW_END && c->role != ROLE_WINDOW_START) continue;
+        if (c->role == ROLE_WINDOW_START && !(c->window && c->window->fixed)) {
+            open = true; /* the same start comes again with a later end */
+            continue;
+        }
         int end = c->role == ROLE_WINDOW_END ? r->keys[i]
                                              : set_find_role(set, ROLE_WINDOW_END, c->window);
         if (end < 0)
@@ -17,6 +22,10 @@ static Status dedup_horizon(Planner *p, Relation *r, const Relation *input, int 
         r->window_end = end;
         return OK;
     }
+    if (open)
+        return error_at(p->catalog, location, error,
+                        "DISTINCT ON by the window_start of windows of several lengths needs "
+                        "window_end in its list too; add it");
     r->horizon_us = p->view ? p->view->horizon_us : 10 * 60 * INT64_C(1000000);
     if (input->results)
         return error_at(

@@ -79,13 +79,14 @@ static const PlannedColumn *plain_column(const ColumnSet *set, const Expr *e) {
     return e->kind == EXPR_COLUMN ? &set->columns[e->column] : NULL;
 }
 
-/* A start implies its end and the other way round, where they tell one another. */
+/* A start implies its end and the other way round: where they tell one another, and always right
+ * behind the window. */
 static void imply_windows(Planner *p, const Relation *input, Groups *groups) {
     const ColumnSet *set = input->set;
     int given = groups->count;
     for (int i = 0; i < given; i++) {
         const PlannedColumn *c = plain_column(set, groups->items[i]);
-        if (!c || !c->window || (!c->window->fixed && !input->session)) continue;
+        if (!c || !c->window || (!c->window->fixed && input->results && !input->session)) continue;
         if (c->role != ROLE_WINDOW_START && c->role != ROLE_WINDOW_END) continue;
         TimeRole other = c->role == ROLE_WINDOW_START ? ROLE_WINDOW_END : ROLE_WINDOW_START;
         int column = set_find_role(set, other, c->window);

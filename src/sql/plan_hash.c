@@ -136,7 +136,8 @@ static void window_text(Planner *p, const Relation *r, Buffer *out) {
         buffer_add_format(out, "session(gap=%lld", (long long)r->gap_us);
         columns_text(p, "by", r->keys, r->key_count, r->inputs[0]->set, out);
     } else {
-        buffer_add_format(out, "window(slide=%lld size=%lld offset=%lld",
+        buffer_add_format(out, "%s(slide=%lld size=%lld offset=%lld",
+                          r->window.kind == WINDOW_CUMULATE ? "cumulate" : "window",
                           (long long)r->window.slide_us, (long long)r->window.size_us,
                           (long long)r->window.offset_us);
     }

@@ -278,6 +278,14 @@ static const Good good[] = {
      "'10 seconds') GROUP BY k, window_end; CREATE MATERIALIZED VIEW m AS SELECT window_end, "
      "max(n) AS most FROM tumble(a, closed, INTERVAL '1 minute') GROUP BY window_end;",
      NULL, "tumbling windows of 1 minute by window_end"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start, count(*) AS n FROM cumulate(t, at, "
+     "INTERVAL '10 seconds', size => INTERVAL '1 minute') GROUP BY 1;",
+     "m: view(project(aggregate(window(t)))) bounded windowed\n",
+     "windows that begin every 1 minute and end after each 10 seconds of it, by event time"},
+    {"CREATE VIEW a AS SELECT window_start, window_end, count(*) AS n FROM cumulate(t, at, "
+     "INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY 1, 2; CREATE MATERIALIZED VIEW m AS "
+     "SELECT window_start, max(n) AS most FROM a GROUP BY 1;",
+     NULL, "a time after which no window of its window_start can come"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, count(*) AS n FROM session(t, at, "
      "INTERVAL '10 seconds', partition_by => k) WHERE v > 1 GROUP BY k, window_start;",
      "m: view(project(session(project(t)))) bounded windowed\n",
@@ -391,9 +399,21 @@ static const Bad bad[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 "
      "minute') GROUP BY 1;",
      "did you mean 'size'?"},
-    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 minute', "
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '7 minutes', "
      "INTERVAL '1 hour') GROUP BY 1;",
-     "later version"},
+     "size must be a multiple of step"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 hour', "
+     "INTERVAL '1 minute') GROUP BY 1;",
+     "size must be a multiple of step"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 "
+     "millisecond', INTERVAL '1 hour') GROUP BY 1;",
+     "more than 100000 windows; make step greater"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '1 minute', "
+     "slide => INTERVAL '1 hour') GROUP BY 1;",
+     "cumulate has no argument 'slide'"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT DISTINCT ON (k, window_start) k FROM cumulate(t, at, "
+     "INTERVAL '1 minute', INTERVAL '1 hour');",
+     "needs window_end in its list too"},
     {"CREATE MATERIALIZED VIEW m AS SELECT * FROM generate_series(1, 3);",
      "FROM takes the windows"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM hop(t, at, INTERVAL '1 hour', "

@@ -10,14 +10,15 @@ typedef enum Slot {
     SLOT_TIME,
     SLOT_SIZE,
     SLOT_SLIDE,
+    SLOT_STEP,
     SLOT_OFFSET,
     SLOT_GAP,
     SLOT_PARTITION,
     SLOTS
 } Slot;
 
-static const char *const slot_names[SLOTS] = {"t",      "time", "size",        "slide",
-                                              "offset", "gap",  "partition_by"};
+static const char *const slot_names[SLOTS] = {"t",    "time",   "size", "slide",
+                                              "step", "offset", "gap",  "partition_by"};
 
 typedef struct WindowFunction {
     const char *name;
@@ -43,6 +44,13 @@ static const WindowFunction functions[] = {
      4,
      {SLOT_TABLE, SLOT_TIME, SLOT_SLIDE, SLOT_SIZE, SLOT_OFFSET},
      "hop(t, time, slide, size [, offset])"},
+    {"cumulate",
+     REL_WINDOW,
+     WINDOW_CUMULATE,
+     4,
+     4,
+     {SLOT_TABLE, SLOT_TIME, SLOT_STEP, SLOT_SIZE},
+     "cumulate(t, time, step, size)"},
     {"session",
      REL_SESSION,
      WINDOW_TUMBLE,
@@ -214,6 +222,26 @@ static Status plan_time(Planner *p, const WindowFunction *f, From *from, NodeTre
 
 /* ---- sizes ---- */
 
+static Status check_sizes(Planner *p, const WindowFunction *f, NodeTree *const slots[SLOTS],
+                          const WindowSpec *w, Error *error) {
+    NodeTree *slide = slots[SLOT_SLIDE] ? slots[SLOT_SLIDE] : slots[SLOT_STEP];
+    if (slots[SLOT_STEP] && w->size_us % w->slide_us != 0)
+        return error_at(p->catalog, node_location(slots[SLOT_SIZE]), error,
+                        "size must be a multiple of step, so that the last window ends with the "
+                        "size; it is %s",
+                        f->usage);
+    if (w->slide_us > w->size_us)
+        return error_at(
+            p->catalog, node_location(slide), error,
+            "slide is greater than size, so that rows between windows would be lost; it is %s",
+            f->usage);
+    if (w->size_us / w->slide_us > WINDOWS_MOST)
+        return error_at(p->catalog, node_location(slide), error,
+                        "each row would be in more than %d windows; make %s greater", WINDOWS_MOST,
+                        slots[SLOT_STEP] ? "step" : "slide");
+    return OK;
+}
+
 static Status plan_sizes(Planner *p, const WindowFunction *f, NodeTree *slots[SLOTS], From *from,
                          Relation *r, Error *error) {
     Scope scope;
@@ -228,19 +256,13 @@ static Status plan_sizes(Planner *p, const WindowFunction *f, NodeTree *slots[SL
     if (slots[SLOT_SLIDE] && bind_interval_constant(&scope, slots[SLOT_SLIDE], "slide", false,
                                                     &w->slide_us, error) != OK)
         return FAIL;
+    if (slots[SLOT_STEP] &&
+        bind_interval_constant(&scope, slots[SLOT_STEP], "step", false, &w->slide_us, error) != OK)
+        return FAIL;
     if (slots[SLOT_OFFSET] && bind_interval_constant(&scope, slots[SLOT_OFFSET], "offset", true,
                                                      &w->offset_us, error) != OK)
         return FAIL;
-    if (w->slide_us > w->size_us)
-        return error_at(
-            p->catalog, node_location(slots[SLOT_SLIDE]), error,
-            "slide is greater than size, so that rows between windows would be lost; it is %s",
-            f->usage);
-    if (w->size_us / w->slide_us > WINDOWS_MOST)
-        return error_at(p->catalog, node_location(slots[SLOT_SLIDE]), error,
-                        "each row would be in more than %d windows; make slide greater",
-                        WINDOWS_MOST);
-    return OK;
+    return check_sizes(p, f, slots, w, error);
 }
 
 /* ---- session's columns ---- */
@@ -293,7 +315,8 @@ static Status window_columns(Planner *p, From *from, Relation *r, int location, 
     static const char *const names[2] = {"window_start", "window_end"};
     static const TimeRole roles[2] = {ROLE_WINDOW_START, ROLE_WINDOW_END};
     WindowOf *window = arena_zero(p->arena, sizeof *window);
-    *window = (WindowOf){.fixed = r->kind == REL_WINDOW, .size_us = r->window.size_us};
+    *window = (WindowOf){.fixed = r->kind == REL_WINDOW && r->window.kind != WINDOW_CUMULATE,
+                         .size_us = r->window.size_us};
     ColumnSet *set = set_new(p, r);
     set_pass(p, set, 0, from->relation->set);
     *out = (From){.relation = r};
@@ -336,13 +359,13 @@ static Status function_call(Planner *p, const PgQuery__RangeFunction *range,
     if (range->lateral || range->ordinality || range->is_rowsfrom || range->n_coldeflist > 0 ||
         range->n_functions != 1)
         return refuse(p->catalog, location, error, "this form of a function in FROM",
-                      "write tumble(…), hop(…) or session(…) alone");
+                      "write tumble(…), hop(…), cumulate(…) or session(…) alone");
     const NodeTree *item = range->functions[0];
     if (item->node_case == PG_QUERY__NODE__NODE_LIST && item->list->n_items > 0)
         item = item->list->items[0];
     if (item->node_case != PG_QUERY__NODE__NODE_FUNC_CALL)
         return refuse(p->catalog, location, error, "this function in FROM",
-                      "FROM takes tumble, hop and session");
+                      "FROM takes tumble, hop, cumulate and session");
     *out = item->func_call;
     return OK;
 }
@@ -353,14 +376,11 @@ Status plan_window(Planner *p, PgQuery__RangeFunction *range, NodeTree *node, Fr
     if (function_call(p, range, &call, error) != OK) return FAIL;
     const char *name = call->n_funcname == 1 ? string_of(call->funcname[0]) : "";
     const WindowFunction *f = find_function(name);
-    if (strcmp(name, "cumulate") == 0)
-        return error_at(p->catalog, call->location, error,
-                        "cumulate comes with a later version; write tumble or hop");
     if (!f)
         return refuse(p->catalog, call->location, error,
                       *name ? arena_format(p->arena, "function %s in FROM", name)
                             : "a function of a schema in FROM",
-                      "FROM takes the windows tumble, hop and session");
+                      "FROM takes the windows tumble, hop, cumulate and session");
     if (call->n_agg_order > 0 || call->agg_filter || call->over || call->agg_star ||
         call->agg_distinct || call->func_variadic)
         return error_at(p->catalog, call->location, error, "%s takes plain arguments; it is %s",

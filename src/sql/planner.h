@@ -10,7 +10,7 @@ typedef struct Query Query;
 
 /* The window that a window_start or window_end belongs to. */
 typedef struct WindowOf {
-    bool fixed; /* tumble, hop: start and end tell one another */
+    bool fixed; /* tumble, hop: start and end tell one another; not of cumulate and session */
     int64_t size_us;
 } WindowOf;
 
