@@ -217,7 +217,8 @@ static Status flush(Generate *g, bool sync, Error *error) {
     if (status != OK || !sync) return status;
     if (g->sink) status = to_sink(g, true, error);
     if (status == OK && g->ledger_file)
-        status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent, false, error);
+        status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent,
+                                env_system()->now_us(env_system()), false, error);
     return status;
 }
 
@@ -292,7 +293,8 @@ static int generate(Generate *g) {
     if (status == OK && g->fd > STDERR_FILENO && close(g->fd) != 0)
         status = fail(&error, "cannot write '%s': %s", g->to, strerror(errno));
     if (status == OK && g->ledger_file)
-        status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent, true, &error);
+        status = ledger_advance(g->ledger_file, g->ledger_path, g->ledger.sent,
+                                env_system()->now_us(env_system()), true, &error);
     if (g->ledger_file && fclose(g->ledger_file) != 0 && status == OK)
         status = fail(&error, "cannot write the ledger '%s': %s", g->ledger_path, strerror(errno));
     if (status == OK) return EXIT_DONE;

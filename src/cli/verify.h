@@ -1,54 +1,134 @@
-/* The verifier's parts: judge.c compares rows with events, verify.c reads rows and tells the
- * result. */
+/* The verifier's parts: verify.c is the verb, verify_options.c reads what is wanted, verify_rows.c
+ * reads what arrived, judge.c compares rows with events, verify_tell.c tells the result. */
 #pragma once
 #include "cli/ledger.h"
+#include "cli/measure.h"
 
-enum { LEDGERS_MOST = 16, EXAMPLES = 5 };
+enum { LEDGERS_MOST = 16, INPUTS_MOST = 64, EXAMPLES = 5 };
 
+/* What can be wrong, and is counted. */
 typedef enum Wrong {
     WRONG_MISSING,
     WRONG_UNEXPECTED,
     WRONG_DUPLICATED,
     WRONG_CHANGED,
+    WRONG_COPIES,
+    WRONG_ORDER,
+    WRONG_BACKWARDS,
+    WRONG_UNACCOUNTED,
     WRONGS
 } Wrong;
 extern const char *const wrong_names[WRONGS];
 
-/* What an event has; MEMBER_OTHER: names that no event has. */
-typedef enum EventMember {
-    MEMBER_ID,
-    MEMBER_VALUE,
-    MEMBER_DEVICE,
-    MEMBER_SEQUENCE,
-    MEMBER_TYPE,
-    MEMBER_CREATED,
-    MEMBER_COMPLEX,
-    MEMBER_OTHER
-} EventMember;
-extern const char *const member_names[MEMBER_OTHER];
+/* Columns of a row: what an event has, then the times that were added on its way; COLUMN_OTHER:
+ * neither; from COLUMN_FIELDS on: members of complexData that stand on their own. */
+typedef enum EventColumn {
+    COLUMN_ID,
+    COLUMN_VALUE,
+    COLUMN_DEVICE,
+    COLUMN_SEQUENCE,
+    COLUMN_TYPE,
+    COLUMN_CREATED,
+    COLUMN_COMPLEX,
+    EVENT_COLUMNS,
+    COLUMN_ENQUEUED = EVENT_COLUMNS,
+    COLUMN_PROCESSED,
+    COLUMN_STORED,
+    COLUMN_OTHER,
+    COLUMN_FIELDS
+} EventColumn;
+extern const char *const column_names[COLUMN_OTHER];
+
+/* Moments of an event's way; STAGE_SENT is what the ledger plans, which is createdAt but for
+ * disorder and lateness that the simulator made on purpose. */
+typedef enum Stage {
+    STAGE_SENT,
+    STAGE_CREATED,
+    STAGE_ENQUEUED,
+    STAGE_PROCESSED,
+    STAGE_STORED,
+    STAGES
+} Stage;
+extern const char *const stage_names[STAGES];
 
 typedef struct Sent { /* one run of leat generate */
     Ledger ledger;
     uint8_t *seen; /* per event: rows that arrived, up to 255 */
     int64_t capacity,
-        beyond; /* beyond: events behind the ledger's end that arrived (of a killed run) */
+        beyond;        /* beyond: events behind the ledger's end that arrived (of a killed run) */
+    uint32_t **newest; /* per partition and device: greatest sequence number that came, plus 1 */
+    int partition_count;
+    int64_t device_count; /* that can have come */
 } Sent;
+
+enum { KEYS_KNOWN = 64 };
 
 typedef struct Verdict {
     Sent sents[LEDGERS_MOST];
     int sent_count;
+    const char *columns[COLUMN_OTHER];    /* how the rows call them */
     bool deduplicated;                    /* a copy that was sent may not arrive */
-    bool row_compared[MEMBER_OTHER + 1];  /* it stood in some row */
+    bool whole;                           /* a row has all of its event and nothing else */
+    bool texts;                           /* the rows at hand have numbers and objects as texts */
+    bool row_compared[COLUMN_OTHER + 1];  /* it stood in some row */
     int64_t events, copies, broken, late; /* sent */
     int64_t rows, broken_rows, missing_late, missing_copies; /* arrived, or not */
     int64_t cut, unreadable; /* sent cut short; arrived, and no JSON */
     int64_t wrong[WRONGS];
     char examples[WRONGS][EXAMPLES][160];
+    Rate arrivals;
+    Latency legs[STAGES][STAGES];              /* from, to */
+    int64_t first_us[STAGES], last_us[STAGES]; /* of the rows */
+    int64_t stage_rows[STAGES];
+    Stage last_stage;
+    int64_t devices_spread; /* devices whose events came in several partitions */
     Event *event;
     Buffer text;
-    Arena *arena; /* for one row */
+    Arena *arena;            /* for one row */
+    Buffer keys[KEYS_KNOWN]; /* as the last row had them, in order, and which columns they are */
+    int key_columns[KEYS_KNOWN];
 } Verdict;
 
-void judge_row(Verdict *, Str row);
+/* A row of that partition; timestamp_us: of the record that it came in, or NO_TIME. */
+void judge_row(Verdict *, Str row, int partition, int64_t timestamp_us);
 /* After all rows: what is missing, and what came more often than it was sent. */
 void judge_end(Verdict *);
+void judge_free(Verdict *);
+
+typedef enum Percentile { P50, P95, P99, P100, PERCENTILES } Percentile;
+extern const char *const percentile_names[PERCENTILES];
+extern const double percentile_shares[PERCENTILES];
+
+typedef struct Verify {
+    const char *inputs[INPUTS_MOST];
+    int input_count;
+    const char *ledgers[LEDGERS_MOST];
+    int64_t limits[WRONGS];          /* -1: none */
+    double percents[WRONGS];         /* the limit as a share of what was sent; -1: none */
+    int64_t latency_us[PERCENTILES]; /* limits, -1: none */
+    double least_rate;               /* events a second, -1: none */
+    bool least_rate_percent;         /* of what was offered */
+    int64_t warm_up_us;
+    bool json;
+    Rate offered;
+    Minutes minutes, offered_minutes;
+    double offered_rate; /* by plan; 0: as fast as possible */
+    int partitions;      /* of the inputs read so far */
+    Verdict verdict;
+} Verify;
+
+/* OK; END: help was shown; FAIL: a usage error was told. */
+CHECKED Status verify_arguments(int argc, char **argv, Verify *);
+/* Judges the rows of all inputs. Returns an exit status; says itself what is wrong. */
+int verify_read(Verify *);
+/* Asked to stop by Ctrl-C. */
+bool verify_stopped(void);
+
+/* What is judged: all limits are kept. */
+bool verify_ok(const Verify *);
+bool latency_ok(const Verify *, Percentile);
+bool rate_ok(const Verify *);
+/* The leg from the event's sending to the last moment that rows tell; NULL: there is none. */
+const Latency *whole_way(const Verify *);
+void tell_people(Verify *);
+void tell_machines(Verify *);
