@@ -1,0 +1,267 @@
+/* The producer of a sink: how it is set up, rows into its queue, and what its reports say of them.
+ * An error of a row is one of three kinds: the row alone will never be taken, nothing ever will, or
+ * it passes. All is called by the sink's own thread, reports too. */
+#include "base/log.h"
+#include "connector/kafka/sink.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    FULL_MS = 5,              /* between two tries while the queue is full */
+    NAME_EVERY = 64,          /* rows */
+    MISSING_LOOKS = 5,        /* a broker may make a topic that is asked for */
+    BATCH_BYTES = 1000000,    /* the client's own limit */
+    BATCH_LEAST_BYTES = 4096, /* below, rows go one by one */
+};
+
+const KafkaSetting kafka_sink_fixed[] = {{"delivery.report.only.error", "true"}, {0}};
+const KafkaSetting kafka_sink_fixed_once[] = {{"enable.idempotence", "true"},
+                                              {"delivery.report.only.error", "true"},
+                                              {"transactional.id", NULL}, /* the sink's own */
+                                              {0}};
+
+/* ---- errors ---- */
+
+bool kafka_refuses_row(rd_kafka_resp_err_t code) {
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION: return true;
+    default: return false;
+    }
+}
+
+bool kafka_never(rd_kafka_resp_err_t code) {
+    switch (code) {
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+    case RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT: return true;
+    default: return false;
+    }
+}
+
+void kafka_reason(const KafkaSink *k, rd_kafka_resp_err_t code, size_t bytes, Error *error) {
+    if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
+        (void)fail(error,
+                   "a row of %zu bytes is larger than topic '%s' takes; raise "
+                   "\"message.max.bytes\" of the table and max.message.bytes of the topic",
+                   bytes, k->topic);
+    else
+        (void)fail(error, "topic '%s' at %s did not take the row: %s", k->topic, k->client.servers,
+                   rd_kafka_err2str(code));
+}
+
+Status kafka_refuse(KafkaSink *k, Str key, Str value, rd_kafka_resp_err_t code, Error *error) {
+    Error reason;
+    kafka_reason(k, code, key.size + value.size, &reason);
+    if (!k->context.refuse) return fail(error, "%s: %s", k->what, reason.text);
+    k->context.refuse(k->context.refuse_to, value.data ? value : key, reason.text);
+    return OK;
+}
+
+/* ---- reports ---- */
+
+void kafka_bad_add(BadRows *bad, size_t at, rd_kafka_resp_err_t code) {
+    if (bad->count == bad->room) {
+        bad->room = bad->room ? bad->room * 2 : 16;
+        bad->rows = xrealloc(bad->rows, bad->room * sizeof *bad->rows);
+    }
+    bad->rows[bad->count++] = (BadRow){at, code};
+}
+
+static void add_part(Buffer *out, const void *data, size_t size) {
+    buffer_add_varint(out, data ? size + 1 : 0);
+    buffer_add_str(out, (Str){data, data ? size : 0});
+}
+
+/* Only rows that were not taken are reported. */
+static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, void *context) {
+    (void)handle;
+    KafkaClient *client = context;
+    KafkaSink *k = (KafkaSink *)(void *)((char *)client - offsetof(KafkaSink, client));
+    rd_kafka_resp_err_t code = message->err;
+    if (!code || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
+        code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
+        return;
+    if (!kafka_refuses_row(code)) {
+        rd_kafka_resp_err_t known = (rd_kafka_resp_err_t)atomic_load(&client->failed);
+        if (!kafka_never(known)) atomic_store(&client->failed, (int)code);
+        return;
+    }
+    size_t at = (size_t)(uintptr_t)message->_private;
+    if (!k->context.exactly_once) {
+        at = k->back.size;
+        add_part(&k->back, message->key, message->key_len);
+        add_part(&k->back, message->payload, message->len);
+    }
+    kafka_bad_add(&k->bad, at, code);
+}
+
+Status kafka_check_reports(KafkaSink *k, Error *error) {
+    rd_kafka_resp_err_t code = (rd_kafka_resp_err_t)atomic_load(&k->client.failed);
+    char why[512];
+    if (kafka_never(code))
+        return fail(error, "%s: topic '%s' at %s did not take a row: %s", k->what, k->topic,
+                    k->client.servers, rd_kafka_err2str(code));
+    if (code) {
+        (void)fail(error, "topic '%s' at %s: %s", k->topic, k->client.servers,
+                   rd_kafka_err2str(code));
+        return AGAIN;
+    }
+    code = rd_kafka_fatal_error(k->client.handle, why, sizeof why);
+    if (!code) return OK;
+    (void)fail(error, "topic '%s' at %s: %s", k->topic, k->client.servers, why);
+    return AGAIN;
+}
+
+/* ---- the producer ---- */
+
+void kafka_drop_producer(KafkaSink *k) {
+    k->begun = k->open = false;
+    k->bad.count = k->back.size = 0;
+    if (!k->client.handle) return;
+    rd_kafka_purge(k->client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                         RD_KAFKA_PURGE_F_NON_BLOCKING);
+    rd_kafka_destroy(k->client.handle);
+    k->client.handle = NULL;
+    k->bad.count = k->back.size = 0;
+    atomic_store(&k->client.failed, 0);
+}
+
+/* A topic that takes smaller batches than the client makes. */
+static Status limit_batches(const KafkaSink *k, rd_kafka_conf_t *conf, Error *error) {
+    char number[24], why[512];
+    snprintf(number, sizeof number, "%d", k->batch_bytes);
+    if (k->batch_bytes && rd_kafka_conf_set(conf, "batch.size", number, why, sizeof why))
+        return fail(error, "%s: %s", k->what, why);
+    snprintf(number, sizeof number, "%d", k->batch_rows);
+    if (k->batch_rows && rd_kafka_conf_set(conf, "batch.num.messages", number, why, sizeof why))
+        return fail(error, "%s: %s", k->what, why);
+    return OK;
+}
+
+void kafka_smaller_batches(KafkaSink *k) {
+    if (k->batch_bytes == 0) k->batch_bytes = BATCH_BYTES;
+    k->batch_bytes /= 2;
+    if (k->batch_bytes < BATCH_LEAST_BYTES) {
+        k->batch_bytes = 0;
+        k->batch_rows = 1;
+    }
+    log_info("%s: topic '%s' takes no batches so large; from now on %s", k->what, k->topic,
+             k->batch_rows ? "rows go one by one" : "they are smaller");
+    kafka_drop_producer(k);
+}
+
+/* partitioner: as Kafka's own clients, so that topics can be joined by partition. At least once
+ * rows wait for ever, since a broker that is away is no reason to lose them, and go out one request
+ * at a time, so that what is sent again keeps its order on clusters without producers' numbers,
+ * too. */
+Status kafka_make_producer(KafkaSink *k, Error *error) {
+    const bool once = k->context.exactly_once;
+    const KafkaSetting order = {"max.in.flight.requests.per.connection", once ? "5" : "1"};
+    const KafkaSetting defaults[] = {order,
+                                     {"client.id", "leat"},
+                                     {"linger.ms", "5"},
+                                     {"compression.codec", "lz4"},
+                                     {"partitioner", "murmur2_random"},
+                                     {"reconnect.backoff.max.ms", "1000"},
+                                     {"queue.buffering.max.kbytes", "16384"},
+                                     {"message.timeout.ms", once ? "60000" : "0"},
+                                     {"transaction.timeout.ms", "60000"},
+                                     {0}};
+    rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults,
+                                       once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
+    if (!conf) return FAIL;
+    char why[512];
+    Status status = limit_batches(k, conf, error);
+    if (status == OK && once &&
+        rd_kafka_conf_set(conf, "transactional.id", k->group, why, sizeof why))
+        status = fail(error, "%s: %s", k->what, why);
+    if (status != OK) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_dr_msg_cb(conf, on_report);
+    return kafka_client_new(&k->client, RD_KAFKA_PRODUCER, conf, k->what, error);
+}
+
+Status kafka_look_at_topic(KafkaSink *k, Error *error) {
+    const struct rd_kafka_metadata *metadata;
+    if (k->looked) return OK;
+    Status status = kafka_look(&k->client, k->topic, &metadata, error);
+    if (status == AGAIN) rd_kafka_poll(k->client.handle, 0);
+    if (status == REJECT && ++k->missing_looks < MISSING_LOOKS) return AGAIN;
+    if (status == REJECT || status == FAIL) {
+        Error reason = *error;
+        return fail(error, "%s: %s", k->what, reason.text);
+    }
+    if (status != OK) return status;
+    rd_kafka_metadata_destroy(metadata);
+    k->looked = true;
+    return OK;
+}
+
+/* ---- rows ---- */
+
+static Str read_part(Reader *r) {
+    uint64_t size = read_varint(r);
+    if (!size) return (Str){0};
+    if (r->bad || size - 1 > (uint64_t)(r->end - r->at)) {
+        r->bad = true;
+        return (Str){0};
+    }
+    Str part = {r->at, (size_t)size - 1};
+    r->at += size - 1;
+    return part;
+}
+
+bool kafka_next_row(Reader *r, Str *key, Str *value) {
+    if (r->at >= r->end) return false;
+    *key = read_part(r);
+    *value = read_part(r);
+    return !r->bad;
+}
+
+/* Every row says its epoch, the first one and now and then another whose it is: enough for tail.c,
+ * and a header costs more than the rest of a row. */
+static rd_kafka_resp_err_t produce(KafkaSink *k, Str key, Str value, size_t at) {
+    void *bytes = (void *)(uintptr_t)value.data, *opaque = (void *)(uintptr_t)at;
+    if (!k->context.exactly_once)
+        return rd_kafka_producev(k->client.handle, RD_KAFKA_V_TOPIC(k->topic),
+                                 RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                                 RD_KAFKA_V_KEY(key.data, key.size),
+                                 RD_KAFKA_V_VALUE(bytes, value.size), RD_KAFKA_V_END);
+    return rd_kafka_producev(
+        k->client.handle, RD_KAFKA_V_TOPIC(k->topic), RD_KAFKA_V_MSGFLAGS(0),
+        RD_KAFKA_V_KEY(key.data, key.size), RD_KAFKA_V_VALUE(bytes, value.size),
+        RD_KAFKA_V_HEADER("leat-epoch", k->epoch_text, -1),
+        RD_KAFKA_V_HEADER("leat-sink", k->group, -1), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+}
+
+Status kafka_produce_row(KafkaSink *k, Str key, Str value, size_t at, Error *error) {
+    for (int waited_ms = 0;; waited_ms += FULL_MS) {
+        rd_kafka_resp_err_t code = produce(k, key, value, at);
+        if (!code) return OK;
+        if (code != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+            if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) return REJECT;
+            (void)fail(error, "topic '%s' at %s: %s", k->topic, k->client.servers,
+                       rd_kafka_err2str(code));
+            return AGAIN;
+        }
+        if (waited_ms > PATIENCE_MS || k->stopping)
+            return kafka_away(&k->client, "rows are not acknowledged", error);
+        rd_kafka_poll(k->client.handle, FULL_MS);                  /* what is taken wakes nobody */
+        if (k->context.exactly_once && k->bad.count) return AGAIN; /* nothing moves any more */
+    }
+}
