@@ -96,6 +96,7 @@ def test_examples(page, tmp_path):
     for block in blocks(page):
         where = f"{name(page)}:{block.line}"
         if block.file:
+            (tmp_path / block.file).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / block.file).write_text(block.text)
         if block.has("pipeline"):
             check(block.text, tmp_path, where)

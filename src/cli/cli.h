@@ -11,6 +11,7 @@ int check_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int sql_main(int argc, char **argv);
 int generate_main(int argc, char **argv);
+int test_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
 
 /* An error of the command line: says it and how to get help; returns EXIT_USAGE. */

@@ -26,6 +26,8 @@ static const Verb verbs[] = {
     {"check", "FILE.sql", "check names, types and options; contacts nothing", check_main},
     {"explain", "FILE.sql", "show the plan, what bounds its state, how sinks are delivered",
      explain_main},
+    {"test", "FILE.sql|FOLDER…", "run pipelines over given rows and compare their results",
+     test_main},
     {"sql", "\"SELECT …\" [FILE…]", "query files or standard input (table: input)", sql_main},
     {"generate", "", "make the events of an IoT telemetry fleet", generate_main},
     {"verify", "", "compare what arrived with what was sent", verify_main},
@@ -92,11 +94,6 @@ int main(int argc, char **argv) {
     for (int i = 0; i < VERBS; i++) {
         names[i] = verbs[i].name;
         if (strcmp(word, verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
-    }
-    if (strcmp(word, "test") == 0) {
-        fprintf(stderr, "leat test comes with a later version; until then, run the pipeline over "
-                        "files and compare its results\n");
-        return EXIT_USAGE;
     }
     const char *close = closest_name(word, names, VERBS);
     fprintf(stderr, "leat: there is no verb '%s'", word);
