@@ -203,8 +203,12 @@ MISTAKES = {
     "state_ttl": (TABLE + "CREATE MATERIALIZED VIEW v WITH (state_ttl = '1 day') AS SELECT id, count(*) "
                   "FROM e GROUP BY id;", 2, None, ["state_ttl"]),
     "unwindowed view read": (TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, count(*) AS n FROM e "
-                             "GROUP BY id;\nCREATE MATERIALIZED VIEW w AS SELECT n FROM v;", 3, None,
-                             ["v"]),
+                             "GROUP BY id;\nCREATE MATERIALIZED VIEW w AS SELECT max(n) FROM v;", 3,
+                             None, ["view v", "whose rows change", "not into a GROUP BY"]),
+    "unwindowed view to a file": (TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, count(*) AS n FROM "
+                                  "e GROUP BY id;\nCREATE TABLE o (id int, n bigint) WITH (connector "
+                                  "= 'file', path = 'o');\nINSERT INTO o SELECT id, n FROM v;", 4, 1,
+                                  ["view v", "PRIMARY KEY"]),
     "cumulate": (VIEW + "SELECT window_start FROM cumulate(e, t, INTERVAL '7 minutes', "
                  "INTERVAL '1 hour') GROUP BY window_start;", 2, None, ["size", "multiple of step"]),
     "postgres": ("CREATE TABLE x (a int) WITH (connector = 'postgres');", 1, None, ["postgres"]),

@@ -142,12 +142,7 @@ Status view_relation(Planner *p, View *view, int location, Relation **out, Error
         if (state->phase == VIEW_EXPANDED) return OK;
     }
     *out = state->query->root;
-    if ((*out)->changes || (view->materialized && (*out)->ungrouped))
-        return error_at(p->catalog, location, error,
-                        "view %s is a GROUP BY without a window, whose rows change; queries that "
-                        "read such a view come with a "
-                        "later version; write its GROUP BY here, or group by a window",
-                        view->name);
+    if (view->materialized && (*out)->ungrouped) (*out)->by_group = true;
     return OK;
 }
 
@@ -349,17 +344,10 @@ static Status plan_insert(Planner *p, Insert *insert, Error *error) {
     Relation *rows = NULL;
     if (plan_select(p, insert->select, (SelectOptions){.keep_unknown = true}, &rows, error) != OK)
         return FAIL;
-    if (rows->changes && sink->key_count == 0)
-        return fail_at(error, insert->line, insert->place,
-                       "a GROUP BY without a window over sources that do not end writes its groups "
-                       "again as they change; give "
-                       "table %s a PRIMARY KEY, or group by a window",
-                       sink->name);
-    if (rows->changes && rows->kind == REL_UNION)
-        return fail_at(error, insert->line, insert->place,
-                       "a UNION ALL of groups without a window cannot be written by key; write an "
-                       "INSERT for each branch");
     if (sink_project(p, insert, sink, rows, &query->root, error) != OK) return FAIL;
+    if ((rows->changes || rows->by_group) &&
+        check_sink_keys(p, insert, sink, query->root, error) != OK)
+        return FAIL;
     p->query = NULL;
     p->queries[p->query_count++] = query;
     return sink_keys(p, query, error);

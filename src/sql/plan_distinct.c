@@ -59,10 +59,8 @@ Status check_distinct(Planner *p, const PgQuery__SelectStmt *select, bool groupe
     if (grouped)
         return refuse(c, location, error, "DISTINCT ON and GROUP BY in one SELECT",
                       "put the GROUP BY into a sub-select: FROM (SELECT … GROUP BY …) q");
-    if (input->changes)
-        return refuse(c, location, error,
-                      "DISTINCT ON over a GROUP BY without a window (its rows change)",
-                      "group by a window inside");
+    if (check_steady(p, input, "DISTINCT ON", "group by a window inside", location, error) != OK)
+        return FAIL;
     if (input->session)
         return error_at(c, location, error,
                         "a session window must be followed by its GROUP BY, not by DISTINCT ON");

@@ -128,11 +128,11 @@ Status plan_group(Planner *p, PgQuery__SelectStmt *select, From *from, const Tar
                   int count, Scope *grouped, Error *error) {
     int location = select->n_group_clause > 0 ? node_location(select->group_clause[0])
                                               : tree_begin(&select->base);
-    if (from->relation->changes)
-        return refuse(
-            p->catalog, location, error,
-            "a GROUP BY over a GROUP BY without a window (its rows change)",
-            "group by a window inside, or write the inner groups to a table and stop there");
+    if (check_steady(
+            p, from->relation, "a GROUP BY",
+            "group by a window inside, or write the inner groups to a table and stop there",
+            location, error) != OK)
+        return FAIL;
     Groups groups = {.capacity = 2 * (int)select->n_group_clause + 2};
     groups.items = arena_new_array(p->arena, Expr *, groups.capacity);
     for (size_t i = 0; i < select->n_group_clause; i++) {

@@ -445,10 +445,10 @@ Status plan_join(Planner *p, PgQuery__JoinExpr *join, From *out, Error *error) {
     bool outer = join->jointype == PG_QUERY__JOIN_TYPE__JOIN_LEFT;
     From left;
     if (plan_from(p, join->larg, &left, error) != OK) return FAIL;
-    if (left.relation->changes)
-        return refuse(p->catalog, location, error,
-                      "a join over a GROUP BY without a window (its rows change)",
-                      "group by a window, or join first and group then");
+    static const char remedy[] = "group by a window, or join first and group then";
+    if (check_steady(p, left.relation, "a join", remedy, tree_begin(&join->larg->base), error) !=
+        OK)
+        return FAIL;
     if (left.relation->session)
         return refuse(p->catalog, location, error, "a join over an open session window",
                       "group the session first, or join inside: session((SELECT …), time, gap)");
@@ -466,6 +466,7 @@ Status plan_join(Planner *p, PgQuery__JoinExpr *join, From *out, Error *error) {
                         table->name, table->name, left.relation->table->name);
     From right;
     if (plan_from(p, join->rarg, &right, error) != OK) return FAIL;
+    if (check_steady(p, right.relation, "a join", remedy, location, error) != OK) return FAIL;
     if (joinable_result(left.relation) && joinable_result(right.relation))
         return window_join(p, join, &left, &right, outer, location, out, error);
     const char *hint = table ? "declare a PRIMARY KEY on it if it is reference data"

@@ -72,6 +72,7 @@ static void union_facts(Relation *r) {
         r->results |= input->results;
         r->changes |= input->changes;
         r->ungrouped |= input->ungrouped;
+        r->by_group |= input->by_group;
     }
 }
 

@@ -296,10 +296,8 @@ static Status session_columns(Planner *p, From *from, NodeTree *node, Relation *
 
 static Status check_input(Planner *p, const WindowFunction *f, const Relation *input, int location,
                           Error *error) {
-    if (input->changes)
-        return refuse(p->catalog, location, error,
-                      "a window over a GROUP BY without a window (its rows change)",
-                      "group by a window inside");
+    if (check_steady(p, input, "a window", "group by a window inside", location, error) != OK)
+        return FAIL;
     if (input->session)
         return error_at(p->catalog, location, error,
                         "a session window must be followed by its GROUP BY before %s; write "

@@ -68,6 +68,8 @@ struct Relation {
     bool windowed;     /* final rows of windows */
     bool changes;      /* groups without a window over unbounded input: rows replace one another */
     bool ungrouped;    /* the last GROUP BY had no window */
+    bool by_group;     /* read from a materialized view that groups without a window: whether its
+                          sources end or not, its rows go only where they are kept by their group */
     bool one_record;   /* every row is made of one record of a source alone */
     Relation *session; /* a session window that waits for its GROUP BY */
 
@@ -269,6 +271,14 @@ CHECKED Status plan_group(Planner *, PgQuery__SelectStmt *, From *, const Target
 CHECKED Status finish_group(Planner *, From *, Scope *grouped, int location, Relation **out,
                             Error *);
 bool has_aggregate(const NodeTree *);
+
+/* ---- plan_keys.c ---- */
+/* Refuses `what` over groups without a window, whose rows change. */
+CHECKED Status check_steady(Planner *, const Relation *input, const char *what, const char *remedy,
+                            int location, Error *error);
+/* Rows of such groups, as the project of a sink's columns: may they go there? */
+CHECKED Status check_sink_keys(Planner *, const Insert *, const Table *sink, const Relation *rows,
+                               Error *error);
 
 /* ---- plan_union.c ---- */
 CHECKED Status plan_union(Planner *, PgQuery__SelectStmt *, Relation **out, Error *);

@@ -25,6 +25,7 @@ Relation *relation_over(Planner *p, RelationKind kind, Relation *input) {
     r->windowed = input->windowed;
     r->changes = input->changes;
     r->ungrouped = input->ungrouped;
+    r->by_group = input->by_group;
     r->one_record = input->one_record;
     r->session = input->kind == REL_AGGREGATE ? NULL : input->session;
     if (p->query && input->query && input->query != p->query) p->query->reads_queries = true;
