@@ -18,8 +18,9 @@ typedef struct HomeInfo {
 
 /* Opens or makes the home, takes its lock (FILE.lock), raises the generation. FAIL with a remedy:
  * in use, made by another pipeline, newer version, older than its lock file says, read-only,
- * damaged. `fresh`: the old one is set aside first as FILE.1 (or the next free number), its name
- * written to *aside (arena-free, may be NULL when there was none). */
+ * damaged, a lock file of another home. An older version is brought up to date. `fresh`: the old
+ * one is set aside first as FILE.1 (or the next free number), its name written to *aside
+ * (arena-free, may be NULL when there was none). */
 CHECKED Status home_open(const char *path, const char *pipeline, bool fresh, Env *, Home **out,
                          char **aside, Error *);
 void home_close(Home **);
@@ -51,6 +52,10 @@ typedef struct HomePosition {
     int64_t records;            /* taken from it in all */
 } HomePosition;
 CHECKED Status home_positions(Home *, HomePosition **out, int *count, Arena *, Error *);
+/* What a sink by position has acknowledged of its sources: lower bounds, the far side knows best.
+ * max_time is NO_TIME, records 0. */
+CHECKED Status home_acked(Home *, const char *sink, HomePosition **out, int *count, Arena *,
+                          Error *);
 /* The watermark that was reached over a source's partitions; NO_TIME: none. */
 CHECKED Status home_mark(Home *, const char *source, int64_t *mark, Error *);
 
@@ -92,6 +97,8 @@ size_t home_batch_bytes(const HomeBatch *); /* what it owes so far */
 bool home_batch_empty(const HomeBatch *);
 void home_put_position(HomeBatch *, const char *source, const char *partition, int64_t position,
                        int64_t max_time, int64_t records);
+void home_put_acked(HomeBatch *, const char *sink, const char *source, const char *partition,
+                    int64_t position);
 void home_put_mark(HomeBatch *, const char *source, int64_t mark);
 void home_put_delta(HomeBatch *, const char *operator_name, Str blob);
 void home_put_snapshot(HomeBatch *, const char *operator_name, int shard, Str blob);
@@ -118,6 +125,14 @@ typedef struct HomeReject {
 } HomeReject;
 void home_put_reject(HomeBatch *, const HomeReject *);
 void home_put_finished(HomeBatch *, bool finished);
+/* Rows of an epoch that a sink refused, as dead letters, in one transaction of its own, before the
+ * far side commits. It first forgets what was written for (sink, epoch) before, so an epoch that is
+ * delivered again counts once; no rows: it only forgets. home_counts tells them as kind "refused"
+ * of the rows' query and source; an epoch that is known as delivered (home_put_delivered) is not
+ * forgotten any more. Not for several threads at once, as all that takes a Home. AGAIN: may succeed
+ * later; FAIL: never. */
+CHECKED Status home_refuse(Home *, const char *sink, int64_t epoch, const HomeReject *rows,
+                           int count, Error *);
 /* Commits the batch as `epoch` (the home's last + 1), synchronously; the batch stays the caller's,
  * to try again or free. Views are those opened, by index in the order of home_open_view. AGAIN: may
  * succeed later (disk full, busy): *error says why; FAIL: never (generation lost, damaged). */

@@ -1,16 +1,16 @@
 /* The home: what is committed comes back, what is damaged, old or somebody else's is refused with a
  * remedy. */
 #include "base/log.h"
-#include "state/home.h"
+#include "state/sqlite_home.h"
 #include "state/state.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 // cmocka wants the headers above first
 #include <cmocka.h>
-#include <sqlite3.h>
 
 static char folder[64], path[128];
 
@@ -42,12 +42,20 @@ static void refused(const char *pipeline, const char *because) {
     Error error = {0};
     assert_int_equal(home_open(path, pipeline, false, env_system(), &home, NULL, &error), FAIL);
     assert_null(home);
-    assert_non_null(strstr(error.text, because));
+    if (!strstr(error.text, because)) fail_msg("'%s' is not in: %s", because, error.text);
+}
+
+static void copy_file(const char *from, const char *to) {
+    char command[500];
+    snprintf(command, sizeof command, "cp '%s%s' '%s%s'", path, from, path, to);
+    assert_int_equal(system(command), 0);
 }
 
 static void run_sql(const char *sql) {
     sqlite3 *db = NULL;
+    Error error = {0};
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(home_functions(db, NULL, &error), OK);
     char *why = NULL;
     if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK) fail_msg("%s: %s", sql, why);
     sqlite3_close(db);
@@ -286,45 +294,257 @@ static void an_old_copy_is_refused(void **state) {
         HomeBatch *batch = home_begin();
         home_put_mark(batch, "t", i);
         commit(home, batch);
+        home_close(&home);
+        if (i == 0) copy_file("", ".copy");
+        home = open_home();
     }
     home_close(&home);
-    run_sql("UPDATE leat_meta SET value = '1' WHERE name = 'epoch'");
-    refused("p", "old copy");
+    copy_file("", ".new");
+    copy_file(".copy", "");
+    refused("p", "stands at epoch 1 but its lock file says that epoch 2 was committed");
+    copy_file(".new", "");
+    home = open_home();
+    assert_int_equal(home_set(home, "seed", "1", NULL), OK);
+    home_close(&home);
+    copy_file(".new", "");
+    refused("p", "what was written after it is missing");
 }
 
+static void another_home_in_its_place_is_refused(void **state) {
+    (void)state;
+    Home *home = open_home();
+    home_close(&home);
+    copy_file("", ".first");
+    unlink(path);
+    home = open_home(); /* where no home is, one is made */
+    assert_true(home_info(home)->made_now);
+    home_close(&home);
+    copy_file(".first", "");
+    refused("p", "its lock file knows another");
+    char lock[160];
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    unlink(lock);
+    home = open_home();
+    assert_false(home_info(home)->made_now);
+    home_close(&home);
+}
+
+static void a_damaged_lock_file_is_told(void **state) {
+    (void)state;
+    Home *home = open_home();
+    home_close(&home);
+    char lock[160], text[200];
+    snprintf(lock, sizeof lock, "%s.lock", path);
+    FILE *file = fopen(lock, "r+");
+    size_t size = fread(text, 1, sizeof text, file);
+    for (size_t i = 0; i < size; i++) {
+        text[i] ^= 1;
+        rewind(file);
+        assert_int_equal(fwrite(text, 1, size, file), size);
+        fflush(file);
+        refused("p", "its lock file is damaged");
+        text[i] ^= 1;
+    }
+    fclose(file);
+}
+
+/* What cannot be a home, by kind. */
+static void what_is_no_file_is_refused(void **state) {
+    (void)state;
+    assert_int_equal(mkdir(path, 0755), 0);
+    refused("p", "is a folder; SET home to a file");
+    rmdir(path);
+    assert_int_equal(mkfifo(path, 0644), 0);
+    refused("p", "is a pipe; SET home to a file");
+    unlink(path);
+    run_sql("CREATE TABLE t (x)");
+    refused("p", "is a SQLite file but not a home of Leat");
+    copy_file("", ".theirs");
+    char command[500];
+    snprintf(command, sizeof command, "cmp '%s' '%s.theirs' && test ! -e '%s-wal'", path, path,
+             path);
+    assert_int_equal(system(command), 0);
+}
+
+static void an_empty_file_is_a_home_only_where_none_was(void **state) {
+    (void)state;
+    assert_int_equal(truncate(path, 0), -1);
+    fclose(fopen(path, "w"));
+    Home *home = open_home();
+    HomeBatch *batch = home_begin();
+    home_put_mark(batch, "t", 1);
+    commit(home, batch);
+    home_close(&home);
+    assert_int_equal(truncate(path, 0), 0);
+    refused("p", "is empty but its lock file says that epoch 1 was committed");
+}
+
+static void fill(Home *home) {
+    Error error = {0};
+    assert_int_equal(home_put_query(home, "q", 7, "plan", &error), OK);
+    assert_int_equal(home_set(home, "seed", "7", &error), OK);
+    HomeBatch *batch = home_begin();
+    home_put_position(batch, "t", "0", 42, 1000, 40);
+    home_put_mark(batch, "t", 900);
+    home_put_count(batch, "q", "t", "in", 40);
+    home_put_length(batch, "file", 123);
+    home_put_delta(batch, "q.group", STR("one"));
+    home_put_snapshot(batch, "q.group", 3, STR("two"));
+    home_put_segment(batch, "q.dedup", 3, STR("three"));
+    home_put_outbox(batch, "out", STR("rows"));
+    commit(home, batch);
+    HomeReject row = {.query = "q", .source = "t", .partition = -1, .reason = "no"};
+    if (home_refuse(home, "out", 1, &row, 1, &error) != OK) fail_msg("%s", error.text);
+}
+
+/* A number that is changed, a row that is gone, one that is twice: in every table that counts. */
+static void a_changed_row_is_found(void **state) {
+    (void)state;
+    static const char *const changes[] = {
+        "UPDATE leat_positions SET position = 43",
+        "UPDATE leat_positions SET partition = '1'",
+        "UPDATE leat_marks SET mark = mark + 1",
+        "UPDATE leat_counts SET count = 41 WHERE kind = 'in'",
+        "UPDATE leat_sinks SET length = 124",
+        "UPDATE leat_facts SET value = '8'",
+        "UPDATE leat_queries SET hash = 8",
+        "UPDATE leat_queries SET finished = 1",
+        "UPDATE leat_refused SET count = 2",
+        "UPDATE leat_meta SET value = '0' WHERE name = 'epoch'",
+        "UPDATE leat_meta SET value = '1' WHERE name = 'finished'",
+        "UPDATE leat_meta SET value = '2' WHERE name = 'version'",
+        "DELETE FROM leat_meta WHERE name = 'generation'",
+        "DELETE FROM leat_positions",
+        "DELETE FROM leat_marks",
+        "DELETE FROM leat_deltas",
+        "DELETE FROM leat_snapshots",
+        "DELETE FROM leat_segments",
+        "DELETE FROM leat_outbox",
+        "DELETE FROM leat_facts",
+        "INSERT INTO leat_counts VALUES ('r', 't', 'in', 1, leat_check('leat_counts', 'r', 't', "
+        "'in', 1))",
+        "UPDATE leat_deltas SET \"check\" = \"check\" + 1",
+        "ALTER TABLE leat_sinks RENAME COLUMN length TO size",
+    };
+    Home *home = open_home();
+    fill(home);
+    home_close(&home);
+    copy_file("", ".good");
+    for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
+        run_sql(changes[i]);
+        refused("p", "is damaged: ");
+        copy_file(".good", "");
+    }
+    home = open_home();
+    home_close(&home);
+}
+
+/* Blobs are compared when they are read. */
 static void a_flipped_bit_is_found(void **state) {
     (void)state;
     Home *home = open_home();
-    HomeBatch *batch = home_begin();
-    home_put_position(batch, "t", "0", 42, 1000, 40);
-    home_put_delta(batch, "q.group", STR("one"));
-    home_put_outbox(batch, "out", STR("rows"));
-    commit(home, batch);
+    fill(home);
     home_close(&home);
     run_sql("UPDATE leat_deltas SET data = CAST(replace(CAST(data AS TEXT), 'one', 'onf') AS BLOB);"
-            "UPDATE leat_positions SET position = 43; UPDATE leat_outbox SET data = x'00414141';");
+            "UPDATE leat_outbox SET data = x'00414141';");
     home = open_home();
     Error error = {0};
     Got got = {""};
     HomeStateReader reader = {&got, got_snapshot, got_delta, got_segment};
     assert_int_equal(home_read_state(home, "q.group", &reader, &error), FAIL);
     assert_non_null(strstr(error.text, "damaged"));
-    Arena *arena = arena_new();
-    HomePosition *positions;
-    int count;
-    assert_int_equal(home_positions(home, &positions, &count, arena, &error), FAIL);
     Buffer blob = {0};
     int64_t epoch;
     assert_int_equal(home_outbox_next(home, "out", 0, &epoch, &blob, &error), FAIL);
     buffer_free(&blob);
+    home_close(&home);
+}
+
+static void what_a_sink_acknowledged_stands_beside_positions(void **state) {
+    (void)state;
+    Home *home = open_home();
+    HomeBatch *batch = home_begin();
+    home_put_position(batch, "t", "0", 42, 1000, 40);
+    home_put_acked(batch, "out", "t", "0", 30);
+    home_put_acked(batch, "out", "t", "1", 7);
+    commit(home, batch);
+    batch = home_begin();
+    home_put_acked(batch, "out", "t", "0", 42);
+    commit(home, batch);
+    home_close(&home);
+    home = open_home();
+    Arena *arena = arena_new();
+    HomePosition *p;
+    int count;
+    Error error = {0};
+    assert_int_equal(home_positions(home, &p, &count, arena, &error), OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(home_acked(home, "out", &p, &count, arena, &error), OK);
+    assert_int_equal(count, 2);
+    assert_string_equal(p[0].partition, "0");
+    assert_int_equal(p[0].position, 42);
+    assert_int_equal(p[1].position, 7);
+    assert_int_equal(home_acked(home, "else", &p, &count, arena, &error), OK);
+    assert_int_equal(count, 0);
     arena_free(&arena);
+    home_close(&home);
+}
+
+static int64_t number_of(const char *sql) {
+    sqlite3 *db = NULL;
+    sqlite3_stmt *s = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &s, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(s), SQLITE_ROW);
+    int64_t number = sqlite3_column_int64(s, 0);
+    sqlite3_finalize(s);
+    sqlite3_close(db);
+    return number;
+}
+
+static void what_a_sink_refuses_counts_once(void **state) {
+    (void)state;
+    Home *home = open_home();
+    HomeReject rows[3];
+    for (int i = 0; i < 3; i++)
+        rows[i] = (HomeReject){.query = i == 2 ? "r" : "q",
+                               .source = "t",
+                               .partition = 0,
+                               .position = i,
+                               .reason = "out: too wide",
+                               .record = STR("{}")};
+    Error error = {0};
+    static const char COUNTED[] =
+        "SELECT coalesce(sum(count), 0) FROM leat_counts WHERE kind = 'refused'";
+    assert_int_equal(home_refuse(home, "out", 5, rows, 3, &error), OK);
+    assert_int_equal(home_refuse(home, "other", 5, rows, 1, &error), OK);
+    assert_int_equal(number_of(COUNTED), 4);
+    /* the same epoch again, other rows */
+    assert_int_equal(home_refuse(home, "out", 5, rows + 1, 2, &error), OK);
+    assert_int_equal(number_of(COUNTED), 3);
+    assert_int_equal(number_of("SELECT count FROM leat_counts WHERE query = 'r'"), 1);
+    assert_int_equal(number_of("SELECT count(*) FROM dead_letters"), 3);
+    assert_int_equal(home_refuse(home, "out", 6, rows, 1, &error), OK);
+    assert_int_equal(home_refuse(home, "out", 6, NULL, 0, &error), OK);
+    assert_int_equal(number_of(COUNTED), 3);
+    HomeBatch *batch = home_begin();
+    home_put_delivered(batch, "out", 5);
+    assert_int_equal(home_commit(home, batch, 1, 2, &error), OK);
+    home_batch_free(&batch);
+    assert_int_equal(number_of(COUNTED), 3);
+    assert_int_equal(number_of("SELECT count(*) FROM leat_refused"), 1);
+    assert_int_equal(number_of("SELECT count(*) FROM dead_letters"), 2); /* keep_rejects */
+    home_close(&home);
+    home = open_home();
     home_close(&home);
 }
 
 static void a_lost_generation_stops_commits(void **state) {
     (void)state;
     Home *home = open_home();
-    run_sql("UPDATE leat_meta SET value = '9' WHERE name = 'generation'");
+    run_sql(
+        "UPDATE leat_meta SET value = '9', \"check\" = leat_check('leat_meta', name, '9') WHERE "
+        "name = 'generation'");
     HomeBatch *batch = home_begin();
     home_put_mark(batch, "t", 1);
     Error error = {0};
@@ -363,7 +583,14 @@ int main(void) {
         CASE(others_homes_are_refused),
         CASE(a_start_that_was_killed_leaves_nothing_behind),
         CASE(an_old_copy_is_refused),
+        CASE(another_home_in_its_place_is_refused),
+        CASE(a_damaged_lock_file_is_told),
+        CASE(what_is_no_file_is_refused),
+        CASE(an_empty_file_is_a_home_only_where_none_was),
+        CASE(a_changed_row_is_found),
         CASE(a_flipped_bit_is_found),
+        CASE(what_a_sink_acknowledged_stands_beside_positions),
+        CASE(what_a_sink_refuses_counts_once),
         CASE(a_lost_generation_stops_commits),
         CASE(fresh_sets_the_old_one_aside),
     };

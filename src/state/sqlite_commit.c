@@ -21,6 +21,7 @@ typedef enum Put {
     PUT_OUTBOX,
     PUT_DELIVERED,
     DROP_OUTBOX,
+    SETTLE_REFUSED,
     PUT_LENGTH,
     PUT_COUNT,
     PUT_LATE,
@@ -30,37 +31,72 @@ typedef enum Put {
     DROP_DELTAS,
     TRIM_LATE,
     TRIM_DEAD,
-    PUT_EPOCH,
+    FORGET_REFUSED,
+    UNCOUNT_REFUSED,
+    FORGET_COUNTED,
+    COUNT_REFUSED,
+    REMEMBER_REFUSED,
     PUT_KINDS
 } Put;
 
 static const char *const SQL[PUT_KINDS] = {
-    [PUT_POSITION] = "INSERT OR REPLACE INTO leat_positions VALUES (?, ?, ?, ?, ?, ?)",
-    [PUT_MARK] = "INSERT OR REPLACE INTO leat_marks VALUES (?, ?)",
-    [PUT_DELTA] = "INSERT OR REPLACE INTO leat_deltas VALUES (?, ?, ?, ?)",
-    [PUT_SNAPSHOT] = "INSERT OR REPLACE INTO leat_snapshots VALUES (?, ?, ?, ?, ?)",
-    [PUT_SEGMENT] = "INSERT OR REPLACE INTO leat_segments VALUES (?, ?, ?, ?, ?)",
+    [PUT_POSITION] = "INSERT OR REPLACE INTO leat_positions VALUES (?1, ?2, ?3, ?4, ?5, ?6, "
+                     "leat_check('leat_positions', ?1, ?2, ?3, ?4, ?5, ?6))",
+    [PUT_MARK] =
+        "INSERT OR REPLACE INTO leat_marks VALUES (?1, ?2, leat_check('leat_marks', ?1, ?2))",
+    [PUT_DELTA] = "INSERT OR REPLACE INTO leat_deltas VALUES (?1, ?2, leat_check('leat_deltas', "
+                  "?1, ?2, ?3), ?3)",
+    [PUT_SNAPSHOT] = "INSERT OR REPLACE INTO leat_snapshots VALUES (?1, ?2, ?3, "
+                     "leat_check('leat_snapshots', ?1, ?2, ?3, ?4), ?4)",
+    [PUT_SEGMENT] = "INSERT OR REPLACE INTO leat_segments VALUES (?1, ?2, ?3, "
+                    "leat_check('leat_segments', ?1, ?2, ?3, ?4), ?4)",
     [DROP_SEGMENT] = "DELETE FROM leat_segments WHERE operator = ? AND bucket = ?",
-    [PUT_OUTBOX] = "INSERT OR REPLACE INTO leat_outbox VALUES (?, ?, ?, ?)",
-    [PUT_DELIVERED] = "INSERT INTO leat_sinks VALUES (?1, NULL, ?2) ON CONFLICT (sink) DO UPDATE "
-                      "SET delivered = max(coalesce(delivered, 0), ?2)",
+    [PUT_OUTBOX] = "INSERT OR REPLACE INTO leat_outbox VALUES (?1, ?2, leat_check('leat_outbox', "
+                   "?1, ?2, ?3), ?3)",
+    [PUT_DELIVERED] =
+        "INSERT INTO leat_sinks VALUES (?1, NULL, ?2, leat_check('leat_sinks', ?1, NULL, ?2)) ON "
+        "CONFLICT (sink) DO UPDATE SET delivered = max(coalesce(delivered, 0), ?2), \"check\" = "
+        "leat_check('leat_sinks', sink, length, max(coalesce(delivered, 0), ?2))",
     [DROP_OUTBOX] = "DELETE FROM leat_outbox WHERE sink = ?1 AND epoch <= ?2",
+    [SETTLE_REFUSED] = "DELETE FROM leat_refused WHERE sink = ?1 AND epoch <= ?2",
     [PUT_LENGTH] =
-        "INSERT INTO leat_sinks VALUES (?1, ?2, NULL) ON CONFLICT (sink) DO UPDATE SET length = ?2",
-    [PUT_COUNT] = "INSERT OR REPLACE INTO leat_counts VALUES (?, ?, ?, ?)",
-    [PUT_LATE] = "INSERT INTO late_rows VALUES (?, ?, ?, ?, ?, ?, ?)",
-    [PUT_DEAD] = "INSERT INTO dead_letters VALUES (?, ?, ?, ?, ?, ?, ?)",
-    [PUT_FINISHED] = "INSERT OR REPLACE INTO leat_meta VALUES ('finished', CAST(? AS TEXT))",
-    [FINISH_QUERIES] = "UPDATE leat_queries SET finished = ?",
+        "INSERT INTO leat_sinks VALUES (?1, ?2, NULL, leat_check('leat_sinks', ?1, ?2, NULL)) ON "
+        "CONFLICT (sink) DO UPDATE SET length = ?2, \"check\" = leat_check('leat_sinks', sink, ?2, "
+        "delivered)",
+    [PUT_COUNT] = "INSERT OR REPLACE INTO leat_counts VALUES (?1, ?2, ?3, ?4, "
+                  "leat_check('leat_counts', ?1, ?2, ?3, ?4))",
+    [PUT_LATE] = "INSERT INTO leat_late_rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, "
+                 "leat_check('leat_late_rows', ?1, ?2, ?3, ?4, ?5, ?6, ?7))",
+    [PUT_DEAD] = "INSERT INTO leat_dead_letters VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, "
+                 "leat_check('leat_dead_letters', ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9))",
+    [PUT_FINISHED] = "INSERT OR REPLACE INTO leat_meta VALUES ('finished', CAST(?1 AS TEXT), "
+                     "leat_check('leat_meta', 'finished', CAST(?1 AS TEXT)))",
+    [FINISH_QUERIES] = "UPDATE leat_queries SET finished = ?1, \"check\" = "
+                       "leat_check('leat_queries', name, hash, plan, ?1)",
     /* Deltas that every shard's snapshot has overtaken: all 64 snapshots exist and are at least as
        new. */
     [DROP_DELTAS] = "DELETE FROM leat_deltas WHERE operator = ?1 AND epoch <= (SELECT CASE WHEN "
                     "count(*) = 64 THEN min(epoch) ELSE -1 END"
                     " FROM leat_snapshots WHERE operator = ?1)",
-    [TRIM_LATE] = "DELETE FROM late_rows WHERE rowid <= (SELECT max(rowid) FROM late_rows) - ?",
-    [TRIM_DEAD] =
-        "DELETE FROM dead_letters WHERE rowid <= (SELECT max(rowid) FROM dead_letters) - ?",
-    [PUT_EPOCH] = "INSERT OR REPLACE INTO leat_meta VALUES ('epoch', CAST(? AS TEXT))",
+    [TRIM_LATE] =
+        "DELETE FROM leat_late_rows WHERE rowid <= (SELECT max(rowid) FROM leat_late_rows) - ?",
+    [TRIM_DEAD] = "DELETE FROM leat_dead_letters WHERE rowid <= (SELECT max(rowid) FROM "
+                  "leat_dead_letters) - ?",
+    [FORGET_REFUSED] = "DELETE FROM leat_dead_letters WHERE sink = ?1 AND epoch = ?2",
+    [UNCOUNT_REFUSED] =
+        "UPDATE leat_counts AS c SET count = c.count - r.count, \"check\" = "
+        "leat_check('leat_counts', c.query, c.source, c.kind, c.count - r.count) FROM leat_refused "
+        "r WHERE r.sink = ?1 AND r.epoch = ?2 AND c.query = r.query AND c.source = r.source AND "
+        "c.kind = 'refused'",
+    [FORGET_COUNTED] = "DELETE FROM leat_refused WHERE sink = ?1 AND epoch = ?2",
+    [COUNT_REFUSED] =
+        "INSERT INTO leat_counts VALUES (?1, ?2, 'refused', 1, leat_check('leat_counts', ?1, ?2, "
+        "'refused', 1)) ON CONFLICT (query, source, kind) DO UPDATE SET count = count + 1, "
+        "\"check\" = leat_check('leat_counts', query, source, kind, count + 1)",
+    [REMEMBER_REFUSED] =
+        "INSERT INTO leat_refused VALUES (?1, ?2, ?3, ?4, 1, leat_check('leat_refused', ?1, ?2, "
+        "?3, ?4, 1)) ON CONFLICT (sink, epoch, query, source) DO UPDATE SET count = count + 1, "
+        "\"check\" = leat_check('leat_refused', sink, epoch, query, source, count + 1)",
 };
 
 struct HomeBatch {
@@ -89,11 +125,22 @@ static void add_text(Buffer *b, const char *text) { buffer_add_sized(b, str_from
 void home_put_position(HomeBatch *b, const char *source, const char *partition, int64_t position,
                        int64_t max_time, int64_t records) {
     Buffer *to = put(b, PUT_POSITION);
+    add_text(to, "");
     add_text(to, source);
     add_text(to, partition);
     buffer_add_i64(to, position);
     buffer_add_i64(to, max_time);
     buffer_add_i64(to, records);
+}
+void home_put_acked(HomeBatch *b, const char *sink, const char *source, const char *partition,
+                    int64_t position) {
+    Buffer *to = put(b, PUT_POSITION);
+    add_text(to, sink);
+    add_text(to, source);
+    add_text(to, partition);
+    buffer_add_i64(to, position);
+    buffer_add_i64(to, NO_TIME);
+    buffer_add_i64(to, 0);
 }
 void home_put_mark(HomeBatch *b, const char *source, int64_t mark) {
     Buffer *to = put(b, PUT_MARK);
@@ -152,6 +199,7 @@ static void put_sink(HomeBatch *b, Put kind, const char *sink, int64_t number) {
 void home_put_delivered(HomeBatch *b, const char *sink, int64_t epoch) {
     put_sink(b, PUT_DELIVERED, sink, epoch);
     put_sink(b, DROP_OUTBOX, sink, epoch);
+    put_sink(b, SETTLE_REFUSED, sink, epoch);
 }
 void home_put_length(HomeBatch *b, const char *sink, int64_t length) {
     put_sink(b, PUT_LENGTH, sink, length);
@@ -217,63 +265,6 @@ static Status step(Home *home, sqlite3_stmt *s, Error *error) {
     return status;
 }
 
-/* A real stands in the home as the double of its shortest digits: 0.1, not 0.10000000149011612. */
-double home_real(Value value, Buffer *scratch) {
-    double out = value.real;
-    if (value.type.kind != TYPE_FLOAT4) return out;
-    scratch->size = 0;
-    float4_text(value.real, scratch);
-    return double_parse(buffer_str(scratch), &out) == OK ? out : value.real;
-}
-
-/* As the contract has it: integers INTEGER, doubles REAL, booleans 0/1, bytea BLOB, all else TEXT
- * as in JSON. */
-static void bind_value(sqlite3_stmt *s, int at, Value value, Buffer *scratch) {
-    if (value.null) {
-        sqlite3_bind_null(s, at);
-        return;
-    }
-    switch (value.type.kind) {
-    case TYPE_BOOL: sqlite3_bind_int(s, at, value.boolean); return;
-    case TYPE_INT2:
-    case TYPE_INT4:
-    case TYPE_INT8: sqlite3_bind_int64(s, at, value.integer); return;
-    case TYPE_FLOAT4:
-    case TYPE_FLOAT8:
-        if (value.real - value.real == 0) {
-            sqlite3_bind_double(s, at, home_real(value, scratch));
-            return;
-        }
-        break;
-    case TYPE_BYTEA: bind_blob(s, at, value.str); return;
-    case TYPE_TEXT:
-    case TYPE_VARCHAR:
-    case TYPE_JSONB: bind_str(s, at, value.str); return;
-    default: break;
-    }
-    scratch->size = 0;
-    value_json(value, scratch);
-    Str text = buffer_str(scratch);
-    if (text.size >= 2 && text.data[0] == '"') text = (Str){text.data + 1, text.size - 2};
-    sqlite3_bind_text64(s, at, text.data, text.size, SQLITE_TRANSIENT, SQLITE_UTF8);
-}
-
-static Status play_row(Home *home, Reader *r, Arena *arena, Buffer *scratch, Error *error) {
-    uint32_t view = read_u32(r);
-    Str key = read_sized(r);
-    int64_t time = read_i64(r);
-    Reader values = reader_of(read_sized(r));
-    HomeView *v = &home->views[view];
-    sqlite3_reset(v->put);
-    bind_blob(v->put, 1, key);
-    if (time == NO_TIME) sqlite3_bind_null(v->put, 2);
-    else sqlite3_bind_int64(v->put, 2, time);
-    for (int i = 0; i < v->columns; i++)
-        bind_value(v->put, 3 + i, value_decode(v->schema.fields[i].type, &values, arena), scratch);
-    arena_reset(arena);
-    return step(home, v->put, error);
-}
-
 static bool is_text(Str s) {
     for (size_t at = 0; at < s.size;) {
         size_t length = s.data[at] ? utf8_length(s.data + at, s.size - at) : 0;
@@ -283,29 +274,88 @@ static bool is_text(Str s) {
     return true;
 }
 
-static Status play_reject(Home *home, Put kind, Reader *r, Error *error) {
+static Status put_reject(Home *home, const HomeReject *r, const char *sink, int64_t epoch,
+                         Error *error) {
     sqlite3_stmt *s;
-    Status status = statement(home, kind, &s, error);
-    bool has_query = read_u8(r);
-    Str query = read_sized(r);
-    bool has_source = read_u8(r);
-    Str source = read_sized(r);
-    int64_t partition = read_i64(r), position = read_i64(r), time = read_i64(r);
-    Str reason = read_sized(r), record = read_sized(r);
+    Status status = statement(home, r->late ? PUT_LATE : PUT_DEAD, &s, error);
     if (status != OK) return status;
-    if (has_query) bind_str(s, 1, query);
-    if (has_source) bind_str(s, 2, source);
-    if (partition >= 0) sqlite3_bind_int64(s, 3, partition);
-    if (position != NO_TIME) sqlite3_bind_int64(s, 4, position);
+    if (r->query) sqlite3_bind_text(s, 1, r->query, -1, SQLITE_STATIC);
+    if (r->source) sqlite3_bind_text(s, 2, r->source, -1, SQLITE_STATIC);
+    if (r->partition >= 0) sqlite3_bind_int64(s, 3, r->partition);
+    if (r->position != NO_TIME) sqlite3_bind_int64(s, 4, r->position);
     Buffer text = {0};
-    timestamp_rfc3339(time, true, &text);
+    timestamp_rfc3339(r->time_us, true, &text);
     sqlite3_bind_text64(s, 5, text.data, text.size, SQLITE_TRANSIENT, SQLITE_UTF8);
     buffer_free(&text);
-    bind_str(s, 6, reason);
+    sqlite3_bind_text(s, 6, r->reason, -1, SQLITE_STATIC);
     /* The bytes as they came: text where they are text, so that every tool shows them. */
-    if (is_text(record)) bind_str(s, 7, record);
-    else bind_blob(s, 7, record);
+    if (is_text(r->record)) bind_str(s, 7, r->record);
+    else bind_blob(s, 7, r->record);
+    if (sink) {
+        sqlite3_bind_text(s, 8, sink, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(s, 9, epoch);
+    }
     return step(home, s, error);
+}
+
+static Status play_reject(Home *home, Put kind, Reader *r, Arena *arena, Error *error) {
+    bool has_query = read_u8(r);
+    const char *query = arena_text(arena, read_sized(r));
+    bool has_source = read_u8(r);
+    const char *source = arena_text(arena, read_sized(r));
+    int64_t partition = read_i64(r), position = read_i64(r), time = read_i64(r);
+    HomeReject reject = {.late = kind == PUT_LATE,
+                         .query = has_query ? query : NULL,
+                         .source = has_source ? source : NULL,
+                         .partition = partition,
+                         .position = position,
+                         .time_us = time,
+                         .reason = arena_text(arena, read_sized(r)),
+                         .record = read_sized(r)};
+    Status status = put_reject(home, &reject, NULL, 0, error);
+    arena_reset(arena);
+    return status;
+}
+
+/* One statement with up to three texts and a number. */
+static Status put_texts(Home *home, Put kind, const char *a, int64_t number, const char *b,
+                        const char *c, Error *error) {
+    sqlite3_stmt *s;
+    Status status = statement(home, kind, &s, error);
+    if (status != OK) return status;
+    sqlite3_bind_text(s, 1, a, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 2, number);
+    if (b) sqlite3_bind_text(s, 3, b, -1, SQLITE_STATIC);
+    if (c) sqlite3_bind_text(s, 4, c, -1, SQLITE_STATIC);
+    return step(home, s, error);
+}
+
+static Status refuse_one(Home *home, const char *sink, int64_t epoch, const HomeReject *row,
+                         Error *error) {
+    const char *query = row->query ? row->query : "", *source = row->source ? row->source : "";
+    Status status = put_reject(home, row, sink, epoch, error);
+    if (status == OK) status = put_texts(home, REMEMBER_REFUSED, sink, epoch, query, source, error);
+    sqlite3_stmt *s;
+    if (status == OK) status = statement(home, COUNT_REFUSED, &s, error);
+    if (status != OK) return status;
+    sqlite3_bind_text(s, 1, query, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s, 2, source, -1, SQLITE_STATIC);
+    return step(home, s, error);
+}
+
+Status home_refuse(Home *home, const char *sink, int64_t epoch, const HomeReject *rows, int count,
+                   Error *error) {
+    Status status = home_transaction(home, AGAIN, error);
+    if (status != OK) return status;
+    static const Put clear[] = {FORGET_REFUSED, UNCOUNT_REFUSED, FORGET_COUNTED};
+    for (int i = 0; i < 3 && status == OK; i++)
+        status = put_texts(home, clear[i], sink, epoch, NULL, NULL, error);
+    for (int i = 0; i < count && status == OK; i++)
+        status = refuse_one(home, sink, epoch, &rows[i], error);
+    status = home_end(home, status, AGAIN, error);
+    if (status != OK) return status;
+    if (count) home->refused = true;
+    return home_write_lock(home, error);
 }
 
 static Status play_blob(Home *home, Put kind, Reader *r, int64_t epoch, Buffer *packed,
@@ -321,8 +371,7 @@ static Status play_blob(Home *home, Put kind, Reader *r, int64_t epoch, Buffer *
     bind_str(s, 1, name);
     if (kind == PUT_SNAPSHOT || kind == PUT_SEGMENT) sqlite3_bind_int64(s, at++, which);
     sqlite3_bind_int64(s, at++, epoch);
-    bind_blob(s, at++, buffer_str(packed));
-    sqlite3_bind_int64(s, at, home_check(buffer_str(packed)));
+    bind_blob(s, at, buffer_str(packed));
     status = step(home, s, error);
     if (status == OK && kind == PUT_SNAPSHOT) {
         if ((status = statement(home, DROP_DELTAS, &s, error)) != OK) return status;
@@ -335,41 +384,24 @@ static Status play_blob(Home *home, Put kind, Reader *r, int64_t epoch, Buffer *
 static Status play_position(Home *home, Reader *r, Error *error) {
     sqlite3_stmt *s;
     Status status = statement(home, PUT_POSITION, &s, error);
+    Str query = read_sized(r);
     Str source = read_sized(r), partition = read_sized(r);
     int64_t position = read_i64(r), max_time = read_i64(r), records = read_i64(r);
     if (status != OK) return status;
-    char *source_text = xcalloc(1, source.size + 1),
-         *partition_text = xcalloc(1, partition.size + 1);
-    memcpy(source_text, source.data, source.size);
-    memcpy(partition_text, partition.data, partition.size);
-    bind_str(s, 1, source);
-    bind_str(s, 2, partition);
-    sqlite3_bind_int64(s, 3, position);
-    sqlite3_bind_int64(s, 4, max_time);
-    sqlite3_bind_int64(s, 5, records);
-    sqlite3_bind_int64(
-        s, 6, home_position_check(source_text, partition_text, position, max_time, records));
-    free(source_text);
-    free(partition_text);
+    bind_str(s, 1, query);
+    bind_str(s, 2, source);
+    bind_str(s, 3, partition);
+    sqlite3_bind_int64(s, 4, position);
+    sqlite3_bind_int64(s, 5, max_time);
+    sqlite3_bind_int64(s, 6, records);
     return step(home, s, error);
-}
-
-static Status play_view(Home *home, Put kind, Reader *r, Error *error) {
-    HomeView *v = &home->views[read_u32(r)];
-    if (kind == DELETE_ROW) {
-        sqlite3_reset(v->remove);
-        bind_blob(v->remove, 1, read_sized(r));
-        return step(home, v->remove, error);
-    }
-    sqlite3_reset(v->expire);
-    sqlite3_bind_int64(v->expire, 1, read_i64(r));
-    return step(home, v->expire, error);
 }
 
 /* The rest: up to three texts, then at most one number. */
 static Status play_plain(Home *home, Put kind, Reader *r, Error *error) {
-    static const int texts[PUT_KINDS] = {[PUT_MARK] = 1,    [DROP_SEGMENT] = 1, [PUT_DELIVERED] = 1,
-                                         [DROP_OUTBOX] = 1, [PUT_LENGTH] = 1,   [PUT_COUNT] = 3};
+    static const int texts[PUT_KINDS] = {
+        [PUT_MARK] = 1,       [DROP_SEGMENT] = 1, [PUT_DELIVERED] = 1, [DROP_OUTBOX] = 1,
+        [SETTLE_REFUSED] = 1, [PUT_LENGTH] = 1,   [PUT_COUNT] = 3};
     sqlite3_stmt *s;
     Status status = statement(home, kind, &s, error);
     int at = 1;
@@ -396,11 +428,14 @@ static Status play(Home *home, HomeBatch *batch, int64_t epoch, Error *error) {
         case PUT_SNAPSHOT:
         case PUT_SEGMENT:
         case PUT_OUTBOX: status = play_blob(home, kind, &r, epoch, &scratch, error); break;
-        case PUT_ROW: status = play_row(home, &r, arena, &scratch, error); break;
+        case PUT_ROW:
         case DELETE_ROW:
-        case EXPIRE_ROWS: status = play_view(home, kind, &r, error); break;
+        case EXPIRE_ROWS:
+            status =
+                home_play_view(home, kind - PUT_ROW + HOME_PUT_ROW, &r, arena, &scratch, error);
+            break;
         case PUT_LATE:
-        case PUT_DEAD: status = play_reject(home, kind, &r, error); break;
+        case PUT_DEAD: status = play_reject(home, kind, &r, arena, error); break;
         default: status = play_plain(home, kind, &r, error); break;
         }
     }
@@ -423,105 +458,18 @@ Status home_commit(Home *home, HomeBatch *batch, int64_t epoch, int64_t keep_rej
         (void)fail(error, "home: cannot commit: fault injected");
         return AGAIN;
     }
-    if (sqlite3_exec(home->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-        return home_sqlite_error(home->db, AGAIN, "cannot commit", error);
-    Status status = home_guard(home, error);
-    if (status == OK) status = play(home, batch, epoch, error);
+    Status status = home_transaction(home, AGAIN, error);
+    if (status != OK) return status;
+    status = play(home, batch, epoch, error);
     if (status == OK && batch->late) status = put_number(home, TRIM_LATE, keep_rejects, error);
-    if (status == OK && batch->dead) status = put_number(home, TRIM_DEAD, keep_rejects, error);
-    if (status == OK) status = put_number(home, PUT_EPOCH, epoch, error);
+    if (status == OK && (batch->dead || home->refused))
+        status = put_number(home, TRIM_DEAD, keep_rejects, error);
+    if (status == OK && home_write_number(home, "epoch", epoch, error) != OK) status = AGAIN;
     if (status == OK) fault_at(home->env, "home.write");
-    if (status == OK && sqlite3_exec(home->db, "COMMIT", NULL, NULL, NULL) != SQLITE_OK)
-        status = home_sqlite_error(home->db, AGAIN, "cannot commit", error);
-    if (status != OK) {
-        sqlite3_exec(home->db, "ROLLBACK", NULL, NULL, NULL);
-        return status;
-    }
+    status = home_end(home, status, AGAIN, error);
+    if (status != OK) return status;
     fault_at(home->env, "home.committed");
     home->info.epoch = epoch;
-    return home_write_lock(home, epoch, error);
-}
-
-/* ---- views ---- */
-
-static const char *sqlite_type(TypeKind kind) {
-    switch (kind) {
-    case TYPE_BOOL:
-    case TYPE_INT2:
-    case TYPE_INT4:
-    case TYPE_INT8: return "INTEGER";
-    case TYPE_FLOAT4:
-    case TYPE_FLOAT8: return "REAL";
-    case TYPE_BYTEA: return "BLOB";
-    default: return "TEXT";
-    }
-}
-
-Status home_open_view(Home *home, const char *view, const Schema *schema, Error *error) {
-    home->views = xrealloc(home->views, sizeof *home->views * (size_t)(home->view_count + 1));
-    HomeView *v = &home->views[home->view_count++];
-    *v = (HomeView){.name = xstrdup(view), .columns = schema->count};
-    v->schema.count = schema->count;
-    v->schema.fields = xcalloc((size_t)schema->count + 1, sizeof(Field));
-    char *storage = sqlite3_mprintf("leat_view_%s", view);
-    v->table = home_quote(storage);
-    char *quoted = home_quote(view);
-    char *index_name = sqlite3_mprintf("%s_time", storage);
-    char *index = home_quote(index_name);
-    sqlite3_free(index_name);
-    Buffer make = {0}, put_sql = {0};
-    buffer_add_format(&make,
-                      "CREATE TABLE IF NOT EXISTS %s (leat_key BLOB PRIMARY KEY, leat_time INTEGER",
-                      v->table);
-    buffer_add_format(&put_sql, "INSERT OR REPLACE INTO %s VALUES (?, ?", v->table);
-    for (int i = 0; i < schema->count; i++) {
-        v->schema.fields[i] = schema->fields[i];
-        v->schema.fields[i].name = xstrdup(schema->fields[i].name);
-        buffer_add_format(&make, ", c%d %s", i, sqlite_type(schema->fields[i].type.kind));
-        buffer_add_text(&put_sql, ", ?");
-    }
-    buffer_add_format(&make,
-                      ") WITHOUT ROWID; CREATE INDEX IF NOT EXISTS %s ON %s (leat_time) WHERE "
-                      "leat_time IS NOT NULL;",
-                      index, v->table);
-    buffer_add_format(&make, "CREATE VIEW IF NOT EXISTS %s AS SELECT ", quoted);
-    for (int i = 0; i < schema->count; i++) {
-        char *column = home_quote(schema->fields[i].name);
-        buffer_add_format(&make, "%sc%d AS %s", i ? ", " : "", i, column);
-        free(column);
-    }
-    buffer_add_format(&make, " FROM %s;", v->table);
-    buffer_add_char(&make, 0);
-    buffer_add_text(&put_sql, ")");
-    buffer_add_char(&put_sql, 0);
-    char *remove = sqlite3_mprintf("DELETE FROM %s WHERE leat_key = ?", v->table);
-    char *expire = sqlite3_mprintf("DELETE FROM %s WHERE leat_time < ?", v->table);
-    Status status = home_exec(home->db, make.data, error);
-    if (status == OK) status = home_prepare(home->db, put_sql.data, &v->put, error);
-    if (status == OK) status = home_prepare(home->db, remove, &v->remove, error);
-    if (status == OK) status = home_prepare(home->db, expire, &v->expire, error);
-    sqlite3_free(remove);
-    sqlite3_free(expire);
-    sqlite3_free(storage);
-    free(quoted);
-    free(index);
-    buffer_free(&make);
-    buffer_free(&put_sql);
-    return status;
-}
-
-void home_views_free(Home *home) {
-    for (int i = 0; i < home->view_count; i++) {
-        HomeView *v = &home->views[i];
-        sqlite3_finalize(v->put);
-        sqlite3_finalize(v->remove);
-        sqlite3_finalize(v->expire);
-        for (int c = 0; c < v->columns; c++) free((char *)(uintptr_t)v->schema.fields[c].name);
-        free(v->schema.fields);
-        free(v->name);
-        free(v->table);
-    }
-    free(home->views);
-    home->views = NULL;
-    home->view_count = 0;
+    home->refused = false;
+    return home_write_lock(home, error);
 }

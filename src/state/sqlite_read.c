@@ -13,11 +13,10 @@ static const char *arena_column(Arena *arena, sqlite3_stmt *s, int column) {
     return arena_text(arena, column_bytes(s, column));
 }
 
-static Status damaged(Home *home, const char *what, Error *error) {
-    return fail(error,
-                "home %s is damaged: the checksum of %s does not match; put back a good copy, or "
-                "start over with leat run --fresh",
-                home->path, what);
+static Status damaged(Home *home, const char *whose, Error *error) {
+    char what[500];
+    snprintf(what, sizeof what, "the checksum of %s does not match", whose);
+    return home_damaged(home->path, what, error);
 }
 
 /* Calls `row` for each row of a query with up to one text argument. */
@@ -72,29 +71,34 @@ Status home_queries(Home *home, HomeQuery **out, int *count, Arena *arena, Error
 }
 
 static Status add_position(Home *home, sqlite3_stmt *s, void *context, Error *error) {
+    (void)home, (void)error;
     List *list = context;
     HomePosition p = {arena_column(list->arena, s, 0), arena_column(list->arena, s, 1),
                       sqlite3_column_int64(s, 2), sqlite3_column_int64(s, 3),
                       sqlite3_column_int64(s, 4)};
-    if (home_position_check(p.source, p.partition, p.position, p.max_time, p.records) !=
-        sqlite3_column_int64(s, 5)) {
-        char what[400];
-        snprintf(what, sizeof what, "the position of %s[%s]", p.source, p.partition);
-        return damaged(home, what, error);
-    }
     *(HomePosition *)list_add(list) = p;
     return OK;
 }
 
-Status home_positions(Home *home, HomePosition **out, int *count, Arena *arena, Error *error) {
+static Status positions_of(Home *home, const char *query, HomePosition **out, int *count,
+                           Arena *arena, Error *error) {
     List list = {.arena = arena, .size = sizeof(HomePosition)};
-    Status status =
-        each(home,
-             "SELECT source, partition, position, max_time, records, \"check\" FROM leat_positions",
-             NULL, add_position, &list, error);
+    Status status = each(home,
+                         "SELECT source, partition, position, max_time, records FROM "
+                         "leat_positions WHERE query = ?",
+                         query, add_position, &list, error);
     *out = (HomePosition *)(void *)list.items;
     *count = list.count;
     return status;
+}
+
+Status home_positions(Home *home, HomePosition **out, int *count, Arena *arena, Error *error) {
+    return positions_of(home, "", out, count, arena, error);
+}
+
+Status home_acked(Home *home, const char *sink, HomePosition **out, int *count, Arena *arena,
+                  Error *error) {
+    return positions_of(home, sink, out, count, arena, error);
 }
 
 static Status take_number(Home *home, sqlite3_stmt *s, void *number, Error *error) {
@@ -116,14 +120,14 @@ typedef struct StateRead {
     const char *name;
 } StateRead;
 
-/* Columns: number (shard, epoch or bucket), epoch, data, check. */
+/* Columns: number (shard, epoch or bucket), epoch, data, whether its checksum matches. */
 static Status read_blob(Home *home, sqlite3_stmt *s, void *context, Error *error) {
     StateRead *read = context;
     Str stored = column_bytes(s, 2);
     char what[400];
     snprintf(what, sizeof what, "the state of %s, epoch %" PRId64, read->name,
              (int64_t)sqlite3_column_int64(s, 1));
-    if (home_check(stored) != sqlite3_column_int64(s, 3)) return damaged(home, what, error);
+    if (!sqlite3_column_int(s, 3)) return damaged(home, what, error);
     if (home_unpack(stored, &read->blob, NULL) != OK) return damaged(home, what, error);
     int64_t number = sqlite3_column_int64(s, 0), epoch = sqlite3_column_int64(s, 1);
     Str blob = buffer_str(&read->blob);
@@ -136,11 +140,12 @@ static Status read_blob(Home *home, sqlite3_stmt *s, void *context, Error *error
 Status home_read_state(Home *home, const char *operator_name, const HomeStateReader *reader,
                        Error *error) {
     static const char *const sql[] = {
-        "SELECT shard, epoch, data, \"check\" FROM leat_snapshots WHERE operator = ? ORDER BY "
-        "shard",
-        "SELECT epoch, epoch, data, \"check\" FROM leat_deltas WHERE operator = ? ORDER BY epoch",
-        "SELECT bucket, epoch, data, \"check\" FROM leat_segments WHERE operator = ? ORDER BY "
-        "epoch, bucket",
+        "SELECT shard, epoch, data, \"check\" IS leat_check('leat_snapshots', operator, shard, "
+        "epoch, data) FROM leat_snapshots WHERE operator = ? ORDER BY shard",
+        "SELECT epoch, epoch, data, \"check\" IS leat_check('leat_deltas', operator, epoch, data) "
+        "FROM leat_deltas WHERE operator = ? ORDER BY epoch",
+        "SELECT bucket, epoch, data, \"check\" IS leat_check('leat_segments', operator, bucket, "
+        "epoch, data) FROM leat_segments WHERE operator = ? ORDER BY epoch, bucket",
     };
     StateRead read = {.reader = reader, .name = operator_name};
     Status status = OK;
@@ -192,8 +197,9 @@ Status home_outbox_next(Home *home, const char *sink, int64_t after, int64_t *ep
                         Error *error) {
     sqlite3_stmt *s = NULL;
     Status status = home_prepare(home->db,
-                                 "SELECT epoch, data, \"check\" FROM leat_outbox WHERE sink = ? "
-                                 "AND epoch > ? ORDER BY epoch LIMIT 1",
+                                 "SELECT epoch, data, \"check\" IS leat_check('leat_outbox', sink, "
+                                 "epoch, data) FROM leat_outbox WHERE sink = ? AND epoch > ? ORDER "
+                                 "BY epoch LIMIT 1",
                                  &s, error);
     if (status != OK) return status;
     sqlite3_bind_text(s, 1, sink, -1, SQLITE_STATIC);
@@ -202,8 +208,7 @@ Status home_outbox_next(Home *home, const char *sink, int64_t after, int64_t *ep
     if (code == SQLITE_ROW) {
         *epoch = sqlite3_column_int64(s, 0);
         Str stored = column_bytes(s, 1);
-        if (home_check(stored) != sqlite3_column_int64(s, 2) ||
-            home_unpack(stored, blob, NULL) != OK) {
+        if (!sqlite3_column_int(s, 2) || home_unpack(stored, blob, NULL) != OK) {
             char what[400];
             snprintf(what, sizeof what, "what is owed to %s, epoch %" PRId64, sink, *epoch);
             status = damaged(home, what, error);
@@ -415,9 +420,9 @@ Status home_read_rejects(HomeReader *reader, const char *kind, int64_t limit, Bu
     Status status = OK;
     buffer_add_char(json, '[');
     if (!kind || strcmp(kind, "dead") == 0)
-        status = add_rejects(reader, "dead_letters", "dead", limit, json, &any, error);
+        status = add_rejects(reader, "leat_dead_letters", "dead", limit, json, &any, error);
     if (status == OK && (!kind || strcmp(kind, "late") == 0))
-        status = add_rejects(reader, "late_rows", "late", limit, json, &any, error);
+        status = add_rejects(reader, "leat_late_rows", "late", limit, json, &any, error);
     buffer_add_char(json, ']');
     return status;
 }
