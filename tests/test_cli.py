@@ -199,7 +199,7 @@ MISTAKES = {
     "metadata": (VIEW.replace("d jsonb", "m text GENERATED ALWAYS AS (metadata('nothing')) STORED") +
                  "SELECT m FROM e;", None, None, ["metadata", "partition"]),
     # for the next release: refused by name
-    "follow": (TABLE.replace("path = 'e'", "path = 'e', follow = true"), None, None, ["follow"]),
+    "follow": (TABLE.replace("path = 'e'", "path = '-', follow = true"), None, None, ["follow"]),
     "state_ttl": (TABLE + "CREATE MATERIALIZED VIEW v WITH (state_ttl = '1 day') AS SELECT id, count(*) "
                   "FROM e GROUP BY id;", 2, None, ["state_ttl"]),
     "unwindowed view read": (TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, count(*) AS n FROM e "

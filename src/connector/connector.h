@@ -94,6 +94,12 @@ typedef struct SourceType {
     CHECKED Status (*partitions)(Source *, int *count, Error *);
     /* A stable name of a partition for the home: "3" for Kafka, the file's path for files. */
     const char *(*partition_name)(Source *, int partition);
+    /* What people call it; NULL: by its name. */
+    const char *(*partition_title)(Source *, int partition);
+    /* Asked after `partitions` of each that has ended, and of each just after its first seek:
+     * whether it stands for something new (a followed file in the place of one that is gone), whose
+     * time begins anew; says so once. May be NULL. */
+    bool (*anew)(Source *, int partition);
     /* Begin partition at `position` (what `end` of the last committed chunk was), or at its start
      * when NO_POSITION. */
     CHECKED Status (*seek)(Source *, int partition, int64_t position, Error *);
@@ -117,7 +123,9 @@ typedef struct SourceType {
 
 struct Source {
     const SourceType *type;
-    bool bounded; /* its partitions end */
+    bool bounded;    /* its partitions end */
+    bool news;       /* there are new partitions: the reader lists them at once */
+    int64_t wait_us; /* how long the reader may wait for news; 0: 20 ms */
 };
 
 /* ---- sinks ---- */

@@ -110,9 +110,11 @@ static void test_checks(void **state) {
     assert_int_equal(check("file", "a", NULL, NULL, true, &error), OK);
     assert_int_equal(check("file", "out/", NULL, NULL, true, &error), OK);
     assert_int_equal(check("file", "a", "format", "csv", true, &error), OK);
-    assert_int_equal(check("file", "a", "follow", "true", false, &error), FAIL);
-    assert_string_equal(
-        error.text, "follow = true comes with a later version; leave it out to read to the end");
+    assert_int_equal(check("file", "a", "follow", "true", false, &error), OK);
+    assert_int_equal(check("file", "-", "follow", "true", false, &error), FAIL);
+    assert_string_equal(error.text,
+                        "standard input cannot be followed, it is read until its writer closes it; "
+                        "leave follow out, or let path name the file");
     assert_int_equal(check("file", "a", "delimiter", ";", false, &error), FAIL);
     assert_string_equal(error.text,
                         "option 'delimiter' belongs to csv; add format = 'csv' or leave it out");

@@ -122,7 +122,7 @@ static void runs_open(Engine *e) {
         run->engine = e;
         run->plan = &plan->sources[i];
         run->index = i;
-        run->mark = run->saved_mark = NO_TIME;
+        run->mark = run->saved_mark = run->high = NO_TIME;
         run->report = &e->report.sources[i];
         run->sinks = sinks_behind(plan, plan->sources[i].node);
     }

@@ -42,12 +42,16 @@ static void *decode_thread(void *context) {
     return NULL;
 }
 
+static int by_partition(const void *a, const void *b) {
+    const HomePosition *x = a, *y = b;
+    int order = strcmp(x->source, y->source);
+    return order ? order : strcmp(x->partition, y->partition);
+}
+
 static const HomePosition *home_position(Engine *e, const char *source, const char *partition) {
-    for (int i = 0; i < e->position_count; i++)
-        if (strcmp(e->positions[i].source, source) == 0 &&
-            strcmp(e->positions[i].partition, partition) == 0)
-            return &e->positions[i];
-    return NULL;
+    if (!e->position_count) return NULL;
+    HomePosition key = {.source = source, .partition = partition};
+    return bsearch(&key, e->positions, (size_t)e->position_count, sizeof key, by_partition);
 }
 
 static void tell_state(SourceRun *run, const char *text) {
@@ -60,6 +64,33 @@ static void tell_state(SourceRun *run, const char *text) {
     else log_info("source %s: back again", run->plan->table->name);
 }
 
+static void report_name(SourceRun *run, const Partition *p) {
+    if (p->number >= REPORT_PARTITIONS) return;
+    const SourceType *type = run->source->type;
+    mutex_lock(&run->engine->report.lock);
+    snprintf(run->report->partitions[p->number].name, sizeof run->report->partitions[0].name, "%s",
+             type->partition_title ? type->partition_title(run->source, p->number) : p->name);
+    mutex_unlock(&run->engine->report.lock);
+}
+
+/* Partitions that had ended and stand for something new. */
+static void begin_anew(SourceRun *run) {
+    Engine *e = run->engine;
+    for (int i = 0; i < run->partition_count; i++) {
+        Partition *p = run->partitions[i];
+        mutex_lock(&e->lock);
+        bool ended = p->read_ended && !p->anew;
+        mutex_unlock(&e->lock);
+        if (!ended || !run->source->type->anew(run->source, i)) continue;
+        report_name(run, p);
+        mutex_lock(&e->lock);
+        p->anew = true;
+        e->news++;
+        cond_signal(&e->wake);
+        mutex_unlock(&e->lock);
+    }
+}
+
 /* Learns of new partitions and puts each where the home stands. */
 static Status list_partitions(SourceRun *run, Error *error) {
     Engine *e = run->engine;
@@ -69,6 +100,7 @@ static Status list_partitions(SourceRun *run, Error *error) {
     if (count > PARTITIONS_MOST)
         return fail(error, "source %s has %d partitions; at most %d are possible",
                     run->plan->table->name, count, PARTITIONS_MOST);
+    if (run->source->type->anew) begin_anew(run);
     for (int i = run->partition_count; i < count; i++) {
         Partition *p = xcalloc(1, sizeof *p);
         p->source = run;
@@ -87,9 +119,11 @@ static Status list_partitions(SourceRun *run, Error *error) {
             free(p);
             return status;
         }
+        if (run->source->type->anew && run->source->type->anew(run->source, i))
+            p->max_time = NO_TIME;
+        report_name(run, p);
         if (i < REPORT_PARTITIONS) {
             PartitionReport *r = &run->report->partitions[i];
-            snprintf(r->name, sizeof r->name, "%s", p->name);
             atomic_store(&r->rows, p->records);
             atomic_store(&r->position, p->position == NO_POSITION ? -1 : p->position);
             atomic_store(&r->watermark_us, partition_watermark(p));
@@ -137,7 +171,7 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
         p->last = slot;
         p->slots++;
         p->wanted = false; /* one at a time, or every partition would hold one beyond the limit */
-        run->held_bytes += slot->bytes;
+        run->held_bytes += slot->bytes + SLOT_BYTES;
     } else if (status == END) {
         p->read_ended = true;
         e->news++;
@@ -205,7 +239,8 @@ static void *read_thread(void *context) {
     while (!closing(e)) {
         Status status = OK;
         int64_t now = engine_now(e);
-        if (!run->listed || (!run->source->bounded && now - listed_at > US_PER_SECOND)) {
+        if (!run->listed ||
+            (!run->source->bounded && (run->source->news || now - listed_at > US_PER_SECOND))) {
             status = list_partitions(run, &error);
             listed_at = now;
             if (status == OK) tell_state(run, "");
@@ -220,7 +255,8 @@ static void *read_thread(void *context) {
         }
         if (all_ended && run->listed && run->source->bounded) break;
         if (!got && any_room && run->source->type->wait)
-            run->source->type->wait(run->source, 20000);
+            run->source->type->wait(run->source,
+                                    run->source->wait_us ? run->source->wait_us : 20000);
         else if (!got) wait_room(run, 20000);
     }
     return NULL;
@@ -231,7 +267,7 @@ void intake_taken(Engine *e, Partition *p, Slot *slot) {
     p->first = slot->next;
     if (!p->first) p->last = NULL;
     p->slots--;
-    p->source->held_bytes -= slot->bytes;
+    p->source->held_bytes -= slot->bytes + SLOT_BYTES;
     p->source->asked_for = true;
     cond_broadcast(&e->room);
     mutex_unlock(&e->lock);
@@ -268,6 +304,8 @@ static Status fact_set(void *context, const char *name, const char *value, Error
 
 Status intake_open(Engine *e, Error *error) {
     e->decode = queue_new(1024, SIZE_MAX);
+    if (e->position_count)
+        qsort(e->positions, (size_t)e->position_count, sizeof *e->positions, by_partition);
     for (int i = 0; i < e->plan->source_count; i++) {
         SourceRun *run = &e->sources[i];
         Table *table = run->plan->table;

@@ -36,7 +36,8 @@ typedef struct Partition {
     Slot *first, *last;
     int slots;
     bool read_ended; /* the reader met its end; what is in slots is the last */
-    bool wanted;     /* the engine waits for this one: read it even when memory is used up */
+    bool anew;   /* it stands for something new: the engine thread takes it up again, then asks */
+    bool wanted; /* the engine waits for this one: read it even when memory is used up */
     int64_t at_end_since_us; /* monotonic; 0: it was not at its end, or was not asked */
     /* the engine thread's */
     int64_t position, max_time, records;
@@ -62,7 +63,8 @@ struct SourceRun {
     _Atomic bool listed;       /* the partitions are known */
     _Atomic size_t held_bytes; /* in slots */
     Operator *op;              /* its node */
-    int64_t mark;              /* the watermark over its partitions; never goes back */
+    int64_t high; /* the highest watermark of a partition, those that are gone included */
+    int64_t mark; /* the watermark over its partitions; never goes back */
     int64_t saved_mark;
     int64_t all_idle_since_us; /* monotonic; 0: not all idle */
     int64_t idle_base;
@@ -143,10 +145,10 @@ struct Engine {
     Mutex home_lock;
 
     Mutex lock;
-    Cond wake; /* the engine thread waits */
-    Cond room; /* readers wait for room, the committing thread for work and syncs, sinks
-                            for epochs */
-    Queue *decode;       /* of Slot */
+    Cond wake;     /* the engine thread waits */
+    Cond room;     /* readers wait for room, the committing thread for work and syncs, sinks
+                                for epochs */
+    Queue *decode; /* of Slot */
     int64_t news, news_seen; /* what readers and decoders have said; what the engine thread knew
                                 when it chose; under lock */
     Thread *workers;
@@ -178,8 +180,9 @@ struct Engine {
 enum {
     CHUNK_BYTES = 1 << 20,
     HELD_MOST_BYTES =
-        12 << 20,   /* raw bytes in slots of one source, beside what the engine waits for */
-    SLOTS_MOST = 8, /* of one partition */
+        12 << 20,         /* raw bytes in slots of one source, beside what the engine waits for */
+    SLOT_BYTES = 8 << 10, /* about what a slot takes beside its bytes: many may be small */
+    SLOTS_MOST = 8,       /* of one partition */
     PARTITIONS_MOST =
         65536, /* of one source; the array of pointers costs memory only as it fills */
     SINK_QUEUE_BYTES = 16 << 20,

@@ -239,6 +239,13 @@ static Readiness readiness(Partition *p) {
     return p->source->source->bounded || !p->at_end_since_us ? COMING : NOTHING;
 }
 
+/* What stood in its place has ended, and all of it was taken; under lock. */
+static void begin_anew(Partition *p) {
+    p->anew = p->ended = p->read_ended = false;
+    p->max_time = NO_TIME;
+    p->at_end_since_us = 0;
+}
+
 /* The partition furthest behind in event time, ties to the lower number. A bounded one is waited
  * for; an unbounded one only when another is a minute ahead of it. NULL: nothing to take now. */
 static Partition *choose(Engine *e) {
@@ -253,6 +260,7 @@ static Partition *choose(Engine *e) {
         if (!run->listed || run->blocked) continue;
         for (int i = 0; i < run->partition_count; i++) {
             Partition *p = run->partitions[i];
+            if (p->anew) begin_anew(p);
             if (p->ended) continue;
             Readiness ready = readiness(p);
             int64_t mark = partition_watermark(p);

@@ -157,8 +157,10 @@ static void add_source(Report *r, SourceReport *s, Buffer *out) {
     int count = (int)report_number(&s->partition_count);
     for (int i = 0; i < count && i < REPORT_PARTITIONS; i++) {
         PartitionReport *p = &s->partitions[i];
+        char name[sizeof p->name];
+        report_text(r, p->name, name, sizeof name);
         open_item(out, NULL, '{');
-        add_text(out, "name", p->name);
+        add_text(out, "name", name);
         add_int(out, "rows", report_number(&p->rows));
         add_known(out, "position", report_number(&p->position));
         add_time(out, "watermark", report_number(&p->watermark_us));

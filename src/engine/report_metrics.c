@@ -105,7 +105,9 @@ static void each_partition(Report *r, Buffer *out, PartitionFact fact, const cha
         int count = (int)report_number(&s->partition_count);
         for (int p = 0; p < count && p < REPORT_PARTITIONS; p++) {
             PartitionReport *part = &s->partitions[p];
-            const Labels *labels = LABELS2("source", s->name, "partition", part->name);
+            char title[sizeof part->name];
+            report_text(r, part->name, title, sizeof title);
+            const Labels *labels = LABELS2("source", s->name, "partition", title);
             int64_t lag = report_number(&part->lag);
             if (fact == PARTITION_ROWS) sample(out, name, labels, report_number(&part->rows));
             if (fact == PARTITION_IDLE) sample(out, name, labels, report_number(&part->idle));

@@ -55,17 +55,19 @@ void source_watermark(SourceRun *run, int64_t now) {
         active++;
         if (mark < least) least = mark;
     }
+    if (greatest > run->high) run->high = greatest;
     int64_t mark = NO_TIME;
     if (active) {
         mark = least;
         run->all_idle_since_us = 0;
-    } else if (idle) {
+    } else if (idle ||
+               (count && !run->source->bounded)) { /* files that were followed may be over */
         if (!run->all_idle_since_us) {
             run->all_idle_since_us = now;
-            run->idle_base = greatest;
+            run->idle_base = run->high;
         }
         if (run->idle_base != NO_TIME) mark = run->idle_base + (now - run->all_idle_since_us);
-    } else if (count || run->source->bounded) {
+    } else if (run->source->bounded) {
         mark = END_OF_TIME;
         run->ended = true;
         if (greatest > run->saved_mark) run->saved_mark = greatest;

@@ -35,7 +35,7 @@ static int set_up(void **state) {
     run.report = &report;
     report.partitions = told;
     run.partitions = list;
-    run.mark = run.saved_mark = NO_TIME;
+    run.mark = run.saved_mark = run.high = NO_TIME;
     run.partition_count = 3;
     run.listed = true;
     for (int i = 0; i < 3; i++) {
@@ -122,6 +122,23 @@ static void silence_of_all_from_the_start_says_nothing(void **state) {
     assert_int_equal(run.saved_mark, NO_TIME);
 }
 
+static void files_that_are_over_do_not_end_what_is_followed(void **state) {
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        parts[i].max_time = START + i * SECOND;
+        parts[i].ended = i != 1;
+    }
+    assert_int_equal(mark_at(START),
+                     START + 1 * SECOND - DELAY); /* those that are over hold nothing */
+    parts[1].ended = true;
+    assert_int_equal(mark_at(START), START + 2 * SECOND - DELAY);
+    assert_int_equal(mark_at(START + SECOND), START + 3 * SECOND - DELAY);
+    assert_false(run.ended);
+    parts[0].ended = false; /* another file takes the place: its time is not known */
+    parts[0].max_time = NO_TIME;
+    assert_int_equal(mark_at(START + 9 * SECOND), START + 3 * SECOND - DELAY);
+}
+
 static void bounded_sources_are_never_idle_and_end_at_infinity(void **state) {
     (void)state;
     source.bounded = true;
@@ -178,6 +195,7 @@ int main(void) {
         cmocka_unit_test_setup(rows_on_their_way_are_no_silence, set_up),
         cmocka_unit_test_setup(when_all_are_idle_time_goes_on_by_the_clock, set_up),
         cmocka_unit_test_setup(silence_of_all_from_the_start_says_nothing, set_up),
+        cmocka_unit_test_setup(files_that_are_over_do_not_end_what_is_followed, set_up),
         cmocka_unit_test_setup(bounded_sources_are_never_idle_and_end_at_infinity, set_up),
         cmocka_unit_test_setup(what_a_home_knows_is_never_taken_back, set_up),
         cmocka_unit_test_setup(seen_does_not_know_batches, set_up),

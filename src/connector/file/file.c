@@ -21,7 +21,9 @@ static const Option options[] = {
      "they are read side by side",
      OPTION_ANSWER | READ},
     {"follow", OPTION_BOOL, "false", NULL, NULL,
-     "go on as the files grow; true comes with a later version", OPTION_SOURCE},
+     "true: never ends; goes on as files grow, are renamed, truncated, deleted, and as new ones "
+     "come",
+     OPTION_SOURCE},
     {"header", OPTION_BOOL, "true", NULL, NULL,
      "csv: the first record names the columns; false: columns in their declared order",
      OPTION_ANSWER | READ | OPTION_SINK},
@@ -45,9 +47,12 @@ static Status check(const Options *all, bool as_source, bool as_sink, bool has_k
                *delimiter = option_text(all, "delimiter", ",");
     bool csv = strcmp(option_text(all, "format", "json"), "csv") == 0;
     if (!*path) return fail(error, "connector 'file' needs path = 'a file, a folder or a pattern'");
-    if (option_bool(all, "follow", false))
-        return fail(error,
-                    "follow = true comes with a later version; leave it out to read to the end");
+    if (option_bool(all, "follow", false) && is_standard_stream(path))
+        return fail(error, "standard input cannot be followed, it is read until its writer closes "
+                           "it; leave follow out, or let path name the file");
+    if (option_bool(all, "follow", false) && given(all, "order"))
+        return fail(error, "order = 'name' needs all files at the start and follow = true has none "
+                           "that is the last; leave one of them out");
     if (!csv && (given(all, "header") || given(all, "delimiter")))
         return fail(error, "option '%s' belongs to csv; add format = 'csv' or leave it out",
                     given(all, "header") ? "header" : "delimiter");

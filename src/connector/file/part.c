@@ -31,6 +31,7 @@ struct FileChunk {
     Chunk chunk;
     Pool *pool;
     Record record; /* of a record that is too long */
+    char *header;  /* owned; of a followed file, whose header may change */
     size_t capacity;
     char bytes[];
 };
@@ -58,6 +59,7 @@ void pool_leave(Pool *pool) {
 static void release(Chunk *chunk) {
     FileChunk *c = (FileChunk *)(void *)chunk;
     Pool *pool = c->pool;
+    free(c->header);
     pthread_mutex_lock(&pool->lock);
     if (pool->free_count < POOL_CHUNKS && c->capacity <= pool->usual) {
         pool->free[pool->free_count++] = c;
@@ -84,6 +86,7 @@ static FileChunk *chunk_take(FileReader *r, size_t capacity) {
         c->capacity = capacity;
     }
     c->pool = pool;
+    c->header = NULL;
     return c;
 }
 
@@ -98,6 +101,11 @@ static void chunk_fill(FileReader *r, Part *part, FileChunk *c, int64_t size) {
                        .filename = part->path,
                        .release = release,
                        .owner = r->pool};
+    if (part->follow && part->header.size) {
+        c->header = xmalloc(part->header.size);
+        memcpy(c->header, part->header.data, part->header.size);
+        c->chunk.header.data = c->header;
+    }
     part->position += size;
 }
 
@@ -108,7 +116,7 @@ static Status read_failed(FileReader *r, const Part *part, Error *error) {
                 strerror(errno));
 }
 
-/* OK: *got bytes; END: the file is over; AGAIN: a pipe has nothing now. */
+/* OK: *got bytes; END: the file is over; AGAIN: a pipe or a followed file has nothing now. */
 static Status read_some(FileReader *r, Part *part, char *to, size_t room, size_t *got,
                         Error *error) {
     *got = 0;
@@ -121,9 +129,17 @@ static Status read_some(FileReader *r, Part *part, char *to, size_t room, size_t
     do size = read(part->fd, to, room);
     while (size < 0 && errno == EINTR);
     if (size < 0) return errno == EAGAIN ? AGAIN : read_failed(r, part, error);
+    if (size == 0 && part->follow && !part->ending) return AGAIN;
     part->eof = size == 0;
     *got = (size_t)size;
     return size ? OK : END;
+}
+
+void part_begin(const FileReader *r, Part *part) {
+    part->skip_to = part->position;
+    part->position = 0;
+    part->eof = false;
+    part->header_read = !r->csv_header;
 }
 
 static Status open_part(FileReader *r, Part *part, Error *error) {
@@ -144,10 +160,7 @@ static Status open_part(FileReader *r, Part *part, Error *error) {
                         r->context.table, part->path, (int64_t)st.st_size, part->position);
         (void)posix_fadvise(part->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     }
-    part->skip_to = part->position;
-    part->position = 0;
-    part->eof = false;
-    part->header_read = !r->csv_header;
+    part_begin(r, part);
     return OK;
 }
 
@@ -171,7 +184,13 @@ static void drop_carry(Part *part, size_t size) {
 
 /* The header line, kept for as long as the source lives, since chunks point to it. */
 static void keep_header(FileReader *r, Part *part, Str line) {
-    if (!part->header.data) part->header = arena_str(r->arena, line);
+    if (part->follow) { /* chunks have copies */
+        free((char *)(uintptr_t)part->header.data);
+        part->header = (Str){line.size ? xmalloc(line.size) : NULL, line.size};
+        if (line.size) memcpy((char *)(uintptr_t)part->header.data, line.data, line.size);
+    } else if (!part->header.data) {
+        part->header = arena_str(r->arena, line);
+    }
     part->header_read = true;
 }
 

@@ -29,11 +29,19 @@ typedef struct Part {
     Buffer carry;     /* read, but behind the last whole record */
     bool stream;      /* a pipe or the like: can neither go back nor be waited for by read() */
     bool eof, header_read;
+    bool follow; /* more may be written to it: at its end one waits */
+    bool ending; /* followed, and nothing more is expected: what is left is its last record */
     Str header;
     int64_t long_bytes; /* of a record that is too long, as far as it was read; its beginning is in
                            `carry` */
 } Part;
 
+/* Its descriptor was just opened by somebody else: reading goes on at `position`. */
+void part_begin(const FileReader *, Part *);
+/* The byte that reading goes on at, whether it has come there or not. */
+static inline int64_t part_at(const Part *part) {
+    return part->skip_to > part->position ? part->skip_to : part->position;
+}
 /* As SourceType.next. */
 CHECKED Status part_next(FileReader *, Part *, Chunk **out, Error *);
 void part_close(Part *);

@@ -3,7 +3,7 @@
  * upper bits). Either way the home is told which file has which number: files that come later can
  * not move what was read. */
 #include "base/log.h"
-#include "connector/file/part.h"
+#include "connector/file/follow.h"
 #include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
@@ -187,6 +187,7 @@ static void close_source(Source *source) {
 }
 
 static Status open_source(const SourceContext *context, Source **out, Error *error) {
+    if (option_bool(context->options, "follow", false)) return follow_open(context, out, error);
     FileSource *f = xcalloc(1, sizeof *f);
     f->source = (Source){.type = &file_source, .bounded = true};
     f->reader.context = *context;
