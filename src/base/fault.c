@@ -30,6 +30,8 @@ const FaultPoint fault_points[] = {
     {"sink.sync", "before written bytes are synced"},
     {"sink.synced", "they are synced, the home does not know"},
     {"deliver.begin", "an epoch of the outbox is to be delivered; by position: a transaction"},
+    {"deliver.sent", "its rows are sent; no reader sees them yet"},
+    {"deliver.refused", "the rows that the sink refused are in the home"},
     {"deliver.committed", "the far side has committed; nobody here knows"},
     {"deliver.noted", "the delivery is noted in the epoch that is being filled"},
     {"folder.written", "a folder's file is whole and synced, under a name of its own"},

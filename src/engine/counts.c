@@ -53,6 +53,9 @@ void counts_open(Engine *e) {
         atomic_store(&e->sources[s].report->dead, earlier(e, "", name, "dead"));
         atomic_store(&e->sources[s].report->skipped, earlier(e, "", name, "skipped"));
     }
+    for (int s = 0; s < e->plan->sink_count; s++)
+        atomic_store(&e->report.sinks[s].refused,
+                     earlier(e, e->report.sinks[s].name, "", "refused"));
     counts_update(e, NULL);
 }
 

@@ -1,89 +1,10 @@
-/* What leaves the engine: rows of views into the epoch's batch for the home; rows of sinks as bytes
- * into a bounded queue (by length, at once) or into the epoch's outbox blob. Each sink has a thread
- * of its own that may block; the engine never does. */
+/* What leaves the engine towards sinks: rows as bytes into a bounded queue (by length, at once) or
+ * into the epoch's outbox blob. Each sink has a thread of its own that may block (sink_thread.c);
+ * the engine never does. A sink that is away keeps nobody from committing: what one at once has not
+ * acknowledged in time goes into the outbox with its epoch. Only a file by length is waited for. */
 #include "engine/internal.h"
 #include <inttypes.h>
 #include <stdio.h>
-
-/* ---- views ---- */
-
-static Status leaf_open(Operator *op, const void *spec, Error *error) {
-    (void)op, (void)spec, (void)error;
-    return OK;
-}
-
-/* A row is known by its group's key, or by branch, ordinal and position. */
-static void row_key(ViewOperator *view, const Batch *batch, int row) {
-    view->key.size = 0;
-    buffer_add_varint(&view->key, (uint64_t)batch->branch);
-    if (batch->keys) {
-        buffer_add_str(&view->key, batch->keys[row]);
-        return;
-    }
-    buffer_add_varint(&view->key, (uint64_t)(batch->ordinals ? batch->ordinals[row] : 0));
-    buffer_add_varint(&view->key, (uint64_t)(batch->source + 1));
-    buffer_add_varint(&view->key, (uint64_t)(batch->partition + 1));
-    buffer_add_i64(&view->key, batch->positions ? batch->positions[row] : 0);
-}
-
-static Status view_push(Operator *op, int input, const Batch *batch, Error *error) {
-    (void)input;
-    ViewOperator *view = (ViewOperator *)(void *)op;
-    Engine *e = view->engine;
-    int index = e->home ? (int)(view->plan - e->plan->views) : 0;
-    for (int row = 0; e->home && row < batch->rows; row++) {
-        row_key(view, batch, row);
-        if (batch->ops && batch->ops[row] == ROW_DELETE) {
-            home_delete_row(e->batch, index, buffer_str(&view->key));
-            continue;
-        }
-        view->values.size = 0;
-        for (int c = 0; c < batch->column_count; c++)
-            value_encode(column_value(&batch->columns[c], row), &view->values);
-        int64_t time = batch->event_times ? batch->event_times[row] : NO_TIME;
-        home_put_row(e->batch, index, buffer_str(&view->key), time, buffer_str(&view->values));
-    }
-    e->dirty = true;
-    atomic_fetch_add_explicit(&view->report->rows_written, batch->rows, memory_order_relaxed);
-    if (!batch->growth)
-        atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows,
-                                  memory_order_relaxed);
-    return op->out_count ? emit(op, batch, error) : OK;
-}
-
-static Status view_advance(Operator *op, int input, Watermark mark, Error *error) {
-    (void)input, (void)error;
-    ViewOperator *view = (ViewOperator *)(void *)op;
-    op->output_mark = mark;
-    if (mark.time != END_OF_TIME) view->last_mark = mark.time;
-    if (!view->plan->retention_us || view->last_mark == NO_TIME) return OK;
-    int64_t before = view->last_mark - view->plan->retention_us;
-    /* Not with every step of the clock: a hundredth of the retention is soon enough. At the end,
-     * though, what is left depends on the data alone. */
-    if (mark.time == END_OF_TIME || view->expired_before == NO_TIME ||
-        before - view->expired_before >= view->plan->retention_us / 100) {
-        view->expired_before = before;
-        if (view->engine->home)
-            home_expire_rows(view->engine->batch, (int)(view->plan - view->engine->plan->views),
-                             before);
-    }
-    return OK;
-}
-
-static void view_close(Operator *op) {
-    ViewOperator *view = (ViewOperator *)(void *)op;
-    buffer_free(&view->key);
-    buffer_free(&view->values);
-}
-
-const OperatorType view_operator = {.name = "view",
-                                    .size = sizeof(ViewOperator),
-                                    .open = leaf_open,
-                                    .push = view_push,
-                                    .advance = view_advance,
-                                    .close = view_close};
-
-/* ---- sinks: the engine's side ---- */
 
 static Status sink_push(Operator *op, int input, const Batch *batch, Error *error) {
     (void)input, (void)error;
@@ -106,11 +27,15 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     return OK;
 }
 
+static Status sink_open(Operator *op, const void *spec, Error *error) {
+    (void)op, (void)spec, (void)error;
+    return OK;
+}
 static void sink_op_close(Operator *op) { (void)op; }
 
 const OperatorType sink_operator = {.name = "sink",
                                     .size = sizeof(SinkOperator),
-                                    .open = leaf_open,
+                                    .open = sink_open,
                                     .push = sink_push,
                                     .close = sink_op_close};
 
@@ -125,19 +50,25 @@ static bool queue_item(SinkRun *run, int64_t epoch, Str bytes, bool forced) {
     return status == OK;
 }
 
+static bool queue_pending(SinkRun *run, bool forced) {
+    if (!queue_item(run, 0, buffer_str(&run->pending), forced)) return false;
+    if (run->plan->way == SINK_AT_ONCE) buffer_add_str(&run->filling, buffer_str(&run->pending));
+    run->pending.size = 0;
+    run->wrote = true;
+    return true;
+}
+
 void sinks_flush(Engine *e, bool all) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         if (run->plan->way == SINK_BY_OUTBOX || run->upsert || !run->pending.size) continue;
         if (!all && run->pending.size < SINK_ITEM_BYTES) continue;
-        if (queue_items(run->queue) >= SINK_QUEUE_ITEMS) continue;
-        if (!queue_item(run, 0, buffer_str(&run->pending), false)) continue;
-        run->pending.size = 0;
-        run->wrote = true;
+        if (queue_items(run->queue) < SINK_QUEUE_ITEMS) (void)queue_pending(run, false);
     }
 }
 
-bool sink_full(SinkRun *run) {
+/* Has it more than it may hold? */
+static bool judge(SinkRun *run) {
     Engine *e = run->engine;
     int64_t fill;
     bool full;
@@ -157,37 +88,102 @@ bool sink_full(SinkRun *run) {
     return full;
 }
 
+void sinks_judge(Engine *e) {
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
+        e->sinks[i].full = judge(&e->sinks[i]);
+}
+
+bool sink_behind_is_full(Engine *e, int node, bool look) {
+    const bool *feeds = e->feeds + (size_t)node * (size_t)e->plan->sink_count;
+    bool full = false;
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
+        SinkRun *run = &e->sinks[i];
+        if (!feeds[i]) continue;
+        if (look && !run->full) run->full = judge(run);
+        if (run->full) full = true;
+    }
+    return full;
+}
+
+/* The epoch's rows into the outbox. */
+static void close_outbox(SinkRun *run, int64_t epoch) {
+    Engine *e = run->engine;
+    mutex_lock(&e->lock);
+    int64_t delivered = run->delivered_epoch;
+    if (run->pending.size) {
+        run->owed_bytes += (int64_t)run->pending.size;
+        run->owed_until = epoch;
+        run->settled = false;
+    }
+    mutex_unlock(&e->lock);
+    if (run->pending.size)
+        home_put_outbox(e->batch, run->plan->table->name, buffer_str(&run->pending));
+    run->pending.size = 0;
+    if (delivered > run->recorded_epoch) {
+        home_put_delivered(e->batch, run->plan->table->name, delivered);
+        run->recorded_epoch = delivered;
+        fault_at(e->env, "deliver.noted");
+    }
+}
+
+/* The epoch's rows and a token behind them into the queue. */
+static void close_queue(SinkRun *run, int64_t epoch) {
+    Engine *e = run->engine;
+    if (run->pending.size) (void)queue_pending(run, true);
+    bool asked = run->wrote && queue_item(run, epoch, (Str){0}, true);
+    mutex_lock(&e->lock);
+    if (asked) run->asked_epoch = epoch;
+    Buffer closed = run->closed;
+    run->closed = run->filling;
+    mutex_unlock(&e->lock);
+    run->filling = closed;
+    run->filling.size = 0;
+    if (asked) run->wrote = false;
+}
+
 void sinks_epoch(Engine *e, int64_t epoch) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         if (run->upsert && run->pending.size) upsert_close(run);
-        if (run->plan->way == SINK_BY_OUTBOX) {
-            mutex_lock(&e->lock);
-            int64_t delivered = run->delivered_epoch;
-            if (run->pending.size) {
-                run->owed_bytes += (int64_t)run->pending.size;
-                run->owed_until = epoch;
-                run->settled = false;
-            }
-            mutex_unlock(&e->lock);
-            if (run->pending.size)
-                home_put_outbox(e->batch, run->plan->table->name, buffer_str(&run->pending));
-            run->pending.size = 0;
-            if (delivered > run->recorded_epoch) {
-                home_put_delivered(e->batch, run->plan->table->name, delivered);
-                run->recorded_epoch = delivered;
-                fault_at(e->env, "deliver.noted");
-            }
-            continue;
+        if (run->plan->way == SINK_BY_OUTBOX) close_outbox(run, epoch);
+        else close_queue(run, epoch);
+    }
+}
+
+bool sinks_ready(Engine *e, int64_t *wait_us) {
+    int64_t left = e->closed_at_us + SYNC_PATIENCE_US - engine_now(e);
+    *wait_us = -1;
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
+        const SinkRun *run = &e->sinks[i];
+        if (!run->queue || run->synced_epoch >= run->asked_epoch) continue;
+        if (run->plan->way == SINK_BY_LENGTH) {
+            *wait_us = -1;
+            return false;
         }
-        if (run->pending.size && queue_item(run, 0, buffer_str(&run->pending), true)) {
-            run->pending.size = 0;
-            run->wrote = true;
+        bool away = run->owed_until > run->delivered_epoch;
+        if (run->closed.size && !away && left > 0) *wait_us = left;
+    }
+    return *wait_us < 0;
+}
+
+void sinks_commit(Engine *e, HomeBatch *batch, int64_t epoch) {
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
+        SinkRun *run = &e->sinks[i];
+        const char *name = run->plan->table->name;
+        if (run->plan->way == SINK_BY_LENGTH) home_put_length(batch, name, run->length);
+        if (run->plan->way != SINK_AT_ONCE) continue;
+        if (run->closed.size && run->synced_epoch < run->asked_epoch) {
+            home_put_outbox(batch, name, buffer_str(&run->closed));
+            run->owed_bytes += (int64_t)run->closed.size;
+            run->owed_until = epoch;
         }
-        if (run->wrote && queue_item(run, epoch, (Str){0}, true)) {
-            run->asked_epoch = epoch;
-            run->wrote = false;
+        buffer_free(&run->closed);
+        if (run->delivered_epoch > run->recorded_epoch) {
+            home_put_delivered(batch, name, run->delivered_epoch);
+            run->recorded_epoch = run->delivered_epoch;
         }
+        refusals_put(run, &run->settled_refused, batch);
+        atomic_store(&run->report->owed_bytes, run->owed_bytes);
     }
 }
 
@@ -197,171 +193,10 @@ bool sinks_paid(Engine *e) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         if (run->plan->way == SINK_BY_OUTBOX && !run->settled) paid = false;
+        if (run->plan->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) paid = false;
     }
     mutex_unlock(&e->lock);
     return paid;
-}
-
-/* ---- sinks: their own threads ---- */
-
-static bool closing(Engine *e) {
-    mutex_lock(&e->lock);
-    bool yes = e->closing;
-    mutex_unlock(&e->lock);
-    return yes;
-}
-
-static void tell_state(SinkRun *run, const char *text) {
-    mutex_lock(&run->engine->report.lock);
-    bool changed = (*text != 0) != (run->report->state[0] != 0);
-    snprintf(run->report->state, sizeof run->report->state, "%s", text);
-    mutex_unlock(&run->engine->report.lock);
-    if (changed && *text) log_warning("sink %s: %s; trying again", run->plan->table->name, text);
-    if (changed && !*text) log_info("sink %s: back again", run->plan->table->name);
-}
-
-/* Waits before trying again; longer each time, to 5 s. */
-static void back_off(Engine *e, int64_t *wait_us) {
-    *wait_us =
-        *wait_us ? (*wait_us * 2 > 5 * US_PER_SECOND ? 5 * US_PER_SECOND : *wait_us * 2) : 50000;
-    int64_t until = engine_now(e) + *wait_us, now;
-    mutex_lock(&e->lock);
-    while (!e->closing && (now = engine_now(e)) < until) engine_wait(e, &e->room, until - now);
-    mutex_unlock(&e->lock);
-}
-
-static void *write_thread(void *context) {
-    SinkRun *run = context;
-    Engine *e = run->engine;
-    const SinkType *type = run->sink->type;
-    void *got;
-    Error error = {0};
-    while (queue_pop(run->queue, &got, -1) == OK) {
-        SinkItem *item = got;
-        int64_t wait_us = 0, length = 0;
-        Status status;
-        do {
-            fault_at(e->env, item->epoch ? "sink.sync" : "sink.write");
-            status = item->epoch ? type->sync(run->sink, &length, &error)
-                                 : type->write(run->sink, (Str){item->bytes, item->size}, &error);
-            if (status != AGAIN) break;
-            tell_state(run, error.text);
-            back_off(e, &wait_us);
-        } while (!closing(e));
-        if (status == OK) tell_state(run, "");
-        if (status == OK) fault_at(e->env, item->epoch ? "sink.synced" : "sink.written");
-        if (status == FAIL) engine_fail(e, &error);
-        if (status == OK && item->epoch) {
-            mutex_lock(&e->lock);
-            run->synced_epoch = item->epoch;
-            run->length = length;
-            cond_broadcast(&e->room);
-            mutex_unlock(&e->lock);
-            atomic_store(&run->report->epoch, item->epoch);
-        }
-        free(item);
-        mutex_lock(&e->lock);
-        cond_signal(&e->wake);
-        mutex_unlock(&e->lock);
-        if (status == FAIL) break;
-    }
-    return NULL;
-}
-
-/* What stands outside against what the home knows. */
-static Status compare_marker(SinkRun *run, Error *error) {
-    Engine *e = run->engine;
-    int64_t epoch = 0, generation = 0, wait_us = 0;
-    Status status;
-    while ((status = run->sink->type->marker(run->sink, &epoch, &generation, error)) == AGAIN) {
-        tell_state(run, error->text);
-        back_off(e, &wait_us);
-        if (closing(e)) return AGAIN;
-    }
-    if (status != OK) return status;
-    tell_state(run, "");
-    mutex_lock(&e->lock);
-    int64_t committed = e->committed_epoch, known = run->delivered_epoch;
-    mutex_unlock(&e->lock);
-    if (epoch > committed)
-        return fail(
-            error,
-            "sink %s: epoch %" PRId64 " was delivered, but the home stands at %" PRId64
-            ": it is an old copy; put back the newest home, or start over with leat run --fresh",
-            run->plan->table->name, epoch, committed);
-    if (epoch && epoch < known)
-        return fail(error,
-                    "sink %s went back: the home delivered epoch %" PRId64
-                    ", outside stands %" PRId64 "; epochs %" PRId64 " to %" PRId64
-                    " are lost there; restore it, or leat run --reset",
-                    run->plan->table->name, known, epoch, epoch + 1, known);
-    mutex_lock(&e->lock);
-    if (epoch > run->delivered_epoch) run->delivered_epoch = epoch;
-    mutex_unlock(&e->lock);
-    return OK;
-}
-
-static Status deliver_one(SinkRun *run, Buffer *blob, bool *idle, Error *error) {
-    Engine *e = run->engine;
-    int64_t epoch = 0;
-    *idle = false;
-    mutex_lock(&e->home_lock);
-    Status status = home_outbox_next(e->home, run->plan->table->name, run->delivered_epoch, &epoch,
-                                     blob, error);
-    mutex_unlock(&e->home_lock);
-    if (status == END) {
-        *idle = true;
-        return OK;
-    }
-    if (status != OK) return FAIL;
-    int64_t wait_us = 0;
-    fault_at(e->env, "deliver.begin");
-    while ((status = run->sink->type->deliver(run->sink, epoch, buffer_str(blob), error)) ==
-           AGAIN) {
-        tell_state(run, error->text);
-        back_off(e, &wait_us);
-        if (closing(e)) return AGAIN;
-    }
-    if (status != OK) return status;
-    fault_at(e->env, "deliver.committed");
-    tell_state(run, "");
-    mutex_lock(&e->lock);
-    run->delivered_epoch = epoch;
-    run->owed_bytes -= (int64_t)blob->size;
-    if (run->owed_bytes < 0) run->owed_bytes = 0;
-    e->dirty = true;
-    cond_signal(&e->wake);
-    mutex_unlock(&e->lock);
-    atomic_store(&run->report->epoch, epoch);
-    return OK;
-}
-
-static void *outbox_thread(void *context) {
-    SinkRun *run = context;
-    Engine *e = run->engine;
-    Buffer blob = {0};
-    Error error = {0};
-    Status status = compare_marker(run, &error);
-    while (status == OK) {
-        bool idle;
-        mutex_lock(&e->lock);
-        int64_t committed = e->committed_epoch;
-        mutex_unlock(&e->lock);
-        status = deliver_one(run, &blob, &idle, &error);
-        if (status != OK) break;
-        mutex_lock(&e->lock);
-        if (idle) {
-            if (committed >= run->owed_until) run->settled = true;
-            cond_signal(&e->wake);
-            while (!e->closing && e->committed_epoch == committed) cond_wait(&e->room, &e->lock);
-        }
-        bool over = e->closing;
-        mutex_unlock(&e->lock);
-        if (over) break;
-    }
-    if (status == FAIL) engine_fail(e, &error);
-    buffer_free(&blob);
-    return NULL;
 }
 
 /* ---- opening ---- */
@@ -398,21 +233,23 @@ Status sinks_open(Engine *e, Error *error) {
                                .keys = plan->keys,
                                .key_count = plan->key_count,
                                .exactly_once = plan->exactly_once,
-                               .options = &plan->table->options};
+                               .options = &plan->table->options,
+                               .refuse = refuse_row,
+                               .refuse_to = run};
+        HomeSink known;
+        if (home_sink(e->home, plan->table->name, &known, error) != OK ||
+            home_outbox_bytes(e->home, plan->table->name, &run->owed_bytes, error) != OK)
+            return FAIL;
+        run->delivered_epoch = run->recorded_epoch = context.delivered = known.delivered;
+        run->owed_until = run->owed_bytes ? e->epoch : 0;
+        atomic_store(&run->report->owed_bytes, run->owed_bytes);
+        context.owed = run->owed_bytes > 0;
         if (plan->table->connector->sink->open(&context, &run->sink, error) != OK) return FAIL;
         if (plan->way == SINK_BY_LENGTH && open_by_length(e, run, error) != OK) return FAIL;
         if (plan->table->key_count && run->sink->type->encode_row) run->upsert = upsert_new();
         run->settled = plan->way != SINK_BY_OUTBOX;
-        if (plan->way == SINK_BY_OUTBOX) {
-            HomeSink known;
-            if (home_sink(e->home, plan->table->name, &known, error) != OK ||
-                home_outbox_bytes(e->home, plan->table->name, &run->owed_bytes, error) != OK)
-                return FAIL;
-            run->delivered_epoch = run->recorded_epoch = known.delivered;
-            run->owed_until = run->owed_bytes ? e->epoch : 0;
-        } else {
+        if (plan->way != SINK_BY_OUTBOX)
             run->queue = queue_new(SINK_QUEUE_ITEMS + 16, SINK_QUEUE_BYTES);
-        }
     }
     return OK;
 }
@@ -420,8 +257,8 @@ Status sinks_open(Engine *e, Error *error) {
 Status sinks_start(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        Status status =
-            thread_start(&run->thread, run->queue ? write_thread : outbox_thread, run, error);
+        Status status = thread_start(
+            &run->thread, run->queue ? sink_write_thread : sink_outbox_thread, run, error);
         if (status != OK) return status;
         run->thread_started = true;
     }
@@ -440,6 +277,10 @@ void sinks_close(Engine *e) {
         if (run->queue) queue_free(&run->queue);
         if (run->sink) run->sink->type->close(run->sink);
         buffer_free(&run->pending);
+        buffer_free(&run->filling);
+        buffer_free(&run->closed);
+        buffer_free(&run->refused.rows);
+        buffer_free(&run->settled_refused.rows);
         upsert_free(&run->upsert);
     }
 }

@@ -102,14 +102,19 @@ static void report_open(Engine *e) {
     }
 }
 
-/* Which sinks each source feeds: through every reader, other queries included. */
-static uint64_t sinks_behind(const Plan *plan, int node) {
-    uint64_t sinks = 0;
-    if (plan->nodes[node].kind == NODE_SINK) sinks |= UINT64_C(1) << (plan->nodes[node].index % 64);
-    for (int n = node + 1; n < plan->node_count; n++)
-        for (int i = 0; i < plan->nodes[n].input_count; i++)
-            if (plan->nodes[n].inputs[i] == node) sinks |= sinks_behind(plan, n);
-    return sinks;
+/* Which sinks each node feeds: through every reader, other queries included. */
+static bool *sinks_behind(Engine *e) {
+    const Plan *plan = e->plan;
+    size_t count = (size_t)plan->sink_count;
+    bool *feeds = arena_new_array(e->arena, bool, (size_t)plan->node_count * count + 1);
+    for (int n = plan->node_count - 1; n >= 0; n--) {
+        const PlanNode *node = &plan->nodes[n];
+        if (node->kind == NODE_SINK) feeds[(size_t)n * count + (size_t)node->index] = true;
+        for (int i = 0; i < node->input_count; i++)
+            for (size_t s = 0; s < count; s++)
+                feeds[(size_t)node->inputs[i] * count + s] |= feeds[(size_t)n * count + s];
+    }
+    return feeds;
 }
 
 static void runs_open(Engine *e) {
@@ -124,8 +129,8 @@ static void runs_open(Engine *e) {
         run->index = i;
         run->mark = run->saved_mark = run->high = NO_TIME;
         run->report = &e->report.sources[i];
-        run->sinks = sinks_behind(plan, plan->sources[i].node);
     }
+    e->feeds = sinks_behind(e);
     for (int i = 0; i < plan->sink_count; i++) {
         e->sinks[i].engine = e;
         e->sinks[i].plan = &plan->sinks[i];
@@ -187,7 +192,7 @@ Status engine_run(Engine *e, Error *error) {
     if (status == OK) status = pipeline_advance(e, error);
     if (status == AGAIN) status = OK;
     int64_t told_us = 0;
-    while (status == OK && !e->stop && !pipeline_ended(e)) {
+    while (status == OK && !e->stop && (e->paused || !pipeline_ended(e))) {
         bool worked = false;
         status = pipeline_step(e, &worked, error);
         if (status == AGAIN) status = OK; /* stopped in the middle of time's way */

@@ -1,7 +1,6 @@
 /* The whole engine in a made-up world: whatever fails, stalls or loses an answer, the results are
  * those of an undisturbed run. */
 #include "engine/fakes.h"
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -171,41 +170,6 @@ static void a_source_that_fails_anywhere_costs_nothing(void **state) {
 
 /* ---- sinks that stall ---- */
 
-typedef struct Running {
-    FakeRun run;
-    pthread_t thread;
-    Status status;
-    Error error;
-} Running;
-
-static void *run_thread(void *context) {
-    Running *running = context;
-    running->status = engine_run(running->run.engine, &running->error);
-    return NULL;
-}
-
-static void start(Running *running, const char *sql, const EngineOptions *options) {
-    memset(running, 0, sizeof *running);
-    must(fake_open(&world, sql, options, &running->run, &running->error), &running->error);
-    assert_int_equal(pthread_create(&running->thread, NULL, run_thread, running), 0);
-}
-
-/* Looks again and again, to a deadline. */
-static bool until(bool (*holds)(void *), void *context) {
-    struct timespec moment = {.tv_nsec = 2000000};
-    for (int i = 0; i < 10000; i++) {
-        if (holds(context)) return true;
-        nanosleep(&moment, NULL);
-    }
-    return false;
-}
-
-static void stop(Running *running) {
-    engine_stop(running->run.engine);
-    pthread_join(running->thread, NULL);
-    must(running->status, &running->error);
-}
-
 typedef struct Still {
     int64_t given, looks;
 } Still;
@@ -225,7 +189,7 @@ static void a_stalled_sink_stops_its_source(const char *sql, const char *sink) {
     enum { ROWS = 25000, PAD = 4000 };
     FakeSource *events = fake_source(&world, "events", 1, true);
     FakeSink *out = fake_sink(&world, sink);
-    Running running;
+    FakeRunning running;
     Still still = {0};
     char pad[PAD];
     memset(pad, 'x', sizeof pad - 1);
@@ -235,16 +199,15 @@ static void a_stalled_sink_stops_its_source(const char *sql, const char *sink) {
     events->chunk_rows = 100;
     atomic_store(&out->room, 0);
     world.speed = 100;
-    start(&running, sql, NULL);
-    assert_true(until(source_is_still, &still));
+    fake_start(&world, &running, sql, NULL);
+    assert_true(fake_until(source_is_still, &still));
     /* Of 100 MB no more was taken in than queues hold: 12 MB before the engine, 16 MB behind it. */
     assert_in_range(still.given * PAD, 1, 40 << 20);
     assert_int_equal(out->rows, 0);
     atomic_store(&out->room, INT64_MAX);
     int64_t rows = ROWS;
-    assert_true(until(all_rows_are_there, &rows));
-    pthread_join(running.thread, NULL);
-    must(running.status, &running.error);
+    assert_true(fake_until(all_rows_are_there, &rows));
+    must(fake_wait(&running), &running.error);
     fake_close(&running.run);
     const char *at = out->bytes.data;
     for (int64_t i = 0; i < ROWS; i++) {
@@ -412,7 +375,7 @@ static void after_a_minute_the_run_ends_with_the_reason(void **state) {
 
 static bool windows_are_there(void *context) {
     Buffer json = {0};
-    Running *running = context;
+    FakeRunning *running = context;
     fake_view(&world, &running->run, &json);
     int64_t rows = 0;
     for (size_t i = 0; i < json.size; i++) rows += json.data[i] == '{';
@@ -421,12 +384,12 @@ static bool windows_are_there(void *context) {
 }
 
 static bool rows_were_taken(void *context) {
-    Running *running = context;
+    FakeRunning *running = context;
     return engine_report(running->run.engine)->sources[0].rows == 4;
 }
 
 static bool silence_is_known(void *context) {
-    Running *running = context;
+    FakeRunning *running = context;
     const SourceReport *source = &engine_report(running->run.engine)->sources[0];
     int64_t marked = source->watermark_us;
     return marked >= INT64_C(1577836800000000) + 25 * 1000000;
@@ -435,17 +398,17 @@ static bool silence_is_known(void *context) {
 static void a_silent_partition_is_waited_for_and_then_not(void **state) {
     (void)state;
     FakeSource *events = fake_source(&world, "events", 2, false);
-    Running running;
+    FakeRunning running;
     put(events, 0, 1, 1), put(events, 0, 2, 2), put(events, 0, 3, 12), put(events, 0, 4, 25);
-    start(&running, SETTINGS ENDLESS WINDOWS, NULL);
-    assert_true(until(rows_were_taken, &running));
+    fake_start(&world, &running, SETTINGS ENDLESS WINDOWS, NULL);
+    assert_true(fake_until(rows_were_taken, &running));
     assert_int_equal(engine_report(running.run.engine)->sources[0].watermark_us, NO_TIME);
     assert_false(windows_are_there(&running));
     world.env.clock_us += 11 * 1000000;
-    assert_true(until(silence_is_known, &running));
-    assert_true(until(windows_are_there, &running) ||
-                (world.env.clock_us += 2000000, until(windows_are_there, &running)));
-    stop(&running);
+    assert_true(fake_until(silence_is_known, &running));
+    assert_true(fake_until(windows_are_there, &running) ||
+                (world.env.clock_us += 2000000, fake_until(windows_are_there, &running)));
+    must(fake_stop(&running), &running.error);
     fake_close(&running.run);
     /* What was committed is told to the source, for monitoring. */
     assert_int_equal(events->committed[0], 4);
@@ -454,19 +417,19 @@ static void a_silent_partition_is_waited_for_and_then_not(void **state) {
 static void a_source_that_is_away_is_not_idle(void **state) {
     (void)state;
     FakeSource *events = fake_source(&world, "events", 2, false);
-    Running running;
+    FakeRunning running;
     put(events, 0, 1, 1), put(events, 0, 2, 2), put(events, 0, 3, 12), put(events, 0, 4, 25);
-    start(&running, SETTINGS ENDLESS WINDOWS, NULL);
-    assert_true(until(rows_were_taken, &running));
+    fake_start(&world, &running, SETTINGS ENDLESS WINDOWS, NULL);
+    assert_true(fake_until(rows_were_taken, &running));
     atomic_store(&events->away, true);
     struct timespec moment = {.tv_nsec = 100000000};
     nanosleep(&moment, NULL); /* the reader asks in vain */
     world.env.clock_us += 1000 * 1000000LL;
     Still still = {0};
-    (void)until(source_is_still, &still);
+    (void)fake_until(source_is_still, &still);
     assert_int_equal(engine_report(running.run.engine)->sources[0].watermark_us, NO_TIME);
     atomic_store(&events->away, false);
-    stop(&running);
+    must(fake_stop(&running), &running.error);
     fake_close(&running.run);
 }
 

@@ -353,13 +353,6 @@ Status epoch_due(Engine *e, Error *error) {
 
 /* ---- the committing thread ---- */
 
-static bool sinks_synced(Engine *e, int64_t epoch) {
-    (void)epoch;
-    for (int i = 0; i < e->plan->sink_count; i++)
-        if (e->sinks[i].queue && e->sinks[i].synced_epoch < e->sinks[i].asked_epoch) return false;
-    return true;
-}
-
 /* Tries for a minute, then the run ends with the reason; the home stays as it was. */
 static Status commit(Engine *e, HomeBatch *batch, int64_t epoch, Error *error) {
     int64_t began = engine_now(e), wait_us = 100000;
@@ -402,13 +395,15 @@ static void *commit_thread(void *context) {
     Error error = {0};
     for (;;) {
         mutex_lock(&e->lock);
-        while (!e->closing && !(e->committing && sinks_synced(e, e->committing_epoch)))
-            cond_wait(&e->room, &e->lock);
+        int64_t wait_us = -1;
+        while (!e->closing && !(e->committing && sinks_ready(e, &wait_us))) {
+            if (wait_us < 0) cond_wait(&e->room, &e->lock);
+            else engine_wait(e, &e->room, wait_us);
+            wait_us = -1;
+        }
         HomeBatch *batch = e->closing ? NULL : e->committing;
         int64_t epoch = e->committing_epoch;
-        for (int i = 0; batch && i < e->plan->sink_count; i++)
-            if (e->sinks[i].plan->way == SINK_BY_LENGTH)
-                home_put_length(batch, e->sinks[i].plan->table->name, e->sinks[i].length);
+        if (batch) sinks_commit(e, batch, epoch);
         mutex_unlock(&e->lock);
         if (!batch) return NULL;
         if (commit(e, batch, epoch, &error) != OK) {

@@ -127,33 +127,44 @@ static const SourceType endless_type = {.open = open_source,
 typedef struct Writing {
     Sink sink;
     FakeSink *of;
-    const Schema *schema;
-    int64_t generation;
+    SinkContext context;
 } Writing;
 
-static SinkWay sink_way(const Options *options) {
-    const char *path = option_text(options, "path", option_text(options, "topic", "length"));
-    return strcmp(path, "outbox") == 0 ? SINK_BY_OUTBOX
-           : strcmp(path, "once") == 0 ? SINK_AT_ONCE
-                                       : SINK_BY_LENGTH;
+static const char *way_name(const Options *options) {
+    return option_text(options, "path", option_text(options, "topic", "length"));
 }
 
-static const SinkType sink_type;
+static SinkWay sink_way(const Options *options) {
+    const char *way = way_name(options);
+    return strcmp(way, "once") == 0     ? SINK_AT_ONCE
+           : strcmp(way, "length") == 0 ? SINK_BY_LENGTH
+                                        : SINK_BY_OUTBOX;
+}
+
+static bool keeps_positions(const Options *sink, const Options *source) {
+    (void)source;
+    return strcmp(way_name(sink), "position") == 0;
+}
+
+static const SinkType sink_type, two_steps_type;
 
 static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
     (void)error;
     Writing *writing = xcalloc(1, sizeof *writing);
+    const char *way = way_name(context->options);
     for (int i = 0; i < world->sink_count; i++)
         if (strcmp(world->sinks[i].table, context->table) == 0) writing->of = &world->sinks[i];
-    writing->sink = (Sink){.type = &sink_type, .way = sink_way(context->options)};
-    writing->schema = context->schema;
-    writing->generation = context->generation;
+    bool two_steps = strcmp(way, "twice") == 0 || strcmp(way, "position") == 0;
+    writing->sink =
+        (Sink){.type = two_steps ? &two_steps_type : &sink_type,
+               .way = context->by_position ? SINK_BY_POSITION : sink_way(context->options)};
+    writing->context = *context;
     *out = &writing->sink;
     return OK;
 }
 
 static void encode_row(Sink *sink, const Batch *batch, int row, Buffer *out) {
-    json_row(((Writing *)(void *)sink)->schema, batch, row, out);
+    json_row(((Writing *)(void *)sink)->context.schema, batch, row, out);
     buffer_add_char(out, '\n');
 }
 
@@ -179,21 +190,44 @@ static int64_t count_rows(Str bytes) {
     return rows;
 }
 
-static Status take(FakeSink *of, Str bytes, Error *error) {
-    int64_t rows = count_rows(bytes);
+/* Whether it takes so many rows now. */
+static Status make_room(FakeSink *of, int64_t rows, Error *error) {
     atomic_fetch_add(&of->calls, 1);
     if (of->room < rows) {
         (void)fail(error, "the made-up sink is full");
         return AGAIN;
     }
     if (of->room != INT64_MAX) atomic_fetch_sub(&of->room, rows);
-    buffer_add_str(&of->bytes, bytes);
-    atomic_fetch_add(&of->rows, rows);
+    return OK;
+}
+
+/* The rows that it takes; the others are told. */
+static void keep_rows(Writing *writing, Str bytes, Buffer *to) {
+    while (bytes.size) {
+        size_t size = (size_t)((char *)memchr(bytes.data, '\n', bytes.size) - bytes.data) + 1;
+        Str row = {bytes.data, size};
+        const char *refused = writing->of->refuses;
+        if (refused && memmem(row.data, row.size, refused, strlen(refused)))
+            writing->context.refuse(writing->context.refuse_to, (Str){row.data, size - 1},
+                                    "the made-up sink refuses it");
+        else buffer_add_str(to, row);
+        bytes = (Str){bytes.data + size, bytes.size - size};
+    }
+}
+
+static Status take(Writing *writing, Str bytes, Error *error) {
+    FakeSink *of = writing->of;
+    size_t before = of->bytes.size;
+    Status status = make_room(of, count_rows(bytes), error);
+    if (status != OK) return status;
+    keep_rows(writing, bytes, &of->bytes);
+    atomic_fetch_add(&of->rows,
+                     count_rows((Str){of->bytes.data + before, of->bytes.size - before}));
     return OK;
 }
 
 static Status write_bytes(Sink *sink, Str bytes, Error *error) {
-    return take(((Writing *)(void *)sink)->of, bytes, error);
+    return take((Writing *)(void *)sink, bytes, error);
 }
 
 static Status sync_bytes(Sink *sink, int64_t *length, Error *error) {
@@ -205,7 +239,8 @@ static Status sync_bytes(Sink *sink, int64_t *length, Error *error) {
 }
 
 static Status marker(Sink *sink, int64_t *epoch, int64_t *generation, Error *error) {
-    (void)error;
+    Status status = make_room(((Writing *)(void *)sink)->of, 0, error);
+    if (status != OK) return status;
     *epoch = ((Writing *)(void *)sink)->of->epoch;
     *generation = ((Writing *)(void *)sink)->of->generation;
     return OK;
@@ -215,14 +250,63 @@ static Status deliver(Sink *sink, int64_t epoch, Str blob, Error *error) {
     Writing *writing = (Writing *)(void *)sink;
     FakeSink *of = writing->of;
     if (of->epoch >= epoch) return OK;
-    Status status = take(of, blob, error);
+    Status status = take(writing, blob, error);
     if (status != OK) return status;
     of->epoch = epoch;
-    of->generation = writing->generation;
+    of->generation = writing->context.generation;
     if (of->lost_answers <= 0) return OK;
     of->lost_answers--;
     (void)fail(error, "the answer is lost");
     return AGAIN;
+}
+
+/* ---- sinks in two steps ---- */
+
+static Status send_rows(Sink *sink, const Delivery *delivery, Error *error) {
+    Writing *writing = (Writing *)(void *)sink;
+    FakeSink *of = writing->of;
+    bool there = delivery->number ? of->number >= delivery->number : of->epoch >= delivery->epoch;
+    if (there) return END;
+    of->sent.size = 0;
+    Status status = make_room(of, count_rows(delivery->rows), error);
+    if (status != OK) return status;
+    keep_rows(writing, delivery->rows, &of->sent);
+    size_t size = sizeof(SinkPosition) * (size_t)delivery->position_count;
+    of->open = *delivery;
+    of->opened = xrealloc(of->opened, size + 1);
+    if (size) memcpy(of->opened, delivery->positions, size);
+    return OK;
+}
+
+static Status commit_rows(Sink *sink, Error *error) {
+    Writing *writing = (Writing *)(void *)sink;
+    FakeSink *of = writing->of;
+    buffer_add_str(&of->bytes, buffer_str(&of->sent));
+    atomic_fetch_add(&of->rows, count_rows(buffer_str(&of->sent)));
+    of->sent.size = 0;
+    for (int i = 0; i < of->open.position_count; i++)
+        of->positions[of->opened[i].source][of->opened[i].partition] = of->opened[i].position;
+    of->epoch = of->open.epoch;
+    of->number = of->open.number;
+    of->generation = writing->context.generation;
+    if (of->lost_answers <= 0) return OK;
+    of->lost_answers--;
+    (void)fail(error, "the answer is lost");
+    return AGAIN;
+}
+
+static Status positions(Sink *sink, SinkMarker *marker_out, SinkPosition **out, int *count,
+                        Error *error) {
+    FakeSink *of = ((Writing *)(void *)sink)->of;
+    Status status = make_room(of, 0, error);
+    if (status != OK) return status;
+    *marker_out = (SinkMarker){of->generation, of->epoch, of->number};
+    *out = xcalloc(FAKE_TABLES * FAKE_PARTITIONS, sizeof **out);
+    *count = 0;
+    for (int s = 0; s < FAKE_TABLES; s++)
+        for (int p = 0; p < FAKE_PARTITIONS; p++)
+            if (of->positions[s][p]) (*out)[(*count)++] = (SinkPosition){s, p, of->positions[s][p]};
+    return OK;
 }
 
 static void close_sink(Sink *sink) { free(sink); }
@@ -238,17 +322,28 @@ static const SinkType sink_type = {.open = open_sink,
                                    .deliver = deliver,
                                    .close = close_sink};
 
+static const SinkType two_steps_type = {.open = open_sink,
+                                        .encode = encode,
+                                        .encode_row = encode_row,
+                                        .marker = marker,
+                                        .send = send_rows,
+                                        .commit = commit_rows,
+                                        .positions = positions,
+                                        .close = close_sink};
+
 static const Option no_options[] = {{0}};
 static const Connector bounded_connector = {.name = "fake",
                                             .options = no_options,
                                             .source = &source_type,
                                             .sink = &sink_type,
-                                            .sink_way = sink_way};
+                                            .sink_way = sink_way,
+                                            .keeps_positions = keeps_positions};
 static const Connector endless_connector = {.name = "fake",
                                             .options = no_options,
                                             .source = &endless_type,
                                             .sink = &sink_type,
-                                            .sink_way = sink_way};
+                                            .sink_way = sink_way,
+                                            .keeps_positions = keeps_positions};
 
 /* ---- the world ---- */
 
@@ -294,7 +389,11 @@ void fake_world_close(FakeWorld *w) {
             for (int i = 0; i < w->sources[s].counts[p]; i++) free(w->sources[s].records[p][i]);
             free(w->sources[s].records[p]);
         }
-    for (int i = 0; i < w->sink_count; i++) buffer_free(&w->sinks[i].bytes);
+    for (int i = 0; i < w->sink_count; i++) {
+        buffer_free(&w->sinks[i].bytes);
+        buffer_free(&w->sinks[i].sent);
+        free(w->sinks[i].opened);
+    }
     world = NULL;
 }
 
@@ -371,4 +470,38 @@ void fake_view(FakeWorld *w, const FakeRun *run, Buffer *json) {
             OK)
         buffer_add_text(json, error.text);
     home_reader_close(&reader);
+}
+
+static void *run_thread(void *context) {
+    FakeRunning *running = context;
+    running->status = engine_run(running->run.engine, &running->error);
+    return NULL;
+}
+
+void fake_start(FakeWorld *w, FakeRunning *running, const char *sql, const EngineOptions *options) {
+    memset(running, 0, sizeof *running);
+    if (fake_open(w, sql, options, &running->run, &running->error) != OK ||
+        pthread_create(&running->thread, NULL, run_thread, running) != 0) {
+        fprintf(stderr, "%s\n", running->error.text);
+        abort();
+    }
+}
+
+Status fake_wait(FakeRunning *running) {
+    pthread_join(running->thread, NULL);
+    return running->status;
+}
+
+Status fake_stop(FakeRunning *running) {
+    engine_stop(running->run.engine);
+    return fake_wait(running);
+}
+
+bool fake_until(bool (*holds)(void *), void *context) {
+    struct timespec moment = {.tv_nsec = 2000000};
+    for (int i = 0; i < 10000; i++) {
+        if (holds(context)) return true;
+        nanosleep(&moment, NULL);
+    }
+    return false;
 }

@@ -4,6 +4,7 @@
 #pragma once
 #include "engine/engine.h"
 #include "sql/plan.h"
+#include <pthread.h>
 
 enum { FAKE_PARTITIONS = 8, FAKE_TABLES = 4 };
 
@@ -28,7 +29,14 @@ typedef struct FakeSink {
     int64_t epoch, generation; /* by outbox: the marker */
     _Atomic int64_t room;      /* rows that it still takes; INT64_MAX: any */
     int lost_answers;          /* so many deliveries are done and then answered by AGAIN */
-    _Atomic int64_t rows;      /* that it took */
+    const char *refuses;       /* rows with this text; NULL: none */
+    int64_t number;            /* by position: of the last transaction */
+    int64_t positions[FAKE_TABLES]
+                     [FAKE_PARTITIONS]; /* and how far it says, by source; 0: nothing */
+    Buffer sent;                        /* in two steps: what waits for commit */
+    Delivery open;                      /* and what goes with it */
+    SinkPosition *opened;               /* its positions */
+    _Atomic int64_t rows;               /* that it took */
     _Atomic int64_t calls;
 } FakeSink;
 
@@ -44,7 +52,8 @@ typedef struct FakeWorld {
 } FakeWorld;
 
 /* Tables of connector 'file' become made-up ones whose partitions end, those of 'kafka' ones that
- * do not. A sink's `path` (kafka: `topic`) says how it is served: 'length', 'outbox', 'once'. */
+ * do not. A sink's `path` (kafka: `topic`) says how it is served: 'length', 'outbox', 'twice' (by
+ * outbox, in two steps), 'once', 'position'. */
 void fake_world_open(FakeWorld *);
 void fake_world_close(FakeWorld *);
 FakeSource *fake_source(FakeWorld *, const char *table, int partitions, bool bounded);
@@ -62,3 +71,15 @@ void fake_close(FakeRun *);
 CHECKED Status fake_run(FakeWorld *, const char *sql, const EngineOptions *, Buffer *view, Error *);
 /* The committed rows of the pipeline's first view as JSON text, newest first; of the run's plan. */
 void fake_view(FakeWorld *, const FakeRun *, Buffer *json);
+/* The same beside the test: it is started, watched, and stopped or waited for. */
+typedef struct FakeRunning {
+    FakeRun run;
+    pthread_t thread;
+    Status status;
+    Error error;
+} FakeRunning;
+void fake_start(FakeWorld *, FakeRunning *, const char *sql, const EngineOptions *); /* aborts */
+Status fake_stop(FakeRunning *); /* what engine_run said; fake_close is the caller's */
+Status fake_wait(FakeRunning *);
+/* Looks again and again, for twenty seconds. */
+bool fake_until(bool (*holds)(void *), void *context);

@@ -69,11 +69,16 @@ struct SourceRun {
     int64_t all_idle_since_us; /* monotonic; 0: not all idle */
     int64_t idle_base;
     bool blocked, ended;
-    uint64_t sinks; /* bit set of the sinks that it feeds (index % 64) */
     SourceReport *report;
 };
 
 typedef struct Upsert Upsert;
+
+/* Rows that a sink refused. */
+typedef struct Refusals {
+    Buffer rows; /* of each its record, then the reason, both with their size */
+    int64_t count;
+} Refusals;
 
 struct SinkRun {
     Engine *engine;
@@ -82,14 +87,22 @@ struct SinkRun {
     Sink *sink;
     Thread thread;
     bool thread_started;
-    Buffer pending;      /* encoded and not handed on yet */
-    Upsert *upsert;      /* of a table with a PRIMARY KEY: one write a key and epoch; else NULL */
-    Queue *queue;        /* of SinkItem; by length and at once */
-    int64_t asked_epoch; /* of the last sync token put into the queue */
-    bool wrote;          /* since the last sync token */
+    Buffer pending;    /* encoded and not handed on yet */
+    Upsert *upsert;    /* of a table with a PRIMARY KEY: one write a key and epoch; else NULL */
+    Queue *queue;      /* of SinkItem; by length and at once */
+    bool wrote;        /* since the last sync token */
+    bool full;         /* it has more than it may hold; the engine thread's, of its last look */
+    Buffer filling;    /* at once: what went into the queue since the last epoch was closed */
+    Refusals refused;  /* its thread's: told by the sink and not in the home yet */
+    bool refusal_told; /* on the log, once; its thread's */
+    bool again;        /* by outbox: what comes next may have been sent before; its thread's */
+    int64_t renew_us, renew_at_us; /* its marker; 0: at the first rest; its thread's */
     /* under Engine.lock */
-    int64_t synced_epoch, length;            /* by length, at once */
-    int64_t delivered_epoch, recorded_epoch; /* by outbox */
+    int64_t asked_epoch;          /* of the last sync token put into the queue */
+    int64_t synced_epoch, length; /* by length, at once */
+    Buffer closed;                /* at once: `filling` of the epoch that is being committed */
+    Refusals settled_refused;     /* at once: of what is synced; goes with the next commit */
+    int64_t delivered_epoch, recorded_epoch; /* by outbox; at once, of what was put there */
     int64_t owed_bytes;
     int64_t owed_until; /* last epoch with something in the outbox */
     bool settled; /* by outbox: the marker was compared; nothing is left to deliver up to owed_until
@@ -138,6 +151,9 @@ struct Engine {
     Operator **ops; /* [plan->node_count] */
     bool *rests;    /* [plan->node_count]: of a query that was finished in an earlier run, and none
                        that runs reads it */
+    bool *feeds;    /* [plan->node_count][plan->sink_count]: rows of that node reach that sink */
+    bool *waits; /* [plan->node_count]: its time has more to emit, and a sink behind it was full */
+    bool paused; /* some node waits */
     SourceRun *sources;
     SinkRun *sinks;
     ReferenceRun *references;
@@ -188,6 +204,8 @@ enum {
     SINK_QUEUE_BYTES = 16 << 20,
     SINK_QUEUE_ITEMS = 1024, /* and a few that an epoch's close may force in */
     SINK_ITEM_BYTES = 256 << 10,
+    SINK_PATIENCE_US = 60000000, /* for a file that cannot be written to */
+    SYNC_PATIENCE_US = 1000000,  /* for a sink at once; then what it owes goes into the outbox */
     STOP_PATIENCE_US = 9000000,  /* for what is owed when told to stop: all is over within 10 s */
     EPOCH_OWED_BYTES = 16 << 20, /* closes an epoch before its time */
     EPOCH_MOST_BYTES = 64 << 20, /* waits for the one being committed */
@@ -234,16 +252,45 @@ CHECKED Status epoch_finish(Engine *, bool ended, Error *);
 void epoch_join(Engine *); /* the committing thread is over */
 void epoch_stop(Engine *);
 
+/* view.c */
+extern const OperatorType view_operator;
+
 /* deliver.c */
-extern const OperatorType view_operator, sink_operator;
+extern const OperatorType sink_operator;
 CHECKED Status sinks_open(Engine *, Error *);
 CHECKED Status sinks_start(Engine *, Error *);
 void sinks_flush(Engine *, bool all); /* hands pending bytes on */
 void sinks_epoch(Engine *,
                  int64_t epoch); /* sync tokens and outbox blobs of the epoch that closes */
-bool sink_full(SinkRun *);
+void sinks_judge(Engine *);      /* looks which are full */
+/* Whether one that the node feeds is; `look`: those that were not at the last look may be now. */
+bool sink_behind_is_full(Engine *, int node, bool look);
+/* For the committing thread, with Engine.lock held: whether the closed epoch may be committed; what
+ * of sinks goes along with it. */
+bool sinks_ready(Engine *, int64_t *wait_us);
+void sinks_commit(Engine *, HomeBatch *, int64_t epoch);
 bool sinks_paid(Engine *); /* nothing is owed outside; under no lock */
 void sinks_close(Engine *);
+
+/* sink_thread.c */
+void *sink_write_thread(void *run);
+void *sink_outbox_thread(void *run);
+void sink_tell_state(SinkRun *, const char *text); /* "": fine */
+void sink_back_off(Engine *, int64_t *wait_us);    /* waits before trying again, longer each time */
+
+/* Delivers, however long it takes. AGAIN: the run is over. */
+CHECKED Status sink_deliver(SinkRun *, const Delivery *, Error *);
+CHECKED Status sink_renew(SinkRun *, Error *); /* its marker, now */
+
+/* refuse.c */
+void refuse_row(void *run, Str record, const char *reason); /* SinkContext.refuse */
+void refusals_clear(Refusals *);
+void refusals_move(Refusals *to, Refusals *from);
+void refusals_count(SinkRun *, int64_t count);
+/* Into an epoch's batch, and how many there are in all. */
+void refusals_put(SinkRun *, Refusals *, HomeBatch *);
+/* Those of one delivery into the home, at once, instead of what it holds of that delivery. */
+CHECKED Status refusals_keep(SinkRun *, int64_t delivery, Error *);
 
 /* upsert.c */
 Upsert *upsert_new(void);

@@ -106,6 +106,7 @@ Status pipeline_open(Engine *e, Error *error) {
     e->host = (OperatorHost){.env = e->env, .reject = reject_row, .reference = find_reference};
     e->ops = xcalloc((size_t)e->plan->node_count + 1, sizeof *e->ops);
     e->rests = arena_new_array(e->arena, bool, e->plan->node_count + 1);
+    e->waits = arena_new_array(e->arena, bool, e->plan->node_count + 1);
     for (int n = 0; n < e->plan->node_count; n++) {
         const PlanNode *node = &e->plan->nodes[n];
         const OperatorType *type = node->kind == NODE_SOURCE ? &source_operator
@@ -154,29 +155,14 @@ void pipeline_close(Engine *e) {
 
 /* ---- time ---- */
 
-/* A sink that has more than it may hold stops what still comes out of windows, too. */
-static Status wait_for_sinks(Engine *e, Error *error) {
-    for (;;) {
-        bool full = false;
-        for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
-            if (e->sinks[i].plan->way != SINK_BY_OUTBOX && sink_full(&e->sinks[i])) full = true;
-        if (!full || e->stop) return OK;
-        sinks_flush(e, true);
-        Status status = epoch_due(e, error);
-        if (status != OK) return status;
-        mutex_lock(&e->lock);
-        bool failed = e->failed;
-        if (!failed) engine_wait(e, &e->wake, 20000);
-        mutex_unlock(&e->lock);
-        if (failed) return FAIL;
-    }
-}
-
 static bool mark_less(Watermark a, Watermark b) {
     return a.time < b.time || a.window_start < b.window_start;
 }
 
-static Status advance_node(Engine *e, Operator *op, int input, Watermark mark, Error *error) {
+/* A sink that has more than it may hold stops what still comes out of windows, too: time stands
+ * still there, and goes on with a later step. What does not feed that sink goes on. */
+static Status advance_node(Engine *e, int node, int input, Watermark mark, Error *error) {
+    Operator *op = e->ops[node];
     if (!op->type->advance) {
         op->input_marks[input] = mark;
         Watermark least = op->input_marks[0];
@@ -184,7 +170,8 @@ static Status advance_node(Engine *e, Operator *op, int input, Watermark mark, E
         op->output_mark = least;
         return OK;
     }
-    for (;;) {
+    while (!e->waits[node] || !sink_behind_is_full(e, node, true)) {
+        e->waits[node] = false;
         Status status = op->type->advance(op, input, mark, error);
         if (status == OK) {
             op->input_marks[input] = mark;
@@ -192,17 +179,21 @@ static Status advance_node(Engine *e, Operator *op, int input, Watermark mark, E
         }
         if (status != AGAIN) return status;
         e->dirty = true;
-        if ((status = wait_for_sinks(e, error)) != OK || (status = epoch_due(e, error)) != OK)
-            return status;
+        sinks_flush(e, false);
+        if ((status = epoch_due(e, error)) != OK) return status;
         if (e->stop)
             return AGAIN; /* the next start goes on here: the source's mark is in the home, its
                              groups still are too */
+        e->waits[node] = sink_behind_is_full(e, node, true);
     }
+    e->paused = true;
+    return OK;
 }
 
 Status pipeline_advance(Engine *e, Error *error) {
     int64_t now = engine_now(e);
-    bool moved = false;
+    bool moved = e->paused;
+    e->paused = false;
     for (int i = 0; i < e->plan->source_count; i++) {
         SourceRun *run = &e->sources[i];
         source_watermark(run, now);
@@ -216,7 +207,7 @@ Status pipeline_advance(Engine *e, Error *error) {
         for (int i = 0; i < node->input_count && !e->rests[n]; i++) {
             Watermark mark = e->ops[node->inputs[i]]->output_mark;
             if (!mark_less(e->ops[n]->input_marks[i], mark)) continue;
-            Status status = advance_node(e, e->ops[n], i, mark, error);
+            Status status = advance_node(e, n, i, mark, error);
             if (status != OK) return status;
         }
     }
@@ -363,11 +354,8 @@ static Status take(Engine *e, Partition *p, Error *error) {
 }
 
 static void judge_blocked(Engine *e) {
-    uint64_t full = 0;
-    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
-        if (sink_full(&e->sinks[i])) full |= UINT64_C(1) << (i % 64);
     for (int s = 0; s < e->plan->source_count; s++) {
-        e->sources[s].blocked = (e->sources[s].sinks & full) != 0;
+        e->sources[s].blocked = sink_behind_is_full(e, e->plan->sources[s].node, false);
         atomic_store_explicit(&e->sources[s].report->blocked, e->sources[s].blocked,
                               memory_order_relaxed);
         atomic_store_explicit(&e->sources[s].report->queue_percent,
@@ -377,6 +365,12 @@ static void judge_blocked(Engine *e) {
 }
 
 Status pipeline_step(Engine *e, bool *worked, Error *error) {
+    sinks_judge(e);
+    /* First what stood still: no row comes to a node while its time is on the way. */
+    if (e->paused) {
+        Status status = pipeline_advance(e, error);
+        if (status != OK) return status;
+    }
     judge_blocked(e);
     references_swap(e);
     Partition *p = choose(e);

@@ -240,6 +240,7 @@ static void add_sink(Report *r, SinkReport *s, Buffer *out) {
     add_ratio(out, "queue", report_number(&s->queue_percent));
     add_int(out, "owed_bytes", report_number(&s->owed_bytes));
     add_int(out, "epoch", report_number(&s->epoch));
+    add_int(out, "refused", report_number(&s->refused));
     add_state(out, r, s->state);
     buffer_add_char(out, '}');
 }

@@ -221,6 +221,9 @@ static void sinks_and_views(Report *r, Buffer *out) {
     each_sink(r, out, "leat_sink_owed_bytes", "gauge",
               "Bytes in the outbox that a sink has not acknowledged.",
               offsetof(SinkReport, owed_bytes));
+    each_sink(r, out, "leat_sink_refused_total", "counter",
+              "Rows that a sink will never take; they are dead letters.",
+              offsetof(SinkReport, refused));
     each_sink(r, out, "leat_sink_epoch", "gauge", "The last epoch that a sink has whole.",
               offsetof(SinkReport, epoch));
     head(out, "leat_sink_away", "gauge", "1 while a sink cannot be reached or refuses rows.");

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { READER_PATIENCE_MS = 5000 }; /* then it is told that nobody reads */
+
 typedef struct FileSink {
     Sink sink;
     const char *table, *path;
@@ -22,6 +24,7 @@ typedef struct FileSink {
     bool pipe; /* standard output that is no file */
     int fd;
     int64_t length;
+    size_t done; /* of the bytes that write() is called with until it says OK */
     _Atomic bool stopping;
 } FileSink;
 
@@ -113,17 +116,53 @@ Status sync_parent(const char *path) {
     return fine ? OK : FAIL;
 }
 
-static Status write_bytes(Sink *sink, Str bytes, Error *error);
-
 /* A csv file begins with its columns' names. Until an epoch has told the home of a length, a file
  * is begun anew at each start, header included. */
+/* A pipe takes 4096 bytes without blocking once poll says that it takes any. */
+static Status wait_writable(FileSink *f) {
+    for (int waited_ms = 0; waited_ms < READER_PATIENCE_MS; waited_ms += 100) {
+        struct pollfd ready = {.fd = f->fd, .events = POLLOUT};
+        if (atomic_load(&f->stopping)) break;
+        if (poll(&ready, 1, 100) > 0) return OK;
+    }
+    return AGAIN;
+}
+
+/* AGAIN: no room now; f->done says how much of these bytes is out. */
+static Status write_out(FileSink *f, Str bytes, Error *error) {
+    while (f->done < bytes.size) {
+        size_t left = bytes.size - f->done;
+        if (f->pipe && wait_writable(f) != OK) {
+            (void)fail(error, "standard output is not read");
+            return AGAIN;
+        }
+        ssize_t size = write(f->fd, bytes.data + f->done, f->pipe && left > 4096 ? 4096 : left);
+        if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+        if (size < 0) {
+            if (errno != ENOSPC && errno != EDQUOT) return failed(f, "write to", error);
+            (void)fail(error, "cannot write to '%s': %s; make room", f->path, strerror(errno));
+            return AGAIN;
+        }
+        f->done += (size_t)size;
+        f->length += size;
+    }
+    f->done = 0;
+    return OK;
+}
+
 static Status write_header(FileSink *f, Error *error) {
     Buffer header = {0};
-    f->headed = true;
     lines_header(&f->lines, &header);
-    Status status = header.size ? write_bytes(&f->sink, buffer_str(&header), error) : OK;
+    Status status = write_out(f, buffer_str(&header), error);
     buffer_free(&header);
+    if (status == OK) f->headed = true;
     return status;
+}
+
+static Status write_bytes(Sink *sink, Str bytes, Error *error) {
+    FileSink *f = file_sink_of(sink);
+    Status status = f->headed || sink->way != SINK_AT_ONCE ? OK : write_header(f, error);
+    return status == OK ? write_out(f, bytes, error) : status;
 }
 
 static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
@@ -146,33 +185,6 @@ static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
     f->length = length;
     if (length == 0 && write_header(f, error) != OK) return FAIL;
     return sync_parent(f->path) == OK ? OK : failed(f, "sync the folder of", error);
-}
-
-/* A pipe takes 4096 bytes without blocking once poll says that it takes any. */
-static Status wait_writable(FileSink *f) {
-    while (!atomic_load(&f->stopping)) {
-        struct pollfd ready = {.fd = f->fd, .events = POLLOUT};
-        if (poll(&ready, 1, 100) > 0) return OK;
-    }
-    return AGAIN;
-}
-
-static Status write_bytes(Sink *sink, Str bytes, Error *error) {
-    FileSink *f = file_sink_of(sink);
-    if (!f->headed && sink->way == SINK_AT_ONCE && write_header(f, error) != OK) return FAIL;
-    while (bytes.size) {
-        if (f->pipe && wait_writable(f) != OK) {
-            (void)fail(error, "sink %s: standard output is not read", f->table);
-            return AGAIN;
-        }
-        size_t part = f->pipe && bytes.size > 4096 ? 4096 : bytes.size;
-        ssize_t size = write(f->fd, bytes.data, part);
-        if (size < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-        if (size < 0) return failed(f, "write to", error);
-        bytes = (Str){bytes.data + size, bytes.size - (size_t)size};
-        f->length += size;
-    }
-    return OK;
 }
 
 static Status sync_file(Sink *sink, int64_t *length, Error *error) {
