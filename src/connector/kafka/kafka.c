@@ -136,13 +136,22 @@ static SinkWay sink_way(const Options *given) {
     return exactly_once(given) ? SINK_BY_OUTBOX : SINK_AT_ONCE;
 }
 
+/* A transaction may hold the offsets of any topic of its own cluster; that of the sink's own topic
+ * is the marker's place. */
+static bool keeps_positions(const Options *sink, const Options *source) {
+    return strcmp(option_text(sink, "bootstrap.servers", ""),
+                  option_text(source, "bootstrap.servers", "")) == 0 &&
+           strcmp(option_text(sink, "topic", ""), option_text(source, "topic", "")) != 0;
+}
+
 /* ---- clients ---- */
 
 /* librdkafka's own lines: what it repeats at every attempt to connect is told once by the source's
  * or sink's state. */
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text) {
-    (void)handle;
-    if (level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0)
+    const KafkaClient *client = rd_kafka_opaque(handle);
+    bool quiet = client && atomic_load(&client->quiet);
+    if (!quiet && level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0)
         log_warning("kafka: %s", text);
     else log_debug("kafka: %s: %s", facility, text);
 }
@@ -254,6 +263,7 @@ bool kafka_passing(rd_kafka_resp_err_t code) {
     case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS:
     case RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND:
     case RD_KAFKA_RESP_ERR_KAFKA_STORAGE_ERROR:
+    case RD_KAFKA_RESP_ERR_UNSTABLE_OFFSET_COMMIT:
     case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
     case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
     case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE: return true;
@@ -269,5 +279,6 @@ const Connector kafka_connector = {
     .source = &kafka_source,
     .sink = &kafka_sink,
     .sink_way = sink_way,
+    .keeps_positions = keeps_positions,
     .check = check,
 };

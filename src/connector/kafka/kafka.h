@@ -17,6 +17,7 @@ typedef struct KafkaClient {
     rd_kafka_t *handle;  /* NULL: not made */
     const char *servers; /* bootstrap.servers, for messages */
     _Atomic bool down;   /* no broker can be reached */
+    _Atomic bool quiet;  /* its errors are looked for, not worth a warning */
     _Atomic int failed;  /* of a delivery report: rd_kafka_resp_err_t; 0: none */
     pthread_mutex_t lock;
     char why[256]; /* the last error that was told; under lock */

@@ -128,7 +128,7 @@ Status kafka_check_reports(KafkaSink *k, Error *error) {
 /* ---- the producer ---- */
 
 void kafka_drop_producer(KafkaSink *k) {
-    k->begun = k->open = false;
+    k->begun = k->open = k->spoiled = k->gap = false;
     k->bad.count = k->back.size = 0;
     if (!k->client.handle) return;
     rd_kafka_purge(k->client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |

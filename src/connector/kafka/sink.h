@@ -46,6 +46,7 @@ typedef struct KafkaSink {
     /* exactly once */
     bool begun;           /* the producer may begin transactions */
     bool open;            /* one is begun */
+    bool spoiled, gap;    /* rows came back in the last one; the broker misses their numbers */
     bool unsure;          /* something may stand outside that marker_* do not say */
     bool absent;          /* there was no marker when it was read */
     bool ours;            /* the marker is of this run */
@@ -54,6 +55,7 @@ typedef struct KafkaSink {
     SinkMarker next;      /* of what was sent and is to be committed */
     rd_kafka_topic_partition_list_t *positions; /* by position: those that stand outside */
     rd_kafka_topic_partition_list_t *next_positions;
+    SinkMarker refused_of;
     BadRows refused; /* of the rows that are being sent; in their order */
     char epoch_text[24];
     int epoch_size;

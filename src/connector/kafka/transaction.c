@@ -32,6 +32,13 @@ static const int64_t renew_us = INT64_C(86400) * 1000000;
 static Status trouble(KafkaSink *k, rd_kafka_error_t *failed, const char *verb, Error *error) {
     rd_kafka_resp_err_t code = rd_kafka_error_code(failed);
     rd_kafka_poll(k->client.handle, 0);
+    if (k->spoiled && code == RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
+        (void)fail(error, "topic '%s' at %s: %s", k->topic, k->client.servers,
+                   rd_kafka_error_string(failed));
+        rd_kafka_error_destroy(failed);
+        k->gap = true;
+        return AGAIN;
+    }
     Status status = kafka_check_reports(k, error) == FAIL ? FAIL : AGAIN;
     if (status == AGAIN && kafka_never(code)) {
         bool none = code == RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION ||
@@ -191,8 +198,12 @@ Status kafka_sink_marker(Sink *sink, int64_t *epoch, int64_t *generation, Error 
 
 /* ---- one transaction ---- */
 
-/* A new transaction; one that is open is thrown away with its rows. */
+/* A new transaction; one that is open is thrown away with its rows. When rows came back the broker
+ * misses their numbers, and the client learns from the next transaction's failure that it has to
+ * count anew (a new producer would take a second). */
 static Status begin_anew(KafkaSink *k, Error *error) {
+    k->spoiled = k->bad.count > 0 || k->gap;
+    k->gap = false;
     if (k->open) {
         rd_kafka_error_t *failed = insist(k, rd_kafka_abort_transaction, PATIENCE_MS);
         if (failed) {
@@ -249,6 +260,8 @@ static Status settle(KafkaSink *k, Error *error) {
         if (failed) rd_kafka_error_destroy(failed);
     }
     if (k->bad.count) return AGAIN;
+    rd_kafka_error_t *failed = k->spoiled ? transaction_error(k) : NULL;
+    if (failed) return came_back(k, failed) ? AGAIN : trouble(k, failed, "send rows", error);
     Status status = kafka_check_reports(k, error);
     if (status != OK) kafka_drop_producer(k);
     return status;
@@ -286,7 +299,7 @@ static int by_place(const void *a, const void *b) {
 }
 
 /* All rows but those known as refused. */
-static Status try_all(KafkaSink *k, Str rows, Error *error) {
+static Status try_all_once(KafkaSink *k, Str rows, Error *error) {
     Status status = begin_anew(k, error);
     size_t known = 0, count = k->refused.count;
     int sent = 0;
@@ -308,16 +321,27 @@ static Status try_all(KafkaSink *k, Str rows, Error *error) {
     return status == OK ? settle(k, error) : status;
 }
 
+static Status try_all(KafkaSink *k, Str rows, Error *error) {
+    Status status = try_all_once(k, rows, error);
+    return status == AGAIN && k->gap ? try_all_once(k, rows, error) : status;
+}
+
 /* ---- rows that are refused ---- */
 
 /* Whether these rows are taken, in a transaction that will be thrown away. AGAIN with k->bad: not
  * all. */
-static Status try_some(KafkaSink *k, Str rows, const BadRow *some, size_t count, Error *error) {
+static Status try_some_once(KafkaSink *k, Str rows, const BadRow *some, size_t count,
+                            Error *error) {
     size_t next;
     Status status = begin_anew(k, error);
     for (size_t i = 0; i < count && status == OK; i++)
         status = send_row(k, rows, some[i].at, &next, error);
     return status == OK ? settle(k, error) : status;
+}
+
+static Status try_some(KafkaSink *k, Str rows, const BadRow *some, size_t count, Error *error) {
+    Status status = try_some_once(k, rows, some, count, error);
+    return status == AGAIN && k->gap ? try_some_once(k, rows, some, count, error) : status;
 }
 
 /* Of rows that were not taken together: each that is not taken alone is refused. */
@@ -416,9 +440,14 @@ Status kafka_sink_send(Sink *sink, const Delivery *d, Error *error) {
         return END;
     }
     k->epoch_size = snprintf(k->epoch_text, sizeof k->epoch_text, "%" PRId64, d->epoch);
-    k->refused.count = 0;
-    while ((status = try_all(k, d->rows, error)) == AGAIN && k->bad.count)
-        if ((status = sort_out(k, d->rows, error)) != OK) return status;
+    if (k->refused_of.epoch != d->epoch || k->refused_of.number != d->number) k->refused.count = 0;
+    k->refused_of = k->next; /* what is found is not looked for again */
+    while ((status = try_all(k, d->rows, error)) == AGAIN && k->bad.count) {
+        atomic_store(&k->client.quiet, true);
+        status = sort_out(k, d->rows, error);
+        if (status != OK) break;
+    }
+    atomic_store(&k->client.quiet, false);
     return status == OK ? tell_refused(k, d->rows, error) : status;
 }
 
