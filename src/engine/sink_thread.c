@@ -240,7 +240,10 @@ static Status rest(SinkRun *run, int64_t committed, Error *error) {
     Engine *e = run->engine;
     int64_t now = engine_now(e);
     mutex_lock(&e->lock);
-    if (committed >= run->owed_until) run->settled = true;
+    if (committed >= run->owed_until) {
+        run->settled = true;
+        run->owed_bytes = 0; /* epochs that an earlier run had delivered were counted too */
+    }
     cond_signal(&e->wake);
     while (!e->closing && e->committed_epoch == committed && now < run->renew_at_us) {
         if (run->renew_at_us == INT64_MAX) cond_wait(&e->room, &e->lock);
