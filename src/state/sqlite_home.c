@@ -149,10 +149,15 @@ static Status check_file(Home *home, bool *empty, Error *error) {
 /* What stands at the path: a file, or nothing yet. */
 static Status check_kind(const char *path, bool *exists, Error *error) {
     struct stat s;
-    *exists = stat(path, &s) == 0;
-    if (!*exists && errno != ENOENT)
+    bool there = stat(path, &s) == 0;
+    if (!there && errno != ENOENT)
         return fail(error, "home %s: %s; SET home to another file", path, strerror(errno));
-    if (*exists && !S_ISREG(s.st_mode))
+    /* The simulation's files stand in memory: SQLite's disk alone knows them. */
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    int known = 0;
+    if (!there && vfs) (void)vfs->xAccess(vfs, path, SQLITE_ACCESS_EXISTS, &known);
+    *exists = there || known;
+    if (there && !S_ISREG(s.st_mode))
         return fail(error, "home %s is %s; SET home to a file", path,
                     S_ISDIR(s.st_mode)    ? "a folder"
                     : S_ISFIFO(s.st_mode) ? "a pipe"

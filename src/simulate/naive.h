@@ -1,0 +1,39 @@
+/* What must come out of a scenario, said as simply as it can be said. */
+#pragma once
+#include "base/memory.h"
+#include "simulate/scenario.h"
+
+typedef struct Answer {
+    char *text;     /* the row as JSON */
+    char *key;      /* of its group, or its id */
+    int64_t end, n; /* of a window */
+    int source;     /* of a plain row */
+} Answer;
+
+typedef struct Answers {
+    Answer *rows;
+    int count, capacity;
+} Answers;
+
+typedef enum Tally {
+    TALLY_IN,
+    TALLY_FILTERED,
+    TALLY_DEDUPLICATED,
+    TALLY_LATE,
+    TALLY_DEAD,
+    TALLIES
+} Tally;
+extern const char *const TALLY_NAMES[TALLIES];
+
+enum { DEDUPS = MOST_QUERIES }; /* the query of source s's DISTINCT ON is DEDUPS + s */
+
+typedef struct Naive {
+    Arena *arena;
+    Answers views[MOST_QUERIES];
+    Answers late, dead; /* "query source partition position" */
+    int64_t tally[MOST_QUERIES + MOST_SOURCES][MOST_SOURCES][TALLIES];
+} Naive;
+
+/* Of the first taken[source][partition] records of each partition. */
+void naive_open(Naive *, const Scenario *, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS]);
+void naive_close(Naive *);

@@ -1,0 +1,416 @@
+/* The outside of the simulation. Its sources hand over records from memory, its sinks keep bytes
+ * in memory; both draw their troubles from the round's stream of random numbers. What the real
+ * ones promise, these do and no more: a file keeps what was synced and perhaps some of the rest, a
+ * broker takes rows and marker together or not at all, an answer may be lost. */
+#include "simulate/outside.h"
+#include "simulate/disk.h"
+#include "simulate/plant.h"
+#include "simulate/schedule.h"
+#include "simulate/trace.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+Outside outside;
+
+static bool draw(uint32_t of) {
+    return of && schedule_running() && random_below(&outside.draws, of) == 0;
+}
+
+static bool fails(uint32_t of) {
+    if (!draw(of)) return false;
+    outside.failures++;
+    return true;
+}
+
+static void take_time(int64_t most_us) {
+    if (most_us && schedule_running())
+        thread_sleep((int64_t)random_below(&outside.draws, (uint64_t)most_us + 1));
+}
+
+/* A named place where the process may end. */
+static bool pass(const char *point) {
+    if (!schedule_running()) return true;
+    outside.points++;
+    if (outside.round->crash_fault && outside.points == outside.round->crash_fault) {
+        trace_line("crash at %s", point);
+        schedule_crash();
+    }
+    return true;
+}
+
+/* ---- Env ---- */
+
+static int64_t env_monotonic(Env *env) {
+    (void)env;
+    return 1000000 + schedule_now_us();
+}
+static int64_t env_now(Env *env) {
+    (void)env;
+    return SIM_EPOCH_US + 86400 * INT64_C(1000000) + schedule_now_us();
+}
+static void env_random(Env *env, void *to, size_t size) {
+    (void)env;
+    for (size_t i = 0; i < size; i++)
+        ((unsigned char *)to)[i] = (unsigned char)random_next(&outside.env_draws);
+}
+static bool env_fault(Env *env, const char *point) {
+    (void)env;
+    (void)pass(point);
+    if (strcmp(point, "home.commit") != 0 || !fails(outside.round->commit_fails_of)) return true;
+    trace_line("the commit fails");
+    return false;
+}
+
+/* ---- sources ---- */
+
+typedef struct OutSource {
+    Source source;
+    int index;
+    int at[MOST_PARTITIONS];
+} OutSource;
+
+static const SourceType bounded_type, endless_type;
+
+static Status open_source(const SourceContext *context, Source **out, Error *error) {
+    (void)error;
+    OutSource *s = xcalloc(1, sizeof *s);
+    s->source = (Source){.type = outside.scenario->bounded ? &bounded_type : &endless_type,
+                         .bounded = outside.scenario->bounded};
+    s->index = context->table[1] - '0';
+    *out = &s->source;
+    return OK;
+}
+
+static Status partitions(Source *source, int *count, Error *error) {
+    OutSource *s = (OutSource *)(void *)source;
+    if (draw(outside.round->source_away_of)) {
+        (void)fail(error, "the source is away");
+        return AGAIN;
+    }
+    *count = outside.scenario->tables[s->index].partitions;
+    return OK;
+}
+
+static const char *partition_name(Source *source, int partition) {
+    static const char *const names[] = {"0", "1", "2", "3"};
+    (void)source;
+    return names[partition];
+}
+
+static Status seek(Source *source, int partition, int64_t position, Error *error) {
+    OutSource *s = (OutSource *)(void *)source;
+    s->at[partition] = position == NO_POSITION ? 0 : (int)position;
+    outside.taken[s->index][partition] = s->at[partition];
+    if (s->at[partition] > outside.scenario->counts[s->index][partition] || s->at[partition] < 0)
+        return fail(error, "sought behind the end");
+    return OK;
+}
+
+typedef struct OutChunk {
+    Chunk chunk;
+    size_t size;
+    Record *records;
+    char bytes[];
+} OutChunk;
+
+/* What was lent is no longer there. */
+static void release(Chunk *chunk) {
+    OutChunk *c = (OutChunk *)(void *)chunk;
+    free(c->records);
+    memset(c->bytes, 0xDD, c->size);
+    free(c);
+}
+
+static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
+    (void)error;
+    OutSource *s = (OutSource *)(void *)source;
+    const Scenario *scenario = outside.scenario;
+    int at = s->at[partition], count = scenario->counts[s->index][partition], there = at;
+    *at_end = false;
+    if (draw(outside.round->source_away_of)) return AGAIN;
+    int64_t now = schedule_now_us();
+    Event *const *events = scenario->of[s->index][partition];
+    while (there < count && events[there]->arrives_us <= now) there++;
+    if (at == there) {
+        *at_end = true;
+        return at == count && scenario->bounded ? END : AGAIN;
+    }
+    int most = 1 + (int)random_below(&outside.draws, 12);
+    int rows = there - at < most ? there - at : most;
+    size_t size = 0;
+    for (int i = 0; i < rows; i++) size += strlen(events[at + i]->text);
+    OutChunk *c = xcalloc(1, sizeof *c + size + 1);
+    c->size = size;
+    c->records = xcalloc((size_t)rows, sizeof *c->records);
+    c->chunk = (Chunk){.partition = partition,
+                       .records = c->records,
+                       .record_count = rows,
+                       .begin = at,
+                       .end = at + rows,
+                       .taken_us = env_now(NULL),
+                       .release = release};
+    char *to = c->bytes;
+    for (int i = 0; i < rows; i++) {
+        size_t part = strlen(events[at + i]->text);
+        memcpy(to, events[at + i]->text, part);
+        c->records[i] = (Record){.body = {to, part}, .position = at + i, .timestamp_us = INT64_MIN};
+        to += part;
+    }
+    s->at[partition] += rows;
+    outside.taken[s->index][partition] = s->at[partition];
+    trace_line("s%d[%d] gives %d..%d", s->index, partition, at, at + rows - 1);
+    trace_number((uint64_t)(at * 100 + rows));
+    *out = &c->chunk;
+    return OK;
+}
+
+static void wait_moment(Source *source, int64_t timeout_us) {
+    (void)source;
+    thread_sleep(1 + (int64_t)random_below(&outside.draws, (uint64_t)timeout_us));
+}
+
+static void committed(Source *source, int partition, int64_t position) {
+    OutSource *s = (OutSource *)(void *)source;
+    outside.committed[s->index][partition] = position;
+}
+
+static void close_source(Source *source) { free(source); }
+
+static const SourceType bounded_type = {.bounded_possible = true,
+                                        .open = open_source,
+                                        .partitions = partitions,
+                                        .partition_name = partition_name,
+                                        .seek = seek,
+                                        .next = next,
+                                        .wait = wait_moment,
+                                        .committed = committed,
+                                        .close = close_source};
+static const SourceType endless_type = {.open = open_source,
+                                        .partitions = partitions,
+                                        .partition_name = partition_name,
+                                        .seek = seek,
+                                        .next = next,
+                                        .wait = wait_moment,
+                                        .committed = committed,
+                                        .close = close_source};
+
+/* ---- sinks ---- */
+
+typedef struct Writing {
+    Sink sink;
+    OutSink *of;
+    const char *table;
+    const Schema *schema;
+    int64_t generation;
+    bool in_doubt; /* an answer was lost: the marker is read again before sending */
+} Writing;
+
+static SinkWay sink_way(const Options *options) {
+    const char *topic = option_text(options, "topic", "length");
+    return strcmp(topic, "outbox") == 0 ? SINK_BY_OUTBOX
+           : strcmp(topic, "once") == 0 ? SINK_AT_ONCE
+                                        : SINK_BY_LENGTH;
+}
+
+static const SinkType sink_type;
+
+static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
+    (void)error;
+    Writing *w = xcalloc(1, sizeof *w);
+    w->sink = (Sink){.type = &sink_type, .way = sink_way(context->options)};
+    w->of = &outside.sinks[context->table[1] - '0'];
+    w->table = context->table;
+    w->schema = context->schema;
+    w->generation = context->generation;
+    *out = &w->sink;
+    return OK;
+}
+
+static void encode_row(Sink *sink, const Batch *batch, int row, Buffer *out) {
+    json_row(((Writing *)(void *)sink)->schema, batch, row, out);
+    buffer_add_char(out, '\n');
+}
+static void encode(Sink *sink, const Batch *batch, Buffer *out) {
+    for (int row = 0; row < batch->rows; row++) encode_row(sink, batch, row, out);
+}
+
+static Status check(Sink *sink, Error *error) {
+    return ((Writing *)(void *)sink)->of->bytes.size ? fail(error, "it is there already") : OK;
+}
+
+static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
+    (void)known;
+    OutSink *of = ((Writing *)(void *)sink)->of;
+    if (of->bytes.size < (size_t)length) {
+        outside.broken = "the home counts on more of a file than was synced";
+        return fail(error, "%s is shorter than the home says", ((Writing *)(void *)sink)->table);
+    }
+    of->bytes.size = of->synced = (size_t)length;
+    return OK;
+}
+
+static Status away(const Writing *w, Error *error) {
+    (void)fail(error, "sink %s is away", w->table);
+    return AGAIN;
+}
+
+static Status write_bytes(Sink *sink, Str bytes, Error *error) {
+    Writing *w = (Writing *)(void *)sink;
+    take_time(outside.round->slow_sink_us);
+    if (draw(outside.round->sink_away_of)) return away(w, error);
+    if (fails(outside.round->sink_breaks_of)) {
+        size_t part = (size_t)random_below(&outside.draws, bytes.size + 1);
+        if (w->sink.way == SINK_AT_ONCE) /* messages are whole */
+            while (part && bytes.data[part - 1] != '\n') part--;
+        buffer_add(&w->of->bytes, bytes.data, part);
+        trace_line("%s breaks", w->table);
+        return fail(error, "sink %s breaks", w->table);
+    }
+    (void)pass("sink.write");
+    buffer_add_str(&w->of->bytes, bytes);
+    trace_bytes(bytes);
+    trace_line("%s: %zu bytes written", w->table, bytes.size);
+    (void)pass("sink.written");
+    return OK;
+}
+
+static Status sync_bytes(Sink *sink, int64_t *length, Error *error) {
+    Writing *w = (Writing *)(void *)sink;
+    take_time(outside.round->slow_sink_us);
+    if (fails(outside.round->sink_breaks_of)) return fail(error, "sink %s breaks", w->table);
+    (void)pass("sink.sync");
+    if (!plant(PLANT_UNSYNCED)) w->of->synced = w->of->bytes.size;
+    *length = (int64_t)w->of->bytes.size;
+    trace_line("%s: synced at %lld", w->table, (long long)*length);
+    (void)pass("sink.synced");
+    return OK;
+}
+
+static Status marker(Sink *sink, int64_t *epoch, int64_t *generation, Error *error) {
+    Writing *w = (Writing *)(void *)sink;
+    take_time(outside.round->slow_sink_us);
+    if (draw(outside.round->sink_away_of)) return away(w, error);
+    *epoch = w->of->epoch;
+    if (plant(PLANT_TWICE) && *epoch) --*epoch;
+    *generation = w->of->generation;
+    trace_line("%s: the marker is %lld", w->table, (long long)*epoch);
+    return OK;
+}
+
+static Status deliver(Sink *sink, int64_t epoch, Str blob, Error *error) {
+    Writing *w = (Writing *)(void *)sink;
+    OutSink *of = w->of;
+    take_time(outside.round->slow_sink_us);
+    if (draw(outside.round->sink_away_of)) return away(w, error);
+    if (w->in_doubt && of->epoch >= epoch) {
+        w->in_doubt = false;
+        return OK;
+    }
+    (void)pass("sink.deliver");
+    if (plant(PLANT_MARKER_EARLY)) {
+        of->epoch = epoch;
+        (void)pass("sink.marker");
+    }
+    bool there = !fails(outside.round->sink_away_of);
+    if (there) {
+        buffer_add_str(&of->bytes, blob);
+        of->epoch = epoch;
+        of->generation = w->generation;
+        trace_bytes(blob);
+        trace_line("%s: epoch %lld delivered, %zu bytes", w->table, (long long)epoch, blob.size);
+    }
+    (void)pass("sink.delivered");
+    if (there && !draw(outside.round->sink_lost_of)) return OK;
+    trace_line("%s: the answer to epoch %lld is lost", w->table, (long long)epoch);
+    w->in_doubt = true;
+    (void)fail(error, "the answer is lost");
+    return AGAIN;
+}
+
+static void close_sink(Sink *sink) { free(sink); }
+
+static const SinkType sink_type = {.open = open_sink,
+                                   .encode = encode,
+                                   .encode_row = encode_row,
+                                   .check = check,
+                                   .recover = recover,
+                                   .write = write_bytes,
+                                   .sync = sync_bytes,
+                                   .marker = marker,
+                                   .deliver = deliver,
+                                   .close = close_sink};
+
+static const Option no_options[] = {{0}};
+static const Connector bounded_connector = {.name = "simulated",
+                                            .options = no_options,
+                                            .source = &bounded_type,
+                                            .sink = &sink_type,
+                                            .sink_way = sink_way};
+static const Connector endless_connector = {.name = "simulated",
+                                            .options = no_options,
+                                            .source = &endless_type,
+                                            .sink = &sink_type,
+                                            .sink_way = sink_way};
+
+/* ---- the whole ---- */
+
+void outside_open(Scenario *scenario, const char *home) {
+    outside = (Outside){.scenario = scenario};
+    outside.env = (Env){.now_us = env_now,
+                        .monotonic_us = env_monotonic,
+                        .random_bytes = env_random,
+                        .fault = env_fault};
+    snprintf(outside.home, sizeof outside.home, "%s", home);
+    random_seed(&outside.env_draws, scenario->seed * 7 + 5);
+    for (int s = 0; s < MOST_SOURCES; s++)
+        for (int p = 0; p < MOST_PARTITIONS; p++) outside.committed[s][p] = -1;
+}
+
+void outside_round(const Round *round, uint64_t seed) {
+    outside.round = round;
+    outside.points = 0;
+    outside.failures = 0;
+    random_seed(&outside.draws, seed);
+    *disk_faults() = (DiskFaults){.write_fails_of = round->disk_write_fails_of,
+                                  .sync_fails_of = round->disk_sync_fails_of,
+                                  .full_of = round->disk_full_of,
+                                  .slow_sync_us = round->slow_sync_us,
+                                  .left = round->disk_failures};
+}
+
+/* Of a file that was not synced to its end, some is there, some is not, and some is something
+ * else. */
+void outside_crash(bool power) {
+    disk_crash(power);
+    for (int i = 0; i < outside.scenario->query_count && power; i++) {
+        OutSink *sink = &outside.sinks[i];
+        if (outside.scenario->queries[i].way != WAY_LENGTH || sink->bytes.size <= sink->synced)
+            continue;
+        size_t tail = sink->bytes.size - sink->synced;
+        sink->bytes.size = sink->synced + (size_t)random_below(&outside.draws, tail + 1);
+        for (size_t at = sink->synced; at < sink->bytes.size; at++)
+            if (random_below(&outside.draws, 16) == 0) sink->bytes.data[at] = 0;
+    }
+}
+
+Status outside_plan(Catalog **catalog, Plan **plan, Error *error) {
+    if (catalog_parse("p.sql", buffer_str(&outside.scenario->sql), catalog, error) != OK)
+        return FAIL;
+    (*catalog)->settings.home = outside.home;
+    if (outside.scenario->outbox_limit)
+        (*catalog)->settings.outbox_limit = outside.scenario->outbox_limit;
+    for (int i = 0; i < (*catalog)->table_count; i++) {
+        Table *table = &(*catalog)->tables[i];
+        bool endless = strcmp(table->connector->name, "kafka") == 0;
+        table->connector = endless ? &endless_connector : &bounded_connector;
+    }
+    return plan_new(*catalog, plan, error);
+}
+
+bool outside_exhausted(void) {
+    const Scenario *s = outside.scenario;
+    for (int i = 0; i < s->table_count; i++)
+        for (int p = 0; p < s->tables[i].partitions && s->tables[i].read; p++)
+            if (outside.taken[i][p] < s->counts[i][p]) return false;
+    return true;
+}

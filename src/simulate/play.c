@@ -1,0 +1,165 @@
+/* A scenario is played as rounds: an engine is opened on what the last one left, runs, and crashes,
+ * is stopped, fails or comes to its end; then the judge looks. The last round is without faults and
+ * must come to the end. Whether an engine may fail is known: something must have failed outside. */
+#include "simulate/play.h"
+#include "base/log.h"
+#include "simulate/disk.h"
+#include "simulate/judge.h"
+#include "simulate/outside.h"
+#include "simulate/schedule.h"
+#include "simulate/trace.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct Run {
+    Plan *plan;
+    EngineOptions options;
+    const Round *round;
+    Engine *engine;
+    bool last, over; /* over: engine_run has returned */
+    Status opened, status;
+    Error error;
+} Run;
+
+/* Stops a run that would go on for ever, or that is to be stopped. */
+static void *watch(void *context) {
+    Run *run = context;
+    const Scenario *s = outside.scenario;
+    int64_t began = schedule_now_us(), exhausted = 0;
+    while (!run->over) {
+        int64_t now = schedule_now_us();
+        if (!exhausted && outside_exhausted()) exhausted = now;
+        if (run->round->stop_us && now - began >= run->round->stop_us) break;
+        /* Sources that have no end are all idle then, and time has passed every window. */
+        int64_t rest = run->last ? s->idle_us + 2 * s->longest_us + 12000000 : 500000;
+        if (!s->bounded && exhausted && now - exhausted > rest) break;
+        thread_sleep(50000);
+    }
+    if (!run->over) {
+        trace_line("stop");
+        engine_stop(run->engine);
+    }
+    return NULL;
+}
+
+static void *run_engine(void *context) {
+    Run *run = context;
+    run->opened = engine_open(run->plan, &run->options, &run->engine, &run->error);
+    if (run->opened != OK) return NULL;
+    Thread watcher;
+    bool watched = !outside.scenario->bounded || run->round->stop_us;
+    if (watched && thread_start(&watcher, watch, run, &run->error) != OK) abort();
+    run->status = engine_run(run->engine, &run->error);
+    run->over = true;
+    if (watched) thread_join(&watcher);
+    if (run->status == AGAIN) schedule_crash(); /* the process ends: closing could take for ever */
+    engine_close(&run->engine);
+    return NULL;
+}
+
+static void wrong(Verdict *v, const char *format, ...) PRINTF(2, 3);
+static void wrong(Verdict *v, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(v->text, sizeof v->text, format, arguments);
+    va_end(arguments);
+    v->ok = false;
+    trace_line("WRONG: %s", v->text);
+}
+
+static bool look(const Scenario *s, const Plan *plan, bool finished, Verdict *v) {
+    Error error = {0};
+    disk_keep();
+    Status status = judge(s, plan, finished, &error);
+    disk_put_back();
+    if (status != OK) wrong(v, "%s", error.text);
+    return status == OK;
+}
+
+/* Returns false when there is nothing more to play. */
+static bool play_round(const Scenario *s, Run *run, int number, int first_file, Verdict *v) {
+    const Round *round = run->round;
+    outside_round(round, s->seed * 131 + (uint64_t)number);
+    int64_t disk_before = disk_failures();
+    ScheduleOptions options = {.seed = round->schedule_seed,
+                               .switch_every = round->switch_every,
+                               .creep_us = round->creep_us,
+                               .crash_at = round->crash_step,
+                               .most_points = 20000000};
+    trace_line("run %d%s", number + 1, run->last ? ", without faults" : "");
+    RunEnd end = schedule_run(&options, run_engine, run);
+    v->runs++;
+    v->points += schedule_points();
+    bool faulty = outside.failures || disk_failures() > disk_before;
+    if (outside.broken) {
+        wrong(v, "%s", outside.broken);
+        return false;
+    }
+    if (end == RUN_STUCK) {
+        if (trace_on) schedule_dump();
+        wrong(v, "run %d is stuck after %lld steps", number + 1, (long long)schedule_points());
+        return false;
+    }
+    if (end == RUN_CRASHED) {
+        v->crashes++;
+        close_range((unsigned)first_file, ~0u, 0); /* the lock file's */
+        outside_crash(round->power);
+        return look(s, run->plan, false, v);
+    }
+    Status status = run->opened != OK ? run->opened : run->status;
+    trace_line("run %d ended with %d %s", number + 1, status, status == OK ? "" : run->error.text);
+    if (status == FAIL) {
+        v->failures++;
+        if (!faulty) {
+            wrong(v, "run %d failed though nothing had: %s", number + 1, run->error.text);
+            return false;
+        }
+        return look(s, run->plan, false, v);
+    }
+    bool ended = status == END || (s->bounded && !round->stop_us);
+    if (status == OK && !ended) v->stops++;
+    return look(s, run->plan, ended || run->last, v) && status != END;
+}
+
+void play(uint64_t seed, const Limits *limits, const char *home, Verdict *v) {
+    static Scenario scenario;
+    Scenario *s = &scenario;
+    *v = (Verdict){.ok = true};
+    trace_reset();
+    log_set_level(trace_on ? LOG_INFO : LOG_ERROR);
+    scenario_make(s, seed, limits);
+    v->events = s->event_count;
+    if (trace_on) scenario_print(s);
+    disk_open(seed);
+    outside_open(s, home);
+    Catalog *catalog = NULL;
+    Plan *plan = NULL;
+    Error error = {0};
+    if (outside_plan(&catalog, &plan, &error) != OK) {
+        wrong(v, "the pipeline does not plan: %d:%d: %s\n%s", error.line, error.column, error.text,
+              s->sql.data);
+        return;
+    }
+    int first_file = dup(0);
+    close(first_file);
+    bool more = true;
+    for (int i = 0; i < s->round_count && more; i++) {
+        const Round *round = &s->rounds[i];
+        Run run = {.plan = plan,
+                   .round = round,
+                   .last = i + 1 == s->round_count,
+                   .options = {.env = &outside.env,
+                               .batch_rows = round->batch_rows,
+                               .random_rows = round->random_rows,
+                               .workers = round->workers,
+                               .epoch_rows = round->epoch_rows}};
+        more = play_round(s, &run, i, first_file, v);
+    }
+    for (int i = 0; i < s->query_count && v->ok; i++)
+        trace_bytes(buffer_str(&outside.sinks[i].bytes));
+    v->hash = trace_hash();
+    char lock[160];
+    snprintf(lock, sizeof lock, "%s.lock", home);
+    unlink(lock);
+}

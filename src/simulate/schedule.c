@@ -1,0 +1,285 @@
+/* The scheduler of the simulation. One OS thread; each thread of the engine is a coroutine with a
+ * stack of its own. A mutex is a flag, a condition variable its address. Who goes on is drawn from
+ * the seed, so that one seed is one interleaving, and thousands of seeds are thousands of them.
+ * Time creeps a little with every switch, as computing takes time, and jumps to the next timeout
+ * when everybody waits. A crash leaves all coroutines where they stand, for ever. */
+#include "simulate/schedule.h"
+#include "base/memory.h"
+#include "simulate/trace.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+enum { MOST_COROUTINES = 64, STACK_BYTES = 1 << 20 };
+
+typedef enum State { READY, LOCKING, WAITING, SLEEPING, JOINING, OVER } State;
+static const char *const STATES[] = {"ready", "locking", "waiting", "sleeping", "joining", "over"};
+
+typedef struct Coroutine {
+    ucontext_t context;
+    void *stack;
+    void *(*body)(void *);
+    void *argument;
+    State state;
+    const void *what; /* the mutex, condition or coroutine that it waits for */
+    int64_t until_us; /* WAITING, SLEEPING: -1 for ever */
+    bool signalled;
+    void *fake_stack; /* of the address sanitizer */
+} Coroutine;
+
+static Coroutine coroutines[MOST_COROUTINES];
+static int count, current = -1;
+static ucontext_t outside;
+static const void *outside_bottom;
+static size_t outside_size;
+static ScheduleOptions options;
+static Random draws;
+static int64_t now_us, points;
+static RunEnd end;
+
+int64_t schedule_now_us(void) { return now_us; }
+int64_t schedule_points(void) { return points; }
+bool schedule_running(void) { return current >= 0; }
+
+#if defined(__SANITIZE_ADDRESS__)
+static void leave(void **fake, const void *bottom, size_t size) {
+    __sanitizer_start_switch_fiber(fake, bottom, size);
+}
+static void arrive(void *fake) { __sanitizer_finish_switch_fiber(fake, NULL, NULL); }
+#else
+static void leave(void **fake, const void *bottom, size_t size) {
+    (void)fake, (void)bottom, (void)size;
+}
+static void arrive(void *fake) { (void)fake; }
+#endif
+
+void schedule_dump(void) {
+    for (int i = 0; i < count; i++) {
+        const Coroutine *c = &coroutines[i];
+        if (c->state == OVER) continue;
+        printf("  thread %d is %s", i, STATES[c->state]);
+        if (c->state == LOCKING || c->state == WAITING) printf(" at %p", c->what);
+        if ((c->state == WAITING || c->state == SLEEPING) && c->until_us >= 0)
+            printf(", until %lld us", (long long)c->until_us);
+        putchar('\n');
+    }
+}
+
+/* ---- switching ---- */
+
+static void go_outside(RunEnd how) {
+    end = how;
+    Coroutine *from = &coroutines[current];
+    current = -1;
+    leave(&from->fake_stack, outside_bottom, outside_size);
+    swapcontext(&from->context, &outside);
+    abort(); /* nobody comes back */
+}
+
+void schedule_crash(void) {
+    trace_line("crash");
+    go_outside(RUN_CRASHED);
+    abort();
+}
+
+static void go_to(int next) {
+    if (next == current) return;
+    Coroutine *from = &coroutines[current], *to = &coroutines[next];
+    current = next;
+    leave(from->state == OVER ? NULL : &from->fake_stack, to->stack, STACK_BYTES);
+    swapcontext(&from->context, &to->context);
+    arrive(from->fake_stack);
+}
+
+static void look_at_time(void) {
+    for (int i = 0; i < count; i++) {
+        Coroutine *c = &coroutines[i];
+        if ((c->state == WAITING || c->state == SLEEPING) && c->until_us >= 0 &&
+            c->until_us <= now_us)
+            c->state = READY;
+    }
+}
+
+static bool jump_in_time(void) {
+    int64_t next = INT64_MAX;
+    for (int i = 0; i < count; i++) {
+        const Coroutine *c = &coroutines[i];
+        if ((c->state == WAITING || c->state == SLEEPING) && c->until_us >= 0 && c->until_us < next)
+            next = c->until_us;
+    }
+    if (next == INT64_MAX) return false;
+    if (next > now_us) now_us = next;
+    look_at_time();
+    return true;
+}
+
+static int draw_ready(void) {
+    int ready[MOST_COROUTINES], found = 0;
+    for (int i = 0; i < count; i++)
+        if (coroutines[i].state == READY) ready[found++] = i;
+    return found ? ready[random_below(&draws, (uint64_t)found)] : -1;
+}
+
+/* Somebody goes on, perhaps the same. */
+static void switch_over(void) {
+    if (options.creep_us) {
+        now_us += (int64_t)random_below(&draws, (uint64_t)options.creep_us + 1);
+        look_at_time();
+    }
+    int next;
+    while ((next = draw_ready()) < 0)
+        if (!jump_in_time()) {
+            trace_line("nobody can go on");
+            go_outside(RUN_STUCK);
+        }
+    trace_number((uint64_t)next);
+    go_to(next);
+}
+
+static void point(void) {
+    if (++points == options.crash_at) schedule_crash();
+    if (points > options.most_points) {
+        trace_line("no end is in sight");
+        go_outside(RUN_STUCK);
+    }
+}
+
+static void maybe_switch(void) {
+    point();
+    if (random_next(&draws) % options.switch_every == 0) switch_over();
+}
+
+static void block(State state, const void *what, int64_t until) {
+    Coroutine *me = &coroutines[current];
+    me->state = state;
+    me->what = what;
+    me->until_us = until;
+    point();
+    switch_over();
+}
+
+static void wake_those(State state, const void *what) {
+    for (int i = 0; i < count; i++)
+        if (coroutines[i].state == state && coroutines[i].what == what) coroutines[i].state = READY;
+}
+
+/* ---- the hooks ---- */
+
+static void take(Mutex *m) {
+    while (m->held) block(LOCKING, m, -1);
+    m->held = true;
+}
+
+static void hook_lock(Mutex *m) {
+    if (current < 0) return;
+    maybe_switch();
+    take(m);
+}
+
+static void hook_unlock(Mutex *m) {
+    if (current < 0) return;
+    m->held = false;
+    wake_those(LOCKING, m);
+    maybe_switch();
+}
+
+/* Now and then somebody wakes for no reason, as POSIX allows. */
+static bool hook_wait(Cond *c, Mutex *m, int64_t us) {
+    m->held = false;
+    wake_those(LOCKING, m);
+    Coroutine *me = &coroutines[current];
+    me->signalled = false;
+    bool idly = random_next(&draws) % 64 == 0;
+    int64_t until = us < 0 ? -1 : now_us + us;
+    if (idly) {
+        switch_over();
+        me->signalled = true;
+    } else {
+        block(WAITING, c, until);
+    }
+    take(m);
+    return me->signalled;
+}
+
+static void hook_wake(Cond *c, bool all) {
+    if (current < 0) return;
+    int waiting[MOST_COROUTINES], found = 0;
+    for (int i = 0; i < count; i++)
+        if (coroutines[i].state == WAITING && coroutines[i].what == c) waiting[found++] = i;
+    if (found && !all) {
+        waiting[0] = waiting[random_below(&draws, (uint64_t)found)];
+        found = 1;
+    }
+    for (int i = 0; i < found; i++) {
+        coroutines[waiting[i]].state = READY;
+        coroutines[waiting[i]].signalled = true;
+    }
+    maybe_switch();
+}
+
+static void begin(void) {
+    Coroutine *me = &coroutines[current];
+    arrive(NULL);
+    (void)me->body(me->argument);
+    if (current == 0) go_outside(RUN_DONE);
+    me->state = OVER;
+    wake_those(JOINING, me);
+    switch_over();
+    abort();
+}
+
+static int make(void *(*body)(void *), void *argument) {
+    if (count == MOST_COROUTINES) abort();
+    Coroutine *c = &coroutines[count];
+    void *stack = c->stack;
+    if (!stack)
+        stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED) abort();
+    *c = (Coroutine){.stack = stack, .body = body, .argument = argument, .state = READY};
+    getcontext(&c->context);
+    c->context.uc_stack.ss_sp = stack;
+    c->context.uc_stack.ss_size = STACK_BYTES;
+    makecontext(&c->context, begin, 0);
+    return count++;
+}
+
+static void *hook_start(void *(*body)(void *), void *argument) {
+    Coroutine *made = &coroutines[make(body, argument)];
+    maybe_switch();
+    return made;
+}
+
+static void hook_join(void *thread) {
+    const Coroutine *of = thread;
+    while (of->state != OVER) block(JOINING, of, -1);
+}
+
+static void hook_sleep(int64_t us) { block(SLEEPING, NULL, now_us + (us > 0 ? us : 0)); }
+
+RunEnd schedule_run(const ScheduleOptions *given, void *(*body)(void *), void *context) {
+    static const ThreadHooks hooks = {.lock = hook_lock,
+                                      .unlock = hook_unlock,
+                                      .wait = hook_wait,
+                                      .wake = hook_wake,
+                                      .start = hook_start,
+                                      .join = hook_join,
+                                      .sleep = hook_sleep};
+    thread_simulate(&hooks);
+    options = *given;
+    random_seed(&draws, options.seed);
+    points = 0;
+    count = 0;
+    current = make(body, context);
+    void *fake = NULL;
+    leave(&fake, coroutines[0].stack, STACK_BYTES);
+    swapcontext(&outside, &coroutines[0].context);
+#if defined(__SANITIZE_ADDRESS__)
+    __sanitizer_finish_switch_fiber(fake, NULL, NULL);
+#endif
+    return end;
+}

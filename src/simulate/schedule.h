@@ -1,0 +1,27 @@
+/* Threads as coroutines of one OS thread. At every lock, unlock, wait and wake a seeded draw may
+ * let another one go on; time is a number that advances when all of them wait. */
+#pragma once
+#include "base/random.h"
+#include "base/thread.h"
+
+typedef enum RunEnd {
+    RUN_DONE,    /* the first coroutine returned */
+    RUN_CRASHED, /* schedule_crash was called: all coroutines are abandoned where they stood */
+    RUN_STUCK,   /* nobody can go on and nobody waits for time: a deadlock; or no end is in sight */
+} RunEnd;
+
+typedef struct ScheduleOptions {
+    uint64_t seed;
+    uint32_t switch_every; /* at about every so many points somebody else goes on */
+    int64_t creep_us;      /* time passes by up to so much at a switch */
+    int64_t crash_at;      /* at that switch or point; 0: never */
+    int64_t most_points;   /* more are no run that ends */
+} ScheduleOptions;
+
+/* Hooks into base/thread.h and runs `body` as the first coroutine. */
+RunEnd schedule_run(const ScheduleOptions *, void *(*body)(void *), void *context);
+_Noreturn void schedule_crash(void); /* from a coroutine */
+bool schedule_running(void);         /* inside of one */
+int64_t schedule_now_us(void);       /* since the simulation began; goes on over crashes */
+int64_t schedule_points(void);       /* of this run */
+void schedule_dump(void);            /* who waits where, into the trace */
