@@ -117,6 +117,8 @@ typedef struct SourceType {
     /* Records (Kafka) or bytes (file) between `position` and the partition's end; -1: unknown. May
      * be NULL. */
     int64_t (*lag)(Source *, int partition, int64_t position);
+    /* Records that were deleted outside before they were read, over all runs. May be NULL. */
+    int64_t (*lost)(Source *);
     void (*close)(Source *);
 } SourceType;
 #define NO_POSITION INT64_MIN

@@ -96,6 +96,8 @@ static Status list_partitions(SourceRun *run, Error *error) {
     Engine *e = run->engine;
     int count = 0;
     Status status = run->source->type->partitions(run->source, &count, error);
+    if (run->source->type->lost)
+        atomic_store(&run->report->lost, run->source->type->lost(run->source));
     if (status != OK) return status;
     if (count > PARTITIONS_MOST)
         return fail(error, "source %s has %d partitions; at most %d are possible",

@@ -146,6 +146,7 @@ static void add_source(Report *r, SourceReport *s, Buffer *out) {
     add_int(out, "rows", report_number(&s->rows));
     add_int(out, "dead", report_number(&s->dead));
     add_int(out, "skipped", report_number(&s->skipped));
+    add_int(out, "lost", report_number(&s->lost));
     add_int(out, "bytes", report_number(&s->bytes));
     add_time(out, "watermark", report_number(&s->watermark_us));
     add_known(out, "lag", report_lag(s));

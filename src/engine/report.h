@@ -19,7 +19,7 @@ typedef struct SourceReport {
     bool bounded;
     Number partition_count;      /* how many of partitions[] are told */
     PartitionReport *partitions; /* [REPORT_PARTITIONS] */
-    Number rows, dead, skipped, bytes;
+    Number rows, dead, skipped, bytes, lost /* deleted outside before they were read */;
     Number watermark_us, queue_percent, blocked /* by a full sink */, ended;
     char state[256]; /* "", or what is wrong: "broker away: …"; under lock */
 } SourceReport;

@@ -75,6 +75,9 @@ static void sources(Report *r, Buffer *out) {
                 offsetof(SourceReport, dead));
     each_source(r, out, "leat_source_skipped_rows_total", "counter",
                 "Bad records skipped by on_error = 'skip'.", offsetof(SourceReport, skipped));
+    each_source(r, out, "leat_source_lost_records_total", "counter",
+                "Offsets of a topic that were deleted before they were read (on_gap = 'skip').",
+                offsetof(SourceReport, lost));
     each_source(r, out, "leat_source_bytes_total", "counter",
                 "Bytes of records taken from a source in this run.", offsetof(SourceReport, bytes));
     each_source(r, out, "leat_source_blocked", "gauge",

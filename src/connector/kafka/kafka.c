@@ -3,9 +3,11 @@
  * Leat's promises rest on are fixed. */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
-#include "data/time.h"
+#include "base/variables.h"
 #include <stdio.h>
 #include <stdlib.h>
+
+static const char *const on_gaps[] = {"fail", "skip", NULL};
 
 static const Option options[] = {
     {.name = "topic",
@@ -20,7 +22,16 @@ static const Option options[] = {
     {.name = "start",
      .type = OPTION_TEXT,
      .default_text = "earliest",
-     .help = "where to begin while the home has no position yet: 'earliest' or 'latest'",
+     .help = "where to begin while the home has no position yet: 'earliest', 'latest', a time "
+             "like '2026-01-01T00:00:00Z' (the first record whose timestamp is not less), or "
+             "'group' (the offsets committed to \"group.id\")",
+     .flags = OPTION_SOURCE},
+    {.name = "on_gap",
+     .type = OPTION_ENUM,
+     .default_text = "fail",
+     .choices = on_gaps,
+     .help = "what happens when records were deleted before they were read; skip: go on with the "
+             "first that is there, and count what is lost",
      .flags = OPTION_SOURCE},
     {0},
 };
@@ -57,6 +68,20 @@ static Status set(rd_kafka_conf_t *conf, const char *name, const char *value, bo
                 name);
 }
 
+/* The text of a property whose secret file is read again; NULL: it holds none, or cannot be read
+ * now. The caller frees it. */
+static char *text_now(const OptionValue *value) {
+    if (!value || !value->raw || !strstr(value->raw, "${file:")) return NULL;
+    Buffer text = {0};
+    Error ignored;
+    if (variables_replace(value->raw, &text, &ignored) == OK) {
+        buffer_add_char(&text, 0);
+        return text.data;
+    }
+    buffer_free(&text);
+    return NULL;
+}
+
 rd_kafka_conf_t *kafka_conf(const Options *from, const KafkaSetting *defaults,
                             const KafkaSetting *fixed, Error *error) {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -66,7 +91,9 @@ rd_kafka_conf_t *kafka_conf(const Options *from, const KafkaSetting *defaults,
     for (int i = 0; i < from->count && status == OK; i++) {
         const OptionValue *value = &from->values[i];
         if (value->option || !value->given) continue;
-        status = set(conf, value->name, value->text, true, error);
+        char *fresh = text_now(value);
+        status = set(conf, value->name, fresh ? fresh : value->text, true, error);
+        free(fresh);
         for (int f = 0; fixed && fixed[f].name && status == OK; f++)
             if (strcmp(fixed[f].name, value->name) == 0)
                 status = fail(error,
@@ -89,37 +116,14 @@ static bool exactly_once(const Options *given) {
     return strcmp(option_text(given, "delivery", "exactly_once"), "at_least_once") != 0;
 }
 
-/* 'group' and a time are of the language, and come with a later version. */
-static Status check_start(const Options *given, Error *error) {
-    static const char *const starts[] = {"earliest", "latest"};
-    const OptionValue *value = option_find(given, "start");
-    if (!value || !value->text) return OK;
-    for (int i = 0; i < 2; i++)
-        if (strcmp(starts[i], value->text) == 0) return OK;
-    int64_t time;
-    Error ignored;
-    bool is_time = timestamp_parse(str_from(value->text), true, &time, &ignored) == OK;
-    const char *closest = closest_name(value->text, starts, 2);
-    if (is_time || strcmp(value->text, "group") == 0)
-        return fail_at(error, value->line, value->place,
-                       "start %s'%s' comes with a later version; now it is one of 'earliest', "
-                       "'latest'",
-                       is_time ? "as a timestamp: " : "", value->text);
-    if (closest)
-        return fail_at(error, value->line, value->place,
-                       "option 'start' has no value '%s'; did you mean '%s'?", value->text,
-                       closest);
-    return fail_at(error, value->line, value->place,
-                   "option 'start' expects one of 'earliest', 'latest', got '%s'", value->text);
-}
-
 static Status check(const Options *given, bool as_source, bool as_sink, bool has_key,
                     Error *error) {
     (void)has_key;
     if (!option_text(given, "bootstrap.servers", NULL))
         return fail(error, "connector 'kafka' needs \"bootstrap.servers\" = 'host:port' (with the "
                            "double quotes)");
-    if (check_start(given, error) != OK) return FAIL;
+    KafkaStart start;
+    if (kafka_start_read(given, &start, error) != OK) return FAIL;
     const KafkaSetting *fixed[] = {
         as_source ? kafka_source_fixed : NULL,
         as_sink ? exactly_once(given) ? kafka_sink_fixed_once : kafka_sink_fixed : NULL};
@@ -156,6 +160,27 @@ static void on_log(const rd_kafka_t *handle, int level, const char *facility, co
     else log_debug("kafka: %s: %s", facility, text);
 }
 
+/* What librdkafka's reason leaves open. */
+static const char *remedy(int code) {
+    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
+        return "; correct \"sasl.username\", \"sasl.password\" or \"sasl.mechanisms\"";
+    return "";
+}
+
+/* "host:port/3: what happened" speaks of broker 3; of one whose number is not known yet: -1. */
+static int broker_of(const char *reason) {
+    const char *end = strstr(reason, ": "), *digit = end;
+    while (digit && digit > reason && digit[-1] >= '0' && digit[-1] <= '9') digit--;
+    return digit && digit != end && digit > reason && digit[-1] == '/' ? atoi(digit) : -1;
+}
+
+static void suspect(KafkaClient *client, int number) {
+    for (int i = 0; i < client->suspect_count; i++)
+        if (client->suspects[i] == number) return;
+    if (number >= 0 && client->suspect_count < KAFKA_SUSPECTS_MOST)
+        client->suspects[client->suspect_count++] = number;
+}
+
 static void on_error(rd_kafka_t *handle, int code, const char *reason, void *context) {
     KafkaClient *client = context;
     (void)handle;
@@ -164,16 +189,71 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *con
         return; /* the reason came before */
     }
     pthread_mutex_lock(&client->lock);
-    snprintf(client->why, sizeof client->why, "%s", reason);
+    snprintf(client->why, sizeof client->why, "%s%s", reason, remedy(code));
+    suspect(client, broker_of(reason));
+    pthread_mutex_unlock(&client->lock);
+}
+
+int kafka_suspects(KafkaClient *client, int numbers[KAFKA_SUSPECTS_MOST]) {
+    pthread_mutex_lock(&client->lock);
+    int count = client->suspect_count;
+    memcpy(numbers, client->suspects, sizeof client->suspects);
+    pthread_mutex_unlock(&client->lock);
+    return count;
+}
+
+void kafka_trust(KafkaClient *client, int number) {
+    pthread_mutex_lock(&client->lock);
+    for (int i = 0; i < client->suspect_count; i++)
+        if (client->suspects[i] == number)
+            client->suspects[i--] = client->suspects[--client->suspect_count];
     pthread_mutex_unlock(&client->lock);
 }
 
 void kafka_client_open(KafkaClient *client, const Options *given) {
+    client->given = given;
     client->servers = option_text(given, "bootstrap.servers", "");
     pthread_mutex_init(&client->lock, NULL);
 }
 
-void kafka_client_close(KafkaClient *client) { pthread_mutex_destroy(&client->lock); }
+void kafka_client_close(KafkaClient *client) {
+    pthread_mutex_destroy(&client->lock);
+    free(client->user);
+    free(client->secret);
+    client->user = client->secret = NULL;
+}
+
+/* ---- secrets ---- */
+
+static char *secret_of(const Options *given, const char *name) {
+    const OptionValue *value = option_find(given, name);
+    char *text = text_now(value);
+    return text ? text : xstrdup(value && value->text ? value->text : "");
+}
+
+static bool in_file(const Options *given, const char *name) {
+    const OptionValue *value = option_find(given, name);
+    return value && value->raw && strstr(value->raw, "${file:");
+}
+
+/* librdkafka takes another user and password while it runs, for all connections that are made from
+ * then on; of its other properties only a new client takes new ones. */
+void kafka_read_secrets(KafkaClient *client) {
+    const Options *given = client->given;
+    if (!in_file(given, "sasl.username") && !in_file(given, "sasl.password")) return;
+    char *user = secret_of(given, "sasl.username"), *secret = secret_of(given, "sasl.password");
+    bool changed = client->user && (strcmp(user, client->user) || strcmp(secret, client->secret));
+    if (changed) {
+        rd_kafka_error_t *failed = rd_kafka_sasl_set_credentials(client->handle, user, secret);
+        if (failed) rd_kafka_error_destroy(failed);
+        else
+            log_info("kafka: %s: sasl.username and sasl.password were read again", client->servers);
+    }
+    free(client->user);
+    free(client->secret);
+    client->user = user;
+    client->secret = secret;
+}
 
 Status kafka_client_new(KafkaClient *client, rd_kafka_type_t type, rd_kafka_conf_t *conf,
                         const char *what, Error *error) {
@@ -182,12 +262,14 @@ Status kafka_client_new(KafkaClient *client, rd_kafka_type_t type, rd_kafka_conf
     rd_kafka_conf_set_opaque(conf, client);
     rd_kafka_conf_set_error_cb(conf, on_error);
     client->handle = rd_kafka_new(type, conf, why, sizeof why);
+    if (client->handle) kafka_read_secrets(client);
     if (client->handle) return OK;
     rd_kafka_conf_destroy(conf);
     return fail(error, "%s: %s", what, why);
 }
 
 Status kafka_away(KafkaClient *client, const char *reason, Error *error) {
+    if (client->handle) kafka_read_secrets(client);
     pthread_mutex_lock(&client->lock);
     (void)fail(error, "no broker answers at %s: %s", client->servers,
                *client->why ? client->why : reason);
@@ -219,6 +301,7 @@ Status kafka_look(KafkaClient *client, const char *topic, const struct rd_kafka_
                   Error *error) {
     rd_kafka_topic_t *handle = rd_kafka_topic_new(client->handle, topic, NULL);
     const struct rd_kafka_metadata *metadata = NULL;
+    kafka_read_secrets(client);
     if (!handle)
         return fail(error, "topic '%s': %s", topic, rd_kafka_err2str(rd_kafka_last_error()));
     rd_kafka_resp_err_t code =

@@ -6,7 +6,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-enum { KAFKA_LOOK_MS = 2000 }; /* how long one look at a topic may take */
+enum {
+    KAFKA_LOOK_MS = 2000, /* how long one look at a topic may take */
+    KAFKA_SUSPECTS_MOST = 16,
+};
 
 typedef struct KafkaSetting {
     const char *name, *value;
@@ -14,13 +17,17 @@ typedef struct KafkaSetting {
 
 /* A client and what it told by itself. Its address is the opaque of the configuration. */
 typedef struct KafkaClient {
-    rd_kafka_t *handle;  /* NULL: not made */
-    const char *servers; /* bootstrap.servers, for messages */
-    _Atomic bool down;   /* no broker can be reached */
-    _Atomic bool quiet;  /* its errors are looked for, not worth a warning */
-    _Atomic int failed;  /* of a delivery report: rd_kafka_resp_err_t; 0: none */
+    rd_kafka_t *handle;   /* NULL: not made */
+    const Options *given; /* what it is made from */
+    const char *servers;  /* bootstrap.servers, for messages */
+    char *user, *secret;  /* what sasl.username and sasl.password were when they were last read;
+                             NULL: neither is in a file */
+    _Atomic bool down;    /* no broker can be reached */
+    _Atomic bool quiet;   /* its errors are looked for, not worth a warning */
+    _Atomic int failed;   /* of a delivery report: rd_kafka_resp_err_t; 0: none */
     pthread_mutex_t lock;
-    char why[256]; /* the last error that was told; under lock */
+    char why[256];                                    /* the last error that was told; under lock */
+    int suspects[KAFKA_SUSPECTS_MOST], suspect_count; /* brokers that errors spoke of; under lock */
 } KafkaClient;
 
 void kafka_client_open(KafkaClient *, const Options *);
@@ -38,11 +45,56 @@ CHECKED Status kafka_client_new(KafkaClient *, rd_kafka_type_t, rd_kafka_conf_t 
  * no such topic; FAIL: it may not be used. */
 CHECKED Status kafka_look(KafkaClient *, const char *topic, const struct rd_kafka_metadata **out,
                           Error *);
+/* Secrets in files may have changed: what the client authenticates with next is read again. */
+void kafka_read_secrets(KafkaClient *);
 /* "no broker answers at …: the reason" */
 Status kafka_away(KafkaClient *, const char *reason, Error *); /* AGAIN */
 void kafka_back(KafkaClient *);                                /* a broker has answered */
+/* Brokers that may not answer: errors spoke of them since they were last trusted. How many. */
+int kafka_suspects(KafkaClient *, int numbers[KAFKA_SUSPECTS_MOST]);
+void kafka_trust(KafkaClient *, int number);
 /* Errors that pass by themselves: the broker is away, a leader moves. */
 bool kafka_passing(rd_kafka_resp_err_t);
+
+/* ---- the source's places (start.c, gap.c) ---- */
+
+typedef struct KafkaStart {
+    enum { KAFKA_EARLIEST, KAFKA_LATEST, KAFKA_GROUP, KAFKA_TIME } kind;
+    int64_t time_ms;
+} KafkaStart;
+CHECKED Status kafka_start_read(const Options *, KafkaStart *, Error *); /* FAIL has its place */
+
+/* Where partitions begin that the home has no position of. */
+typedef struct KafkaBegins {
+    int64_t *offsets; /* RD_KAFKA_OFFSET_BEGINNING: at their start */
+    int count;        /* how many partitions were ever there */
+    char *start;      /* by which `start` it was settled; NULL: not yet */
+} KafkaBegins;
+/* Makes it cover `count` partitions, of the home's knowledge or by asking. AGAIN: a broker is away.
+ */
+CHECKED Status kafka_begins(KafkaBegins *, KafkaClient *, const SourceContext *, const char *topic,
+                            int count, Error *);
+void kafka_begins_free(KafkaBegins *);
+
+typedef struct KafkaGap {
+    int partition;
+    int64_t before;     /* offsets of its earlier gaps */
+    int64_t begin, end; /* the last one */
+} KafkaGap;
+typedef struct KafkaGaps {
+    KafkaGap *of;
+    int count;
+    _Atomic int64_t lost; /* of all partitions */
+} KafkaGaps;
+void kafka_gaps_recall(KafkaGaps *, const SourceContext *);
+CHECKED Status kafka_gaps_add(KafkaGaps *, const SourceContext *, int partition, int64_t begin,
+                              int64_t end, Error *);
+void kafka_gaps_free(KafkaGaps *);
+/* FAIL: why the run ends where `position` is before the topic's first offset, or behind its end. */
+Status kafka_gap_refused(const SourceContext *, const char *topic, int partition, int64_t position,
+                         int64_t low, Error *);
+Status kafka_end_refused(const SourceContext *, const char *topic, int partition, int64_t position,
+                         int64_t high, Error *);
 
 extern const KafkaSetting kafka_source_fixed[], kafka_sink_fixed[], kafka_sink_fixed_once[];
 extern const SourceType kafka_source;

@@ -28,7 +28,7 @@ static rd_kafka_t *helper; /* it runs the cluster, and writes what sources read 
 static rd_kafka_mock_cluster_t *cluster;
 static OptionValue values[8];
 static Options options;
-static char facts[256];
+static char facts[2][256]; /* of the names `start` and `lost` */
 extern const Connector kafka_connector;
 
 static void option(const char *name, const char *text) {
@@ -51,7 +51,7 @@ static int set_up(void **state) {
     options = (Options){.values = values};
     option("topic", "t");
     option("bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster));
-    facts[0] = 0;
+    facts[0][0] = facts[1][0] = 0;
     return 0;
 }
 
@@ -72,13 +72,14 @@ static void says(const Error *error, const char *words) {
 /* ---- the source ---- */
 
 static const char *get_fact(void *home, const char *name) {
-    (void)home, (void)name;
-    return *facts ? facts : NULL;
+    (void)home;
+    const char *fact = facts[strcmp(name, "start") != 0];
+    return *fact ? fact : NULL;
 }
 
 static Status set_fact(void *home, const char *name, const char *value, Error *error) {
-    (void)home, (void)name, (void)error;
-    snprintf(facts, sizeof facts, "%s", value);
+    (void)home, (void)error;
+    snprintf(facts[strcmp(name, "start") != 0], sizeof facts[0], "%s", value);
     return OK;
 }
 
@@ -277,16 +278,18 @@ static void a_position_that_is_gone_is_told(void **state) {
     Error error = {0};
     put_numbers(0, 100);
     Source *source = open_all(5000);
-    Status status = AGAIN;
-    for (int look = 0; look < LOOKS && status == AGAIN; look++) {
+    Status status = OK;
+    for (int look = 0; look < LOOKS && status != FAIL; look++) {
         Chunk *chunk = NULL;
-        bool at_end;
-        status = kafka_source.next(source, 0, &chunk, &at_end, &error);
-        if (status == AGAIN) kafka_source.wait(source, 20000);
+        int count;
+        bool at_end = true;
+        assert_int_equal(kafka_source.next(source, 0, &chunk, &at_end, &error), AGAIN);
+        assert_false(at_end);
+        kafka_source.wait(source, 20000);
+        status = kafka_source.partitions(source, &count, &error);
     }
     assert_int_equal(status, FAIL);
-    says(&error, "partition 0 no longer has the position where the pipeline stands");
-    says(&error, "it holds offsets 0 to 25");
+    says(&error, "ends at offset 25, but the pipeline has read up to 5000");
     kafka_source.close(source);
 }
 
@@ -296,19 +299,95 @@ static void latest_is_settled_once(void **state) {
     option("start", "latest");
     put_numbers(0, 100);
     Source *source = open_all(NO_POSITION);
-    assert_string_equal(facts, "25 25 25 25");
+    assert_string_equal(facts[0], "t\tlatest\t25 25 25 25");
     kafka_source.close(source);
     put_numbers(100, 110); /* while nobody reads */
     source = open_all(NO_POSITION);
     assert_int_equal(read_all(source, positions), 10);
     kafka_source.close(source);
     /* Partitions that came after the first start begin at theirs. */
-    strcpy(facts, "25 25");
+    strcpy(facts[0], "t\tlatest\t25 25");
     source = open_all(NO_POSITION);
     positions[0] = positions[1] = 25;
     positions[2] = positions[3] = 0;
+    assert_string_equal(facts[0], "t\tlatest\t25 25 -2 -2");
     assert_int_equal(read_all(source, positions), 60);
     kafka_source.close(source);
+}
+
+static Status starts_at(const char *text, KafkaStart *start, Error *error) {
+    OptionValue value = {.name = "start", .text = text, .line = 3, .place = 7};
+    const Options one = {1, &value};
+    return kafka_start_read(&one, start, error);
+}
+
+static void a_start_is_a_word_or_a_time(void **state) {
+    (void)state;
+    KafkaStart start;
+    Error error = {0};
+    static const struct {
+        const char *text;
+        int kind;
+        int64_t ms;
+    } good[] = {{"earliest", KAFKA_EARLIEST, 0},
+                {"latest", KAFKA_LATEST, 0},
+                {"group", KAFKA_GROUP, 0},
+                {"2020-01-01T00:00:00Z", KAFKA_TIME, 1577836800000},
+                {"2020-01-01 01:00:00.000001+01", KAFKA_TIME, 1577836800001},
+                {"2020-01-01", KAFKA_TIME, 1577836800000},
+                {"epoch", KAFKA_TIME, 0},
+                {"1969-12-31T23:59:59.5Z", KAFKA_TIME, 0},
+                {"-infinity", KAFKA_TIME, 0},
+                {"infinity", KAFKA_TIME, INT64_MAX / 1000 + 1}};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        must(starts_at(good[i].text, &start, &error), &error);
+        assert_int_equal(start.kind, good[i].kind);
+        assert_int_equal(start.time_ms, good[i].ms);
+    }
+    static const char *const bad[] = {"Earliest", "groups", "2020-13-01", "12", "lastest", "x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(starts_at(bad[i], &start, &error), FAIL);
+        says(&error, bad[i]);
+        assert_int_equal(error.line, 3);
+        assert_int_equal(error.column, 7);
+    }
+}
+
+static void what_the_home_knows_is_looked_at(void **state) {
+    (void)state;
+    Error error = {0};
+    int count;
+    Source *source = open_source();
+    strcpy(facts[0], "other\tearliest\t-2 -2");
+    assert_int_equal(list(source, &count, &error), FAIL);
+    says(&error, "positions of topic 'other', which say nothing of topic 't'");
+    strcpy(facts[0], "damaged");
+    assert_int_equal(list(source, &count, &error), FAIL);
+    says(&error, "--fresh");
+    strcpy(facts[0], "t\tearliest\t-2 -2 -2 -2 -2");
+    assert_int_equal(list(source, &count, &error), AGAIN);
+    assert_int_equal(list(source, &count, &error), FAIL);
+    says(&error, "has 4 partitions, before it had 5");
+    kafka_source.close(source);
+}
+
+static void lost_offsets_are_counted_once(void **state) {
+    (void)state;
+    const SourceContext context = {.get = get_fact, .set = set_fact};
+    KafkaGaps gaps = {0};
+    Error error = {0};
+    must(kafka_gaps_add(&gaps, &context, 3, 10, 20, &error), &error);
+    must(kafka_gaps_add(&gaps, &context, 3, 10, 25, &error), &error); /* met again, it has grown */
+    must(kafka_gaps_add(&gaps, &context, 0, 0, 5, &error), &error);
+    must(kafka_gaps_add(&gaps, &context, 3, 30, 31, &error), &error);
+    assert_int_equal(gaps.lost, 15 + 5 + 1);
+    assert_string_equal(facts[1], "3 15 30 31 0 0 0 5");
+    kafka_gaps_free(&gaps);
+    kafka_gaps_recall(&gaps, &context);
+    assert_int_equal(gaps.lost, 21);
+    must(kafka_gaps_add(&gaps, &context, 3, 30, 31, &error), &error);
+    assert_int_equal(gaps.lost, 21);
+    kafka_gaps_free(&gaps);
 }
 
 /* The marker of a group: committed offset of partition 0, and its metadata. */
@@ -625,18 +704,6 @@ static void properties_are_checked(void **state) {
     values[2].name = "linger.ms";
     assert_int_equal(kafka_connector.check(&options, false, true, false, &error), FAIL);
     says(&error, "property \"linger.ms\" of connector 'kafka':");
-    options.count = 2;
-    static const char *const starts[][2] = {
-        {"group", "'group' comes with a later version"},
-        {"2026-01-01T00:00:00Z", "a timestamp: '2026-01-01T00:00:00Z' comes with a later version"},
-        {"latst", "did you mean 'latest'?"},
-        {"tomorrow", "expects one of 'earliest', 'latest', got 'tomorrow'"}};
-    option("start", "");
-    for (int i = 0; i < 4; i++) {
-        values[2].text = starts[i][0];
-        assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
-        says(&error, starts[i][1]);
-    }
 }
 
 int main(void) {
@@ -649,6 +716,9 @@ int main(void) {
         TEST(a_topic_that_is_missing_is_told),
         TEST(a_position_that_is_gone_is_told),
         TEST(latest_is_settled_once),
+        TEST(a_start_is_a_word_or_a_time),
+        TEST(what_the_home_knows_is_looked_at),
+        TEST(lost_offsets_are_counted_once),
         TEST(offsets_are_committed_for_monitoring),
         TEST(an_epoch_is_delivered_once),
         TEST(transactions_get_through_errors),

@@ -22,13 +22,17 @@ enum {
     QUEUED_MOST_MESSAGES = 80000, /* of all: what one takes beside its bytes is not in the above */
     PARTITIONS_PLANNED = 4,       /* for these the first client is made */
     LAST_COMMIT_MS = 500,
+    BROKER_LOOK_MS = 200,
+    FEWER_LOOKS = 10, /* a broker that has just started may not know of all partitions yet */
 };
 
 typedef struct KafkaPartition {
     rd_kafka_queue_t *queue; /* NULL: not assigned yet */
     char name[16];
+    int64_t position; /* where the next record is looked for; NO_POSITION: at its start */
     bool at_end;
-    bool away;      /* it has no leader now */
+    bool away;      /* it has no leader now, or its leader does not answer */
+    bool astray;    /* its position is not in the topic: partitions() finds out why */
     size_t average; /* size of a message */
 } KafkaPartition;
 
@@ -40,7 +44,11 @@ typedef struct KafkaSource {
     char *what; /* "source NAME", for messages */
     KafkaPartition **partitions;
     int count;
-    int planned;               /* partitions for which the client's queues are sized */
+    int planned;     /* partitions for which the client's queues are sized */
+    int fewer_looks; /* at a topic that had more partitions */
+    bool skips_gaps; /* on_gap = 'skip' */
+    KafkaBegins begins;
+    KafkaGaps gaps;
     rd_kafka_queue_t *answers; /* to commits */
     bool committing;           /* an answer is awaited */
     rd_kafka_message_t *taken[CHUNK_MESSAGES];
@@ -100,6 +108,8 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
     k->source.type = &kafka_source;
     k->context = *context;
     k->topic = option_text(context->options, "topic", "");
+    k->skips_gaps = strcmp(option_text(context->options, "on_gap", "fail"), "skip") == 0;
+    kafka_gaps_recall(&k->gaps, context);
     kafka_client_open(&k->client, context->options);
     pthread_mutex_init(&k->lock, NULL);
     pthread_condattr_t monotonic;
@@ -181,6 +191,8 @@ static void close_source(Source *source) {
         free(k->partitions[i]);
     }
     drop_client(k);
+    kafka_begins_free(&k->begins);
+    kafka_gaps_free(&k->gaps);
     kafka_client_close(&k->client);
     pthread_mutex_destroy(&k->lock);
     pthread_cond_destroy(&k->wake);
@@ -205,7 +217,105 @@ static void add_partitions(KafkaSource *k, int count) {
         KafkaPartition *p = k->partitions[k->count] = xcalloc(1, sizeof *p);
         snprintf(p->name, sizeof p->name, "%d", k->count);
         p->average = 1024;
+        p->position = NO_POSITION;
     }
+}
+
+static Status watermarks(KafkaSource *k, int partition, int64_t *low, int64_t *high, int most_ms,
+                         Error *error) {
+    rd_kafka_resp_err_t code =
+        rd_kafka_query_watermark_offsets(k->client.handle, k->topic, partition, low, high, most_ms);
+    if (!code) return OK;
+    if (kafka_passing(code)) return kafka_away(&k->client, rd_kafka_err2str(code), error);
+    return fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, partition,
+                rd_kafka_err2str(code));
+}
+
+/* A partition whose leader does not answer does not stand at its end, although nothing comes: until
+ * another leads, the cluster's word for who leads it is of no use. Brokers that errors spoke of are
+ * asked for something that they lead. */
+static void mark_away(KafkaSource *k, const struct rd_kafka_metadata_topic *topic) {
+    int suspects[KAFKA_SUSPECTS_MOST];
+    int count = kafka_suspects(&k->client, suspects);
+    bool silent[KAFKA_SUSPECTS_MOST];
+    for (int s = 0; s < count; s++) {
+        int64_t low, high;
+        Error ignored;
+        silent[s] = false;
+        for (int i = 0; i < topic->partition_cnt; i++) {
+            if (topic->partitions[i].leader != suspects[s]) continue;
+            silent[s] =
+                watermarks(k, topic->partitions[i].id, &low, &high, BROKER_LOOK_MS, &ignored) != OK;
+            break;
+        }
+        if (!silent[s]) kafka_trust(&k->client, suspects[s]);
+    }
+    for (int i = 0; i < topic->partition_cnt; i++) {
+        const struct rd_kafka_metadata_partition *p = &topic->partitions[i];
+        bool away = p->leader < 0;
+        for (int s = 0; s < count; s++) away = away || (silent[s] && suspects[s] == p->leader);
+        if (p->id >= 0 && p->id < k->count) k->partitions[p->id]->away = away;
+    }
+}
+
+static Status assign(KafkaSource *k, int partition, int64_t position, bool anew, Error *error) {
+    KafkaPartition *p = k->partitions[partition];
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(one, k->topic, partition)->offset =
+        position < 0 ? RD_KAFKA_OFFSET_BEGINNING : position;
+    rd_kafka_error_t *failed = anew ? rd_kafka_incremental_unassign(k->client.handle, one) : NULL;
+    if (!failed) failed = rd_kafka_incremental_assign(k->client.handle, one);
+    rd_kafka_topic_partition_list_destroy(one);
+    p->position = position < 0 ? NO_POSITION : position;
+    p->at_end = p->astray = false;
+    if (!failed) return OK;
+    (void)fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, partition,
+               rd_kafka_error_string(failed));
+    rd_kafka_error_destroy(failed);
+    return FAIL;
+}
+
+/* The broker does not have the position where a partition was to be read: why, and where to go on.
+ */
+static Status find_place(KafkaSource *k, int partition, Error *error) {
+    int64_t low = 0, high = 0, position = k->partitions[partition]->position;
+    Status status = watermarks(k, partition, &low, &high, KAFKA_LOOK_MS, error);
+    if (status != OK) return status;
+    if (position == NO_POSITION || (position >= low && position <= high))
+        return assign(k, partition, position, true, error);
+    if (position > high)
+        return kafka_end_refused(&k->context, k->topic, partition, position, high, error);
+    if (!k->skips_gaps)
+        return kafka_gap_refused(&k->context, k->topic, partition, position, low, error);
+    status = kafka_gaps_add(&k->gaps, &k->context, partition, position, low, error);
+    if (status != OK) return FAIL;
+    log_warning("%s: topic '%s' partition %d no longer has offsets %" PRId64 " to %" PRId64
+                ": they are lost; on_gap = 'skip' goes on at %" PRId64,
+                k->what, k->topic, partition, position, low - 1, low);
+    return assign(k, partition, low, true, error);
+}
+
+/* Partitions never get fewer: a topic with fewer is another one of the same name. */
+static Status check_fewer(KafkaSource *k, int found, Error *error) {
+    if (found >= k->begins.count) {
+        k->fewer_looks = 0;
+        return OK;
+    }
+    (void)fail(error,
+               "%s: topic '%s' has %d partitions, before it had %d: it was made anew; leat run "
+               "--fresh starts over",
+               k->what, k->topic, found, k->begins.count);
+    return ++k->fewer_looks < FEWER_LOOKS ? AGAIN : FAIL;
+}
+
+static Status look(KafkaSource *k, const struct rd_kafka_metadata **metadata, Error *error) {
+    Status status = kafka_look(&k->client, k->topic, metadata, error);
+    if (status == AGAIN) serve(k);
+    if (status == REJECT && k->count)
+        return AGAIN; /* it was there: perhaps a broker still starts */
+    if (status != REJECT && status != FAIL) return status;
+    Error reason = *error;
+    return fail(error, "%s: %s", k->what, reason.text);
 }
 
 static Status partitions(Source *source, int *count, Error *error) {
@@ -213,26 +323,23 @@ static Status partitions(Source *source, int *count, Error *error) {
     const struct rd_kafka_metadata *metadata;
     serve(k);
     commit_told(k);
-    Status status = kafka_look(&k->client, k->topic, &metadata, error);
-    if (status == AGAIN) serve(k);
-    if (status == REJECT && k->count)
-        return AGAIN; /* it was there: perhaps a broker still starts */
-    if (status == REJECT || status == FAIL) {
-        Error reason = *error;
-        return fail(error, "%s: %s", k->what, reason.text);
-    }
+    Status status = look(k, &metadata, error);
     if (status != OK) return status;
     int found = metadata->topics[0].partition_cnt;
     if (!k->count && found > k->planned) {
         drop_client(k);
         status = make_client(k, found, error);
     }
-    add_partitions(k, found);
-    for (int i = 0; i < found; i++) {
-        const struct rd_kafka_metadata_partition *p = &metadata->topics[0].partitions[i];
-        if (p->id >= 0 && p->id < k->count) k->partitions[p->id]->away = p->leader < 0;
+    if (status == OK)
+        status = kafka_begins(&k->begins, &k->client, &k->context, k->topic, found, error);
+    if (status == OK) status = check_fewer(k, found, error);
+    if (status == OK) {
+        add_partitions(k, found);
+        mark_away(k, &metadata->topics[0]);
     }
     rd_kafka_metadata_destroy(metadata);
+    for (int i = 0; i < k->count && status == OK; i++)
+        if (k->partitions[i]->astray) status = find_place(k, i, error);
     *count = k->count;
     return status;
 }
@@ -243,66 +350,18 @@ static const char *partition_name(Source *source, int partition) {
     return k->partitions[partition]->name;
 }
 
-/* 'latest' is settled once, for all partitions that are there, and kept in the home: what comes
- * while Leat is down after its first start is not missed, and partitions that appear later begin at
- * their start. The fact is a list of offsets. */
-static Status settle_latest(KafkaSource *k, Buffer *list, Error *error) {
-    for (int i = 0; i < k->count; i++) {
-        int64_t low = 0, high = 0;
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(k->client.handle, k->topic, i,
-                                                                    &low, &high, KAFKA_LOOK_MS);
-        if (code && kafka_passing(code))
-            return kafka_away(&k->client, rd_kafka_err2str(code), error);
-        if (code)
-            return fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, i,
-                        rd_kafka_err2str(code));
-        buffer_add_format(list, "%s%" PRId64, i ? " " : "", high);
-    }
-    buffer_add_char(list, 0);
-    return k->context.set ? k->context.set(k->context.home, "latest", list->data, error) : OK;
-}
-
-static Status first_offset(KafkaSource *k, int partition, int64_t *offset, Error *error) {
-    *offset = RD_KAFKA_OFFSET_BEGINNING;
-    if (strcmp(option_text(k->context.options, "start", "earliest"), "latest") != 0) return OK;
-    Buffer list = {0};
-    const char *kept = k->context.get ? k->context.get(k->context.home, "latest") : NULL;
-    Status status = kept ? OK : settle_latest(k, &list, error);
-    const char *at = kept ? kept : list.data;
-    for (int i = 0; status == OK && *at; i++) {
-        char *end;
-        int64_t high = strtoll(at, &end, 10);
-        if (end == at) break;
-        if (i == partition) *offset = high;
-        at = end;
-    }
-    buffer_free(&list);
-    return status;
-}
-
 /* Its queue is taken out of the common one before it is assigned, so that no message goes there. */
 static Status seek(Source *source, int partition, int64_t position, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
-    int64_t offset = position;
-    if (position == NO_POSITION) {
-        Status status = first_offset(k, partition, &offset, error);
-        if (status != OK) return status;
-    }
     KafkaPartition *p = k->partitions[partition];
+    if (position == NO_POSITION && partition < k->begins.count)
+        position = k->begins.offsets[partition];
     p->queue = rd_kafka_queue_get_partition(k->client.handle, k->topic, partition);
     if (!p->queue)
         return fail(error, "%s: topic '%s' has no partition %d", k->what, k->topic, partition);
     rd_kafka_queue_forward(p->queue, NULL);
     rd_kafka_queue_cb_event_enable(p->queue, on_message, k);
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_list_add(one, k->topic, partition)->offset = offset;
-    rd_kafka_error_t *failed = rd_kafka_incremental_assign(k->client.handle, one);
-    rd_kafka_topic_partition_list_destroy(one);
-    if (!failed) return OK;
-    (void)fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, partition,
-               rd_kafka_error_string(failed));
-    rd_kafka_error_destroy(failed);
-    return FAIL;
+    return assign(k, partition, position, false, error);
 }
 
 /* ---- chunks ---- */
@@ -354,14 +413,8 @@ static Status message_error(KafkaSource *k, int partition, const rd_kafka_messag
     rd_kafka_resp_err_t code = message->err;
     if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
         code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE) {
-        int64_t low = -1, high = -1;
-        rd_kafka_query_watermark_offsets(k->client.handle, k->topic, partition, &low, &high,
-                                         KAFKA_LOOK_MS);
-        return fail(error,
-                    "%s: topic '%s' partition %d no longer has the position where the pipeline "
-                    "stands (it holds offsets %" PRId64 " to %" PRId64 "): data was deleted before "
-                    "it was read, or the topic was made anew; leat run --fresh starts over",
-                    k->what, k->topic, partition, low, high);
+        k->partitions[partition]->astray = true;
+        return AGAIN;
     }
     /* A topic that is unknown for a moment is partitions()' business. */
     if (kafka_passing(code) || code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
@@ -380,6 +433,23 @@ static int most_messages(const KafkaSource *k, const KafkaPartition *p) {
     return most < 1 ? 1 : most > CHUNK_MESSAGES ? CHUNK_MESSAGES : (int)most;
 }
 
+static KafkaChunk *new_chunk(KafkaSource *k, int partition, int64_t begin, ssize_t most) {
+    KafkaChunk *c = xmalloc(sizeof *c + sizeof(Record) * (size_t)most);
+    c->chunk = (Chunk){.partition = partition,
+                       .records = c->records,
+                       .begin = begin,
+                       .topic = k->topic,
+                       .headers = headers_json,
+                       .release = release,
+                       .owner = k,
+                       .taken_us = k->context.env->now_us(k->context.env)};
+    return c;
+}
+
+/* Offsets have holes: compacted records, records of aborted transactions, the ends of transactions.
+ * A record's own offset tells of those before it. Those at the partition's end are told by
+ * PARTITION_EOF, which stands behind them; they are a chunk without records, or the position would
+ * stay before them for ever and what deletes them later would look like a loss. */
 static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     KafkaPartition *p = k->partitions[partition];
@@ -387,39 +457,35 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
         rd_kafka_consume_batch_queue(p->queue, 0, k->taken, (size_t)most_messages(k, p));
     KafkaChunk *c = NULL;
     size_t bytes = 0;
+    int64_t end = p->position;
     Status status = OK;
     for (ssize_t i = 0; i < count; i++) {
         rd_kafka_message_t *message = k->taken[i];
         if (!message->err && status != FAIL) {
-            if (!c) {
-                c = xmalloc(sizeof *c + sizeof(Record) * (size_t)(count - i));
-                c->chunk = (Chunk){0};
-            }
+            if (!c) c = new_chunk(k, partition, message->offset, count - i);
             bytes += add_record(c, message);
+            end = message->offset + 1;
             p->at_end = false;
             continue;
         }
-        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) p->at_end = true;
-        else if (message->err && status != FAIL)
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+            p->at_end = true;
+            if (end != NO_POSITION && message->offset > end) end = message->offset;
+        } else if (message->err && status != FAIL) {
             status = message_error(k, partition, message, error);
+        }
         rd_kafka_message_destroy(message);
     }
-    *at_end = p->at_end && !p->away && !k->client.down;
+    *at_end = p->at_end && !p->away && !p->astray && !k->client.down;
     if (status == FAIL && c) release(&c->chunk);
-    if (status == FAIL || !c) return status == FAIL ? FAIL : AGAIN;
-    Chunk *chunk = &c->chunk;
+    if (status == FAIL) return FAIL;
+    if (!c && end != p->position) c = new_chunk(k, partition, p->position, 0);
+    if (!c) return AGAIN;
     if (k->client.down) kafka_back(&k->client);
-    p->average = (p->average + bytes / (size_t)chunk->record_count) / 2;
-    chunk->partition = partition;
-    chunk->records = c->records;
-    chunk->topic = k->topic;
-    chunk->headers = headers_json;
-    chunk->release = release;
-    chunk->owner = k;
-    chunk->taken_us = k->context.env->now_us(k->context.env);
-    chunk->begin = c->records[0].position;
-    chunk->end = c->records[chunk->record_count - 1].position + 1;
-    *out = chunk;
+    if (c->chunk.record_count)
+        p->average = (p->average + bytes / (size_t)c->chunk.record_count) / 2;
+    p->position = c->chunk.end = end;
+    *out = &c->chunk;
     return OK;
 }
 
@@ -446,6 +512,10 @@ static int64_t lag(Source *source, int partition, int64_t position) {
     return high > position ? high - position : 0;
 }
 
+static int64_t lost(Source *source) {
+    return atomic_load(&((KafkaSource *)(void *)source)->gaps.lost);
+}
+
 const SourceType kafka_source = {
     .open = open_source,
     .partitions = partitions,
@@ -455,5 +525,6 @@ const SourceType kafka_source = {
     .wait = wait_message,
     .committed = committed,
     .lag = lag,
+    .lost = lost,
     .close = close_source,
 };
