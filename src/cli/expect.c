@@ -36,7 +36,39 @@ static void add_row(Rows *rows, Row row) {
 
 /* ---- one form for equal rows ---- */
 
+/* A home keeps jsonb and numeric as text and booleans as 0 and 1; who writes rows down from there
+ * means the same. The text within a string as long as it is itself such a value. */
+static Str unwrapped(TypeKind kind, Str json, Buffer *text) {
+    for (int depth = 0; depth < 4 && jsonb_kind(json) == JSONB_STRING; depth++) {
+        Buffer inner = {0};
+        bool fine = jsonb_string_text(json, &inner) && jsonb_valid(buffer_str(&inner)) &&
+                    (kind == TYPE_JSONB || jsonb_kind(buffer_str(&inner)) == JSONB_NUMBER);
+        if (fine) {
+            buffer_free(text);
+            *text = inner;
+            json = jsonb_trim(buffer_str(text));
+        } else {
+            buffer_free(&inner);
+            break;
+        }
+    }
+    return json;
+}
+
 static void add_value(const Type *type, Str json, Buffer *out) {
+    if (type && (type->kind == TYPE_JSONB || type->kind == TYPE_NUMERIC)) {
+        Buffer text = {0};
+        json = unwrapped(type->kind, json, &text);
+        if (!jsonb_normalize(json, out)) buffer_add_str(out, json);
+        buffer_free(&text);
+        return;
+    }
+    if (type && type->kind == TYPE_BOOL && jsonb_kind(json) == JSONB_NUMBER) {
+        buffer_add_text(out, str_equal(json, STR("1"))   ? "true"
+                             : str_equal(json, STR("0")) ? "false"
+                                                         : "neither");
+        return;
+    }
     bool real = type && (type->kind == TYPE_FLOAT8 || type->kind == TYPE_FLOAT4);
     if (real && jsonb_kind(json) == JSONB_NUMBER) {
         char text[64];
