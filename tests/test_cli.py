@@ -200,8 +200,9 @@ MISTAKES = {
                  "SELECT m FROM e;", None, None, ["metadata", "partition"]),
     # for the next release: refused by name
     "follow": (TABLE.replace("path = 'e'", "path = '-', follow = true"), None, None, ["follow"]),
-    "state_ttl": (TABLE + "CREATE MATERIALIZED VIEW v WITH (state_ttl = '1 day') AS SELECT id, count(*) "
-                  "FROM e GROUP BY id;", 2, None, ["state_ttl"]),
+    "state_ttl": (TABLE.replace(", event_time = 't'", "") +
+                  "CREATE MATERIALIZED VIEW v WITH (state_ttl = '1 day') AS SELECT id, count(*) FROM e "
+                  "GROUP BY id;", 2, 34, ["state_ttl", "event_time = 'column'"]),
     "unwindowed view read": (TABLE + "CREATE MATERIALIZED VIEW v AS SELECT id, count(*) AS n FROM e "
                              "GROUP BY id;\nCREATE MATERIALIZED VIEW w AS SELECT max(n) FROM v;", 3,
                              None, ["view v", "whose rows change", "not into a GROUP BY"]),

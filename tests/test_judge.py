@@ -32,7 +32,8 @@ TELEMETRY = """
 SET http = 'off';
 CREATE TABLE telemetry (
   eventId text NOT NULL, value double precision, deviceId text, deviceSequenceNumber bigint,
-  type text, createdAt timestamptz NOT NULL, complexData jsonb
+  type text, createdAt timestamptz NOT NULL, complexData jsonb,
+  part int GENERATED ALWAYS AS (metadata('partition')) STORED
 ) WITH (connector = 'file', path = 'in', event_time = 'createdAt', watermark_delay = '3 seconds');
 CREATE TABLE devices (deviceId text PRIMARY KEY, site text, threshold double precision)
 WITH (connector = 'file', path = 'devices.csv', format = 'csv');
@@ -73,6 +74,9 @@ FROM telemetry WHERE type = 'TEMP' AND value > 40;
 CREATE MATERIALIZED VIEW overall AS
 SELECT type, value IS NULL AS unknown, count(*) AS n, max(createdAt) AS newest
 FROM telemetry GROUP BY type, value IS NULL;
+CREATE MATERIALIZED VIEW lately WITH (state_ttl = '5 seconds') AS
+SELECT deviceId, part, count(*) AS events, sum(deviceSequenceNumber) AS numbers
+FROM telemetry WHERE type <> 'CO2' GROUP BY deviceId, part;
 """
 
 
@@ -80,9 +84,10 @@ def load_telemetry(postgres, table, rows):
     postgres.load(table, [("eventId", "text"), ("value", "double precision"), ("deviceId", "text"),
                           ("deviceSequenceNumber", "bigint"), ("type", "text"),
                           ("createdAt", "timestamptz"), ("complexData", "jsonb"),
-                          ("seen", "timestamptz")],
+                          ("seen", "timestamptz"), ("part", "int"), ("number", "int")],
                   [(r["eventId"], r["value"], r["deviceId"], r["deviceSequenceNumber"], r["type"],
-                    time(r["us"]), json.dumps(r["complexData"]), time(r["seen"])) for r in rows])
+                    time(r["us"]), json.dumps(r["complexData"]), time(r["seen"]), r.get("part"),
+                    number) for number, r in enumerate(rows)])
 
 
 def windows(table, slide, size):
@@ -110,6 +115,8 @@ def test_telemetry(leat, postgres, seed, events, partitions, way):
     lists = with_seen(telemetry(seed, events, partitions), 3 * SECOND)
     for number, rows in enumerate(lists):
         leat.write(f"in/{number}.ndjson", "".join(telemetry_line(r) + "\n" for r in rows))
+        for row in rows:
+            row["part"] = number
     devices = [(f"contoso-device-id-{i:06d}", f"site {i % 3}", i * 8) for i in range(0, 13, 2)]
     leat.write("devices.csv", "deviceId,site,threshold\n" +
                "".join(f"{d},{s},{t}\n" for d, s, t in devices))
@@ -160,7 +167,22 @@ def test_telemetry(leat, postgres, seed, events, partitions, way):
             FROM telemetry WHERE type = 'TEMP' AND value > 40""",
         "overall": """
             SELECT type, value IS NULL AS unknown, count(*) AS n, max("createdAt") AS newest
-            FROM telemetry GROUP BY 1, 2"""})
+            FROM telemetry GROUP BY 1, 2""",
+        # a row that comes 5 s of its partition's watermark after the last one of its group, or
+        # later, begins the group anew; at the end what is so old is gone
+        "lately": """
+            SELECT "deviceId", part, count(*) AS events, sum("deviceSequenceNumber") AS numbers FROM (
+              SELECT *, count(*) FILTER (WHERE anew) OVER (PARTITION BY "deviceId", part ORDER BY number)
+                        AS life,
+                     count(*) FILTER (WHERE anew) OVER (PARTITION BY "deviceId", part) AS lives FROM (
+                SELECT *, coalesce(max("createdAt") OVER (
+                         PARTITION BY "deviceId", part ORDER BY number
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) + interval '5 s' <= seen,
+                         false) AS anew
+                FROM telemetry WHERE type <> 'CO2') a) b
+            WHERE life = lives GROUP BY 1, 2
+            HAVING max("createdAt") + interval '5 s' > (SELECT max("createdAt") - interval '3 s'
+                                                        FROM telemetry)"""})
     late = postgres.json_rows("""
         SELECT count(*) AS n FROM telemetry
         WHERE date_bin('10 s', "createdAt", '1970-01-01Z') + interval '10 s' <= seen""")

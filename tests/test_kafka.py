@@ -515,6 +515,42 @@ def test_changes_of_a_view_without_a_window(leat, kafka, topic):
         [(k, -n) for k, (n, s) in totals.items() if n > 60])
 
 
+def test_groups_that_nothing_comes_to_are_deleted(leat, kafka, topic):
+    """state_ttl: the view loses the row, the topic gets a null value, also when the program was
+    killed at every epoch between; a row after that begins its group anew."""
+    out = kafka.create_topic(f"{topic}-out", 1)
+    home = pipeline(leat, kafka, topic, SINK % (", PRIMARY KEY (k)", out, kafka.bootstrap, "") +
+                    """CREATE VIEW totals WITH (state_ttl = '1 minute') AS
+SELECT k, count(*) AS n, sum(v) AS s FROM events GROUP BY k;
+CREATE MATERIALIZED VIEW shown WITH (state_ttl = '1 minute') AS
+SELECT k, count(*) AS n FROM events GROUP BY k;
+INSERT INTO out SELECT k, n FROM totals WHERE s < 1000;""", options=", idle_timeout = '1 hour'")
+    rows, expected, producer = [], {}, kafka.producer()
+    for i in range(400):         # k0 … k9 come again and again, others once; time stands still at the end
+        k, second = (f"k{i % 10}" if i % 3 else f"once{i}"), min(i, 350)
+        rows.append((0, event(i, k, second)))
+        n, s, last = expected.get(k, (0, 0, 0))
+        if n and last + 60 <= min(i - 1, 350):
+            n = s = 0
+        expected[k] = n + 1, s + i, second
+    kafka.produce(topic, [(p, event(0, "k1", 350)) for p in (1, 2, 3)], producer)
+    n, s, last = expected["k1"]
+    expected["k1"] = n + 3, s, last
+    for part in range(4):
+        kafka.produce(topic, rows[100 * part:100 * part + 100], producer)
+        ended = leat.start("run", "p.sql", env={"LEAT_KILL_AT_EPOCH": 2, "LEAT_EPOCH_ROWS": 20,
+                                                "LEAT_BATCH_ROWS": f"random:{part}"}).wait(60)
+        assert ended.status == -9, ended
+    run_until(leat, home, 403)
+    kept = {k: (n, s) for k, (n, s, last) in expected.items() if last + 60 > 350}
+    assert len(kept) < len(expected)
+    assert {row["k"]: row["n"] for row in home.rows("shown")} == {k: n for k, (n, s) in kept.items()}
+    latest = {}
+    for _, _, key, value in kafka.consume(out):
+        latest[key.decode()] = value and json.loads(value)["n"]
+    assert {k: n for k, n in latest.items() if n} == {k: n for k, (n, s) in kept.items() if s < 1000}
+
+
 def test_topic_to_topic_answers_as_from_files(leat, kafka, topic):
     """Telemetry through a topic gives the rows that it gives from files."""
     lists = telemetry(5, 3000, 4, duplicate_share=0.05)

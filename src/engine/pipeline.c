@@ -59,6 +59,25 @@ static const ReferenceTable *find_reference(OperatorHost *host, int index) {
     return e->references[index].table;
 }
 
+static int64_t ended_before(const Engine *e, int node) {
+    const PlanNode *n = &e->plan->nodes[node];
+    int64_t time = n->kind == NODE_SOURCE ? e->sources[n->index].saved_mark : NO_TIME;
+    for (int i = 0; i < n->input_count; i++) {
+        int64_t of_input = ended_before(e, n->inputs[i]);
+        if (of_input > time) time = of_input;
+    }
+    return time;
+}
+
+/* The greatest that the partitions of its sources came to: the same in whatever order they ended.
+ */
+static int64_t ended_at(OperatorHost *host, const Operator *op) {
+    const Engine *e = (Engine *)(void *)((char *)host - offsetof(Engine, host));
+    for (int n = 0; n < e->plan->node_count; n++)
+        if (e->ops[n] == op) return ended_before(e, n);
+    return NO_TIME;
+}
+
 /* A record that could not be read: of no query. */
 static Status reject_record(Engine *e, Partition *p, const Chunk *chunk,
                             const DecodeReject *reject) {
@@ -103,7 +122,8 @@ static void add_edge(Engine *e, int from, int to, int input) {
 }
 
 Status pipeline_open(Engine *e, Error *error) {
-    e->host = (OperatorHost){.env = e->env, .reject = reject_row, .reference = find_reference};
+    e->host = (OperatorHost){
+        .env = e->env, .reject = reject_row, .reference = find_reference, .ended_at = ended_at};
     e->ops = xcalloc((size_t)e->plan->node_count + 1, sizeof *e->ops);
     e->rests = arena_new_array(e->arena, bool, e->plan->node_count + 1);
     e->waits = arena_new_array(e->arena, bool, e->plan->node_count + 1);

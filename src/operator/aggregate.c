@@ -3,11 +3,14 @@
  * emitted and forgotten without looking at others. All keys of a batch are encoded and found first,
  * then each aggregate runs over its column once.
  *
- *   value: event time 8 (of groups closed by window_start) | shown 8 | block
+ *   value: event time 8 (of groups closed by window_start, and that age) | shown 8 | block | ages
  *   record: event time 8, shown sized, block (each where the plan has it)
  *
- * shown: see looks.h. */
+ * shown: see looks.h. ages: of groups that are forgotten when nothing came for ttl_us. Whether one
+ * is over is judged at each row, by what the row's own partition had seen, so that it depends on
+ * the data alone; when time comes so far the group goes, which no later row can tell from that. */
 #include "base/hash.h"
+#include "operator/aging.h"
 #include "operator/looks.h"
 #include "operator/results.h"
 #include "operator/row_keys.h"
@@ -20,11 +23,19 @@ typedef struct Group {
     char block[];
 } Group;
 
+typedef struct Ages { /* behind the block, 16-byte aligned */
+    uint32_t place;   /* in Aggregation.aging */
+    uint32_t push;    /* number of the push that it last got a row in */
+} Ages;
+
 typedef struct Aggregation {
     Operator base;
     const AggregateSpec *spec;
-    bool shows;   /* groups have `shown` */
-    int *checked; /* columns that must not hold errors: keys, arguments, filters */
+    Aging *aging;  /* groups by their event time; NULL: they stay. Made at the first use, when the
+                      state has been read */
+    uint32_t push; /* number of the current one */
+    bool shows;    /* groups have `shown` */
+    int *checked;  /* columns that must not hold errors: keys, arguments, filters */
     int checked_count;
     RowKeys row_keys;
     Buffer scratch;
@@ -34,12 +45,14 @@ typedef struct Aggregation {
     int64_t taken_us;
 } Aggregation;
 
-enum { AHEAD = 8, ENDED_BUCKET = 1 };
+enum { AHEAD = 8, ENDED_BUCKET = 1, AGES_SIZE = 16 };
+
+static bool has_time(const AggregateSpec *s) { return s->close == CLOSE_WINDOW_START || s->ttl_us; }
 
 static void group_encode(void *context, const void *value, Buffer *out) {
     const Aggregation *a = context;
     const Group *g = value;
-    if (a->spec->close == CLOSE_WINDOW_START) buffer_add_i64(out, g->event_time);
+    if (has_time(a->spec)) buffer_add_i64(out, g->event_time);
     if (a->shows) looks_encode(g->shown, out);
     aggregates_encode(a->spec->calls, a->spec->call_count, g->block, out);
 }
@@ -47,7 +60,7 @@ static void group_encode(void *context, const void *value, Buffer *out) {
 static Status group_decode(void *context, void *value, Reader *r) {
     const Aggregation *a = context;
     Group *g = value;
-    if (a->spec->close == CLOSE_WINDOW_START) g->event_time = read_i64(r);
+    if (has_time(a->spec)) g->event_time = read_i64(r);
     if (a->shows) g->shown = looks_decode(r);
     aggregates_decode(a->spec->calls, a->spec->call_count, g->block, r);
     return r->bad ? FAIL : OK;
@@ -64,7 +77,7 @@ static size_t group_bytes(void *context, const void *value) {
     const Aggregation *a = context;
     const Group *g = value;
     return aggregates_bytes(a->spec->calls, a->spec->call_count, g->block) +
-           looks_values(g->shown).size;
+           looks_values(g->shown).size + (a->spec->ttl_us ? AGING_BYTES : 0);
 }
 
 static Status aggregate_open(Operator *op, const void *spec, Error *error) {
@@ -83,7 +96,7 @@ static Status aggregate_open(Operator *op, const void *spec, Error *error) {
     a->arena = arena_new();
     a->groups = xcalloc(BATCH_ROWS, sizeof *a->groups);
     op->state = state_new(&(StateSpec){
-        .value_size = sizeof(Group) + s->block_size,
+        .value_size = sizeof(Group) + s->block_size + (s->ttl_us ? AGES_SIZE : 0),
         .encode = group_encode,
         .decode = group_decode,
         .release = group_release,
@@ -96,6 +109,7 @@ static Status aggregate_open(Operator *op, const void *spec, Error *error) {
 static void aggregate_close(Operator *op) {
     Aggregation *a = (Aggregation *)op;
     state_free(&op->state); /* its values need the spec */
+    aging_free(&a->aging);
     row_keys_free(&a->row_keys);
     buffer_free(&a->scratch);
     arena_free(&a->arena);
@@ -130,6 +144,42 @@ static Bucket *bucket_of(Aggregation *a, const Batch *batch, const Column *time,
     return NULL;
 }
 
+static Ages *ages_of(const Aggregation *a, Group *g) {
+    return (Ages *)(void *)(g->block + a->spec->block_size);
+}
+
+/* When nothing more comes, the group is over at that time. */
+static int64_t over_at(const Aggregation *a, const Group *g) {
+    return g->event_time > END_OF_TIME - a->spec->ttl_us ? END_OF_TIME
+                                                         : g->event_time + a->spec->ttl_us;
+}
+
+static void begin_aging(Aggregation *a) {
+    if (a->aging || !a->spec->ttl_us) return;
+    a->aging = aging_new(sizeof(Group) + a->spec->block_size + offsetof(Ages, place));
+    Bucket *bucket = state_bucket_find(a->base.state, 0);
+    size_t cursor = 0;
+    for (Group *g; bucket && (g = bucket_next(bucket, &cursor));)
+        aging_put(a->aging, g, over_at(a, g));
+}
+
+/* A row that comes when the group is over begins it anew. Results of windows come in the order of
+ * their ends: before one, time was anywhere before its own. */
+static bool is_over(const Aggregation *a, const Group *g, const Batch *batch, int row) {
+    int64_t seen = batch->seen ? batch->seen[row] : batch->event_times[row] - 1;
+    return over_at(a, g) <= seen;
+}
+
+/* Rows of this push that it has got are forgotten with it. */
+static void empty_group(Aggregation *a, Group *g, char **states, int row) {
+    if (ages_of(a, g)->push == a->push)
+        for (int i = 0; i < row; i++)
+            if (states[i] == g->block) states[i] = NULL;
+    group_release(a, g);
+    memset(g->block, 0, a->spec->block_size);
+    g->shown = NULL;
+}
+
 static void find_groups(Aggregation *a, const Batch *batch, char **states) {
     const AggregateSpec *s = a->spec;
     State *state = a->base.state;
@@ -144,12 +194,18 @@ static void find_groups(Aggregation *a, const Batch *batch, char **states) {
         if (row + AHEAD < batch->rows) state_prefetch(state, bucket, k->hashes[row + AHEAD]);
         bool made;
         Group *g = state_put(state, bucket, k->hashes[row], row_key(k, row), &made);
-        if (made) {
+        bool over = a->aging && !made && is_over(a, g, batch, row);
+        if (over) empty_group(a, g, states, row);
+        if (made || over) {
             g->event_time = NO_TIME;
             if (a->shows) g->shown = looks_new(batch, row, s->keys, s->key_count, &a->scratch);
         }
         if (batch->event_times && batch->event_times[row] > g->event_time)
             g->event_time = batch->event_times[row];
+        if (a->aging) {
+            ages_of(a, g)->push = a->push;
+            if (made || over) aging_put(a->aging, g, over_at(a, g));
+        }
         state_touch(state, g);
         states[row] = g->block;
     }
@@ -162,6 +218,8 @@ static Status aggregate_push(Operator *op, int input, const Batch *batch, Error 
     batch = without_errors(op, batch, a->checked, a->checked_count);
     if (batch->rows == 0) return OK;
     a->taken_us = batch->taken_us;
+    begin_aging(a);
+    a->push++;
     row_keys_encode(&a->row_keys, batch, s->keys, s->key_count);
     char **states = arena_alloc(batch->arena, sizeof *states * (size_t)batch->rows);
     find_groups(a, batch, states);
@@ -172,7 +230,7 @@ static Status aggregate_push(Operator *op, int input, const Batch *batch, Error 
 
 /* ---- results go out ---- */
 
-static void fill_row(Aggregation *a, Batch *out, int row, const Group *g, RowErrors *errors) {
+static void fill_keys(Aggregation *a, Batch *out, int row, const Group *g) {
     const AggregateSpec *s = a->spec;
     Reader key = reader_of(g->shown ? looks_values(g->shown) : value_key(g));
     for (int c = 0; c < s->key_count; c++) {
@@ -181,6 +239,11 @@ static void fill_row(Aggregation *a, Batch *out, int row, const Group *g, RowErr
             g->shown ? value_decode(type, &key, out->arena) : key_decode(type, &key, out->arena);
         column_set(&out->columns[c], row, value, out->arena);
     }
+}
+
+static void fill_row(Aggregation *a, Batch *out, int row, const Group *g, RowErrors *errors) {
+    const AggregateSpec *s = a->spec;
+    fill_keys(a, out, row, g);
     for (int c = 0; c < s->call_count; c++)
         results_set(out, s->key_count + c, row, &s->calls[c], g->block, errors);
 }
@@ -240,15 +303,70 @@ static void make_only_group(Aggregation *a) {
     state_touch(state, state_put(state, state_bucket(state, ENDED_BUCKET), hash, STR(""), &made));
 }
 
+/* That the first `count` of a->groups are gone. Over input that ends only the query's own view has
+ * seen them. */
+static Status emit_gone(Aggregation *a, int count, Error *error) {
+    const AggregateSpec *s = a->spec;
+    if (s->bounded && !s->growth) return OK;
+    arena_reset(a->arena);
+    Batch *out = results_new(&a->base, &s->output, count, a->taken_us, a->arena);
+    Str *keys = arena_new_array(a->arena, Str, count);
+    for (int row = 0; row < count; row++) {
+        keys[row] = value_key(a->groups[row]);
+        fill_keys(a, out, row, a->groups[row]);
+        for (int c = 0; c < s->call_count; c++) {
+            Column *to = &out->columns[s->key_count + c];
+            column_set(to, row, (Value){.type = to->type, .null = true}, a->arena);
+        }
+    }
+    out->keys = keys;
+    out->growth = s->bounded;
+    out->ops = memset(arena_alloc(a->arena, (size_t)count), ROW_DELETE, (size_t)count);
+    return emit(&a->base, out, error);
+}
+
+/* Forgets groups that are over at `reached`; AGAIN: there may be more. A group that got rows stands
+ * where it was put in, and is moved when its turn comes. */
+static Status forget_old(Aggregation *a, int64_t reached, Error *error) {
+    int count = 0;
+    int64_t due;
+    for (Group *g; count < BATCH_ROWS && (g = aging_first(a->aging, &due)) && due <= reached;) {
+        if (over_at(a, g) > reached) {
+            aging_put(a->aging, g, over_at(a, g));
+            continue;
+        }
+        aging_remove(a->aging, g);
+        a->groups[count++] = g;
+    }
+    if (count && emit_gone(a, count, error) != OK) return FAIL;
+    for (int i = 0; i < count; i++) state_forget(a->base.state, a->groups[i]);
+    if (count) count_state(&a->base);
+    return count == BATCH_ROWS ? AGAIN : OK;
+}
+
+/* At the end of the input time is as far as its rows have brought it. */
+static Status age(Aggregation *a, int64_t time, Error *error) {
+    OperatorHost *host = a->base.host;
+    begin_aging(a);
+    if (!a->aging || time == NO_TIME) return OK;
+    if (time == END_OF_TIME) time = host->ended_at ? host->ended_at(host, &a->base) : NO_TIME;
+    return forget_old(a, time, error);
+}
+
 static Status aggregate_advance(Operator *op, int input, Watermark mark, Error *error) {
     (void)input;
     Aggregation *a = (Aggregation *)op;
     const AggregateSpec *s = a->spec;
+    Status aged = age(a, mark.time, error);
+    if (aged != OK) return aged;
     if (s->close != CLOSE_NEVER || (s->bounded && mark.time == END_OF_TIME)) {
         if (s->close == CLOSE_NEVER) make_only_group(a);
         int count = due_groups(a, mark, BATCH_ROWS);
         if (count && emit_groups(a, count, false, error) != OK) return FAIL;
-        for (int i = 0; i < count; i++) state_forget(op->state, a->groups[i]);
+        for (int i = 0; i < count; i++) {
+            if (a->aging) aging_remove(a->aging, a->groups[i]);
+            state_forget(op->state, a->groups[i]);
+        }
         drop_empty(a, mark);
         count_state(op);
         if (due_groups(a, mark, 1)) return AGAIN;
@@ -261,6 +379,9 @@ static Status aggregate_changes(Operator *op, Error *error) {
     Aggregation *a = (Aggregation *)op;
     const AggregateSpec *s = a->spec;
     bool once = s->close != CLOSE_NEVER || s->bounded;
+    /* Groups of rows that were old when they came: time need not have moved since. */
+    Status aged = age(a, op->input_marks[0].time, error);
+    if (aged != OK) return aged;
     if (once && !s->growth) return OK;
     if (a->cursor == 0)
         op->growth_held = s->close != CLOSE_NEVER && state_touched(op->state) > GROWTH_MOST_GROUPS;

@@ -291,6 +291,116 @@ static void a_window_that_is_over_gives_its_memory_back(void **state) {
     stage_end(&stage);
 }
 
+static Field totals_out[] = {FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8),
+                             FIELD("sum", TYPE_INT8)};
+
+static AggregateSpec forgetting(int64_t ttl_us) {
+    return (AggregateSpec){.keys = by_id,
+                           .key_count = 1,
+                           .calls = calls,
+                           .call_count = 2,
+                           .block_size = by_window.block_size,
+                           .close = CLOSE_NEVER,
+                           .bucket = -1,
+                           .output = {3, totals_out},
+                           .ttl_us = ttl_us};
+}
+
+static Scene totals(const AggregateSpec *spec) {
+    return (Scene){
+        .inputs = {{2, fields}}, .links = {{&aggregate_operator, spec}}, .link_count = 1};
+}
+
+/* a is over at 10 + 5, when time is there; b was touched later; late rows touch nothing. */
+static void groups_that_nothing_came_to_are_told_as_gone(void **state) {
+    (void)state;
+    AggregateSpec spec = forgetting(5);
+    Scene scene = totals(&spec);
+    scene.folded = true;
+    PLAY(scene, "b|2|4\nc|1|9", ROWS("10 - : a, 1\n 3 7 : b, 2\n 12 9 : b, 3\n 4 9 : b, 1\n"),
+         CLOSE_EPOCH, TIME(14), CLOSE_EPOCH, TIME(15), ROWS("20 15 : c, 9"), CLOSE_EPOCH, TIME(16),
+         CLOSE_EPOCH);
+    static const Step gone[] = {ROWS("10 - : a, 1"), CLOSE_EPOCH, TIME(15)};
+    scene.folded = false;
+    scene.steps = gone;
+    scene.step_count = 3;
+    Stage stage;
+    stage_begin(&stage, &scene);
+    for (int i = 0; i < 3; i++) run_step(&stage, &gone[i], WHOLE);
+    assert_lines(&stage, "a|1|1\ngone: a|null|null", WHOLE);
+    assert_int_equal(state_entries(stage.ops[0]->state), 0);
+    stage_end(&stage);
+}
+
+/* By what the row's partition had seen, whether time came there between the two or not. */
+static void a_row_after_that_begins_its_group_anew(void **state) {
+    (void)state;
+    AggregateSpec spec = forgetting(5);
+    Scene scene = totals(&spec);
+    scene.folded = true;
+    PLAY(scene, "a|2|12\nb|2|3\nc|1|1",
+         ROWS("1 - : a, 1\n 2 1 : b, 1\n 3 2 : a, 2\n 7 3 : x, 0\n 8 6 : b, 2\n 9 8 : a, 4\n"
+              "9 8 : a, 8\n"),
+         CLOSE_EPOCH, TIME(8), ROWS("13 9 : c, 1"), TIME(12), CLOSE_EPOCH, ROWS("2 18 : d, 1"),
+         CLOSE_EPOCH);
+}
+
+static void a_huge_ttl_forgets_nothing(void **state) {
+    (void)state;
+    AggregateSpec spec = forgetting(INT64_MAX);
+    Scene scene = totals(&spec);
+    scene.folded = true;
+    PLAY(scene, "a|2|3", ROWS("1 - : a, 1"), TIME(1000000), ROWS("2000000 1000000 : a, 2"),
+         CLOSE_EPOCH);
+}
+
+/* Results of windows have no `seen`: before one that ends at 20, time was just before that. */
+static void results_of_windows_age_by_their_ends(void **state) {
+    (void)state;
+    AggregateSpec spec = forgetting(10);
+    Scene scene = totals(&spec);
+    scene.folded = scene.results_only = true;
+    PLAY(scene, "a|2|3\nb|1|4", ROWS("10 - : a, 1\n 10 - : b, 1\n 20 - : a, 2\n 21 - : b, 4"),
+         TIME(21), CLOSE_EPOCH);
+}
+
+/* More than a batch of them, some touched again, in another order than they came. */
+static void many_groups_are_forgotten_in_batches(void **state) {
+    (void)state;
+    AggregateSpec spec = forgetting(1000);
+    Scene scene = totals(&spec);
+    scene.folded = true;
+    Buffer rows[21] = {{0}};
+    static Step steps[24];
+    int step = 0;
+    for (int i = 0; i < 20; i++) {
+        for (int k = 0; k < 250; k++)
+            buffer_add_format(&rows[i], "%d - : id%d, 1\n", (i * 250 + k) * 7919 % 5000,
+                              i * 250 + k);
+        buffer_add_char(&rows[i], '\0');
+        steps[step++] = (Step)ROWS(rows[i].data);
+    }
+    for (int k = 0; k < 50; k++) buffer_add_format(&rows[20], "9000 - : id%d, 1\n", k * 100);
+    buffer_add_char(&rows[20], '\0');
+    steps[step++] = (Step)ROWS(rows[20].data);
+    steps[step++] = (Step)TIME(5989);
+    scene.steps = steps;
+    scene.step_count = step;
+    Stage stage;
+    stage_begin(&stage, &scene);
+    for (int i = 0; i < step; i++) run_step(&stage, &steps[i], WHOLE);
+    /* Of the last 10 times one is that of a group that was touched. */
+    assert_in_range(state_entries(stage.ops[0]->state), 50 + 9, 50 + 10);
+    kill_and_restore(&stage);
+    run_step(&stage, &(Step)TIME(9999), WHOLE);
+    assert_int_equal(state_entries(stage.ops[0]->state), 50);
+    run_step(&stage, &(Step)TIME(10000), WHOLE);
+    assert_int_equal(state_entries(stage.ops[0]->state), 0);
+    assert_int_equal(stage.view_rows.count, 0);
+    stage_end(&stage);
+    for (int i = 0; i < 21; i++) buffer_free(&rows[i]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_close_when_time_reaches_their_end),
@@ -308,6 +418,11 @@ int main(void) {
         cmocka_unit_test(outer_groups_close_with_the_inner_window),
         cmocka_unit_test(a_group_looks_as_it_first_came),
         cmocka_unit_test(a_window_that_is_over_gives_its_memory_back),
+        cmocka_unit_test(groups_that_nothing_came_to_are_told_as_gone),
+        cmocka_unit_test(a_row_after_that_begins_its_group_anew),
+        cmocka_unit_test(a_huge_ttl_forgets_nothing),
+        cmocka_unit_test(results_of_windows_age_by_their_ends),
+        cmocka_unit_test(many_groups_are_forgotten_in_batches),
     };
     return cmocka_run_group_tests(tests, make_calls, NULL);
 }

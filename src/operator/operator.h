@@ -56,6 +56,8 @@ struct OperatorHost {
                    const char *reason);
     /* The loaded reference table: see operator/reference.h */
     const struct ReferenceTable *(*reference)(OperatorHost *, int index);
+    /* All input of the operator has ended: how far its rows had brought time. NULL: unknown */
+    int64_t (*ended_at)(OperatorHost *, const Operator *);
     int64_t inner_us; /* operator_push's: time of the pushes inside the one that runs */
 };
 

@@ -65,6 +65,7 @@ typedef struct Scene {
     int64_t unit;      /* of times in rows, marks and results, in microseconds; 0: 1 */
     bool results_only; /* input rows are results: no seen, no positions, keys made of all values */
     ReferenceTable *reference;
+    int64_t ended_at; /* what the host tells at the end */
 } Scene;
 
 typedef struct Lines {
@@ -192,6 +193,11 @@ static inline void test_reject(OperatorHost *host, Operator *op, RejectKind kind
 static inline const ReferenceTable *test_reference(OperatorHost *host, int index) {
     (void)index;
     return ((Stage *)host)->scene->reference;
+}
+
+static inline int64_t test_ended_at(OperatorHost *host, const Operator *op) {
+    (void)op;
+    return ((Stage *)host)->scene->ended_at * unit_of((Stage *)host);
 }
 
 /* ---- what epochs write ---- */
@@ -451,7 +457,7 @@ static inline void run_step(Stage *stage, const Step *step, Way way) {
 static inline void stage_begin(Stage *stage, const Scene *scene) {
     *stage = (Stage){.scene = scene};
     fake_env_init(&stage->env, 5000000, 1);
-    stage->host = (OperatorHost){&stage->env.env, test_reject, test_reference};
+    stage->host = (OperatorHost){&stage->env.env, test_reject, test_reference, test_ended_at};
     for (int i = 0; i < 4; i++) stage->homes[i] = test_home_new();
     stage_make(stage);
 }

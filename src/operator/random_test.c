@@ -45,7 +45,7 @@ static void story_make(Story *s, uint64_t seed, int64_t delay, int64_t jump) {
         else
             buffer_add_format(rows, "%lld %lld : k%d, %d\n", (long long)e->time, (long long)e->seen,
                               e->key, i);
-        if (random_below(&random, 5) == 0 && s->step_count < STEPS_MOST - 3) {
+        if (random_below(&random, 5) == 0 && s->step_count < STEPS_MOST - 4) {
             buffer_add_char(rows, '\0');
             s->steps[s->step_count++] = (Step)ROWS(rows->data);
             s->steps[s->step_count++] = (Step)TIME(highest - delay);
@@ -210,11 +210,77 @@ static void distinct_on_passes_the_first_within_the_horizon(void **state) {
     }
 }
 
+/* A group that got nothing for the ttl begins anew; at the end the old ones are gone. */
+static void groups_are_forgotten(bool bounded, bool growth) {
+    static int keys[] = {0};
+    static Field out[] = {FIELD("id", TYPE_TEXT), FIELD("count", TYPE_INT8),
+                          FIELD("sum", TYPE_INT8)};
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        enum { DELAY = 6, TTL = 9 };
+        AggregateSpec spec = {.keys = keys,
+                              .key_count = 1,
+                              .calls = calls,
+                              .call_count = 2,
+                              .block_size = make_calls(),
+                              .close = CLOSE_NEVER,
+                              .bucket = -1,
+                              .bounded = bounded,
+                              .growth = growth,
+                              .output = {3, out},
+                              .ttl_us = TTL};
+        Story s;
+        story_make(&s, seed + 300, DELAY, 30);
+        Buffer expected = {0};
+        int64_t last[KEYS], count[KEYS] = {0}, sum[KEYS] = {0}, highest = NO_TIME;
+        for (int i = 0; i < ROWS_EACH; i++) {
+            const Event *e = &s.events[i];
+            int k = e->key;
+            if (count[k] && e->seen != NO_TIME && last[k] + TTL <= e->seen) count[k] = sum[k] = 0;
+            if (!count[k] || e->time > last[k]) last[k] = e->time;
+            count[k]++;
+            sum[k] += i;
+            if (e->time > highest) highest = e->time;
+        }
+        for (int k = 0; k < KEYS; k++)
+            if (count[k] && last[k] + TTL > highest - DELAY)
+                buffer_add_format(&expected, "k%d|%lld|%lld\n", k, (long long)count[k],
+                                  (long long)sum[k]);
+        if (!bounded) {
+            s.steps[s.step_count - 1] = (Step)TIME(highest - DELAY);
+            s.steps[s.step_count++] = (Step)CLOSE_EPOCH;
+        }
+        Scene scene = {.inputs = {{2, fields}},
+                       .links = {{&aggregate_operator, &spec}},
+                       .link_count = 1,
+                       .folded = !bounded || growth,
+                       .ended_at = highest - DELAY};
+        play_story(&s, scene, &expected);
+    }
+}
+
+static void endless_groups_are_forgotten(void **state) {
+    (void)state;
+    groups_are_forgotten(false, false);
+}
+
+static void growing_groups_are_forgotten(void **state) {
+    (void)state;
+    groups_are_forgotten(true, true);
+}
+
+static void ended_groups_are_forgotten(void **state) {
+    (void)state;
+    groups_are_forgotten(true, false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_count_what_is_in_time),
         cmocka_unit_test(sessions_are_runs_of_events_within_the_gap),
         cmocka_unit_test(distinct_on_passes_the_first_within_the_horizon),
+        cmocka_unit_test(endless_groups_are_forgotten),
+        cmocka_unit_test(growing_groups_are_forgotten),
+        cmocka_unit_test(ended_groups_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

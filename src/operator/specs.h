@@ -75,6 +75,8 @@ typedef struct AggregateSpec {
     bool bounded; /* CLOSE_NEVER over bounded sources only: each group once, at the end; with
                      `growth` also as it grows */
     Schema output;
+    /* CLOSE_NEVER: a group to which nothing came for so long of event time is forgotten; 0: never */
+    int64_t ttl_us;
 } AggregateSpec;
 
 enum {

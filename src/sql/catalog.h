@@ -44,6 +44,8 @@ typedef struct View {
     bool horizon_given, emit_final, retention_given;
     int64_t horizon_us;   /* default 10 minutes */
     int64_t retention_us; /* default 1 day */
+    int64_t state_ttl_us; /* 0: not given */
+    int state_ttl_location;
     int line, place;
 } View;
 

@@ -274,6 +274,13 @@ static bool keeps_values(const AggregateCall *calls, int count) {
     return false;
 }
 
+static void ttl_lines(Explain *x, int depth, const AggregateSpec *spec) {
+    const char *ttl = duration(x, spec->ttl_us);
+    line(x, depth, "a group to which nothing came for %s of event time (state_ttl) is forgotten",
+         ttl);
+    line(x, depth, "state: the groups of the last %s of event time and the watermark delay", ttl);
+}
+
 static void aggregate_lines(Explain *x, int depth, const PlanNode *node) {
     const AggregateSpec *spec = node->spec;
     const Schema *input = input_schema(x, node, 0);
@@ -291,17 +298,19 @@ static void aggregate_lines(Explain *x, int depth, const PlanNode *node) {
     } else if (spec->bounded) {
         line(x, depth + 1, "each group comes once, when the sources have ended%s",
              spec->growth ? "; the view also shows it as it grows" : "");
-        if (spec->key_count)
+        if (spec->ttl_us) ttl_lines(x, depth + 1, spec);
+        else if (spec->key_count)
             line(x, depth + 1, "state: grows with the number of distinct (%s), until the end",
                  keys);
         else line(x, depth + 1, "state: one row");
     } else {
         line(x, depth + 1, "changed groups are written at each checkpoint");
-        if (spec->key_count)
+        if (spec->ttl_us) ttl_lines(x, depth + 1, spec);
+        else if (spec->key_count)
             line(x, depth + 1,
                  "state: grows with the number of distinct (%s) for as long as the pipeline runs; "
                  "memory_limit ends "
-                 "the run. Group by a window, or by a time as well, to bound it",
+                 "the run. Group by a window or by a time as well, or say state_ttl, to bound it",
                  keys);
         else line(x, depth + 1, "state: one row");
     }
@@ -469,6 +478,17 @@ static void sink_lines(Explain *x, const PlanNode *node) {
     option_lines(x, sink->table);
 }
 
+/* Its rows are groups that are forgotten some time. */
+static bool shows_ttl(const Plan *plan, int number) {
+    const PlanNode *node = &plan->nodes[number];
+    if (node->type == &aggregate_operator) return ((const AggregateSpec *)node->spec)->ttl_us > 0;
+    bool through = node->kind == NODE_VIEW || node->type == &filter_operator ||
+                   node->type == &project_operator || node->type == &union_operator;
+    for (int i = 0; through && i < node->input_count; i++)
+        if (shows_ttl(plan, node->inputs[i])) return true;
+    return false;
+}
+
 static void view_lines(Explain *x, const PlanNode *node) {
     const PlanView *v = &x->plan->views[node->index];
     line(x, 1, "materialized view: %s", schema_words(x, &v->schema));
@@ -478,6 +498,7 @@ static void view_lines(Explain *x, const PlanNode *node) {
     if (v->retention_us)
         line(x, 2, "rows are deleted when older than the watermark less %s",
              duration(x, v->retention_us));
+    else if (shows_ttl(x->plan, v->node)) line(x, 2, "rows are deleted with their groups");
     else line(x, 2, "rows are kept for ever");
 }
 

@@ -65,6 +65,11 @@ static Status check_view_options(Planner *p, const View *view, const Relation *r
         return view_fail(view, error,
                          "option horizon of view %s would do nothing: %s; take it away",
                          "there is no DISTINCT ON by event time in it");
+    if (view->state_ttl_us && !state->state_ttl_used)
+        return error_at(p->catalog, view->state_ttl_location, error,
+                        "option state_ttl of view %s would do nothing: there is no GROUP BY "
+                        "without a window in it; take it away",
+                        view->name);
     if (!view->materialized) {
         if (view->emit_final || view->retention_given)
             return view_fail(

@@ -203,7 +203,8 @@ int emit_aggregate(Planner *p, Relation *r) {
                             .bucket = r->bucket,
                             .growth = r->growth,
                             .bounded = r->close == CLOSE_NEVER && r->bounded,
-                            .output = output};
+                            .output = output,
+                            .ttl_us = r->ttl_us};
     spec->block_size = aggregates_layout(spec->calls, spec->call_count);
     return add_node(p, r->query, &aggregate_operator, spec, output, &input, 1);
 }

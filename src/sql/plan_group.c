@@ -209,6 +209,37 @@ static void find_bucket(const ColumnSet *set, Relation *r) {
     }
 }
 
+/* Rows, or results of windows, come in an order of time. Those of sessions and joins do not. */
+static bool in_order_of_time(const Relation *r) {
+    if (!r->results) return r->timed;
+    if (r->kind == REL_AGGREGATE) return r->close == CLOSE_TIME && !r->session;
+    if (r->kind != REL_PROJECT && r->kind != REL_FILTER) return false;
+    return in_order_of_time(r->inputs[0]);
+}
+
+/* state_ttl of the view whose text this GROUP BY is in. */
+static Status read_state_ttl(Planner *p, Relation *r, Error *error) {
+    const View *view = p->view;
+    if (!view || !view->state_ttl_us || !r->ungrouped) return OK;
+    if (r->key_count == 0)
+        return error_at(p->catalog, view->state_ttl_location, error,
+                        "option state_ttl of view %s would do nothing: without GROUP BY there is "
+                        "one row, which stays; take it away",
+                        view->name);
+    if (!in_order_of_time(r->inputs[0]))
+        return error_at(p->catalog, view->state_ttl_location, error,
+                        r->inputs[0]->results
+                            ? "state_ttl of view %s cannot go by the time of results of sessions, "
+                              "joins or a UNION ALL, which come in no order of time; group rows, "
+                              "or results of tumble, hop or cumulate"
+                            : "state_ttl of view %s goes by event time, which its rows do not "
+                              "have; say event_time = 'column' among the table's options",
+                        view->name);
+    r->ttl_us = view->state_ttl_us;
+    p->views[view - p->catalog->views].state_ttl_used = true;
+    return OK;
+}
+
 Status finish_group(Planner *p, From *from, Scope *grouped, int location, Relation **out,
                     Error *error) {
     Relation *input = from->relation;
@@ -245,5 +276,5 @@ Status finish_group(Planner *p, From *from, Scope *grouped, int location, Relati
     r->changes = r->ungrouped && !r->bounded;
     p->query->stateful = true;
     *out = r;
-    return OK;
+    return read_state_ttl(p, r, error);
 }

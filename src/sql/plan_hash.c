@@ -148,6 +148,7 @@ static void window_text(Planner *p, const Relation *r, Buffer *out) {
 static void aggregate_text(Planner *p, const Relation *r, Buffer *out) {
     const ColumnSet *below = r->inputs[0]->set;
     buffer_add_format(out, "aggregate(close=%d", (int)r->close);
+    if (r->ttl_us) buffer_add_format(out, " ttl=%lld", (long long)r->ttl_us);
     list_text(p, "by", r->key_exprs[0], r->key_count, below, out);
     Schema schema = text_schema(p, below);
     for (int i = 0; i < r->use_count; i++) {

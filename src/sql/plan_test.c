@@ -264,6 +264,15 @@ static const Good good[] = {
      "m: view(project(aggregate(project(window(reference join(t)))))) bounded windowed\n", NULL},
     {"INSERT INTO pk SELECT k, n * 2 FROM totals WHERE n > 10;",
      "totals: aggregate(u) grouped\npk: sink(project(filter(totals))) grouped\n", NULL},
+    {"CREATE VIEW a WITH (state_ttl = '1 hour') AS SELECT k, count(*) AS n FROM u GROUP BY k; "
+     "INSERT INTO pk SELECT k, n FROM a;",
+     "a: aggregate(u) grouped\npk: sink(project(a)) grouped\n",
+     "state: the groups of the last 1 hour of event time and the watermark delay"},
+    {"CREATE MATERIALIZED VIEW m WITH (state_ttl = '1 day') AS SELECT k, sum(n) AS n FROM (SELECT "
+     "k, window_end, count(*) AS n FROM hop(t, at, INTERVAL '5 seconds', INTERVAL '1 minute') "
+     "GROUP "
+     "BY 1, 2) q GROUP BY k;",
+     NULL, "rows are deleted with their groups"},
     {"INSERT INTO pk SELECT q.k, q.n FROM (SELECT k::varchar AS k, n FROM totals) q;", NULL, NULL},
     {"INSERT INTO pk SELECT 'all', count(*) FROM u;", NULL, NULL},
     {ENDED
@@ -501,6 +510,25 @@ static const Bad bad[] = {
      "has no final rows"},
     {"CREATE MATERIALIZED VIEW m WITH (horizon = '1 minute') AS SELECT k FROM t;",
      "option horizon of view m would do nothing"},
+    {"CREATE MATERIALIZED VIEW m WITH (state_ttl = '1 minute') AS SELECT k, count(*) AS n FROM "
+     "plain "
+     "GROUP BY k;",
+     "state_ttl of view m goes by event time, which its rows do not have; say event_time"},
+    {"CREATE VIEW m WITH (state_ttl = '1 minute') AS SELECT k, count(*) AS n FROM (SELECT k, v "
+     "FROM "
+     "t UNION ALL SELECT k, v FROM plain) q GROUP BY k; INSERT INTO pk SELECT k, n FROM m;",
+     "say event_time"},
+    {"CREATE MATERIALIZED VIEW m WITH (state_ttl = '1 minute') AS SELECT count(*) AS n FROM t;",
+     "there is one row, which stays"},
+    {"CREATE MATERIALIZED VIEW m WITH (state_ttl = '1 minute') AS SELECT k FROM t;",
+     "there is no GROUP BY without a window in it"},
+    {"CREATE MATERIALIZED VIEW m WITH (state_ttl = '1 minute') AS SELECT k, sum(n) AS n FROM "
+     "(SELECT k, window_start, count(*) AS n FROM session(t, at, INTERVAL '1 minute', partition_by "
+     "=> k) GROUP BY 1, 2) q GROUP BY k;",
+     "which come in no order of time"},
+    {"CREATE MATERIALIZED VIEW m WITH (state_ttl = '1 month') AS SELECT k, count(*) AS n FROM t "
+     "GROUP BY k;",
+     "state_ttl expects an interval greater than zero without months"},
     {"CREATE MATERIALIZED VIEW m AS WITH RECURSIVE q AS (SELECT k FROM t) SELECT * FROM q;",
      "WITH RECURSIVE"},
     {"CREATE MATERIALIZED VIEW m AS SELECT nope FROM t;", "nope"},

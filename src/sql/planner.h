@@ -93,6 +93,7 @@ struct Relation {
                    or window join */
     const char **required; /* PROJECT: see ProjectSpec */
     bool growth;           /* AGGREGATE: see AggregateSpec */
+    int64_t ttl_us;        /* AGGREGATE: see AggregateSpec */
 
     bool needed;
     int node; /* -1: not emitted yet */
@@ -118,7 +119,8 @@ typedef enum ViewPhase { VIEW_NEW, VIEW_PLANNING, VIEW_SHARED, VIEW_EXPANDED } V
 typedef struct ViewState {
     ViewPhase phase;
     Query *query;      /* SHARED: materialized or remembering */
-    bool horizon_used; /* its text contains a DISTINCT ON that goes by it */
+    bool horizon_used;   /* its text contains a DISTINCT ON that goes by it */
+    bool state_ttl_used; /* … a GROUP BY without a window */
     bool read;
 } ViewState;
 

@@ -30,18 +30,22 @@ static Status read_view_option(Catalog *c, View *v, const PgQuery__DefElem *d, E
         if (closest)
             return error_at(c, d->location, error,
                             "unknown option '%s' for a view; did you mean '%s'?", name, closest);
-        return error_at(c, d->location, error,
-                        "unknown option '%s' for a view; there are horizon, retention and emit",
-                        name);
+        return error_at(
+            c, d->location, error,
+            "unknown option '%s' for a view; there are horizon, state_ttl, retention and "
+            "emit",
+            name);
     }
     Status status = definition_text(c, d, &text, error);
     if (status == OK)
         status = replace_variables(c, definition_value_location(c, d), text, &text, error);
     if (status != OK) return status;
-    if (strcmp(name, "state_ttl") == 0)
-        return error_at(c, d->location, error,
-                        "option 'state_ttl' comes with a later version; a GROUP BY without a "
-                        "window runs without it, and SET memory_limit bounds what it may take");
+    if (strcmp(name, "state_ttl") == 0) {
+        if (v->state_ttl_us)
+            return error_at(c, d->location, error, "option 'state_ttl' is given twice");
+        v->state_ttl_location = d->location;
+        return view_interval(c, d, text, &v->state_ttl_us, error);
+    }
     if (strcmp(name, "horizon") == 0) {
         if (v->horizon_given)
             return error_at(c, d->location, error, "option 'horizon' is given twice");
