@@ -8,6 +8,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int run_main(int argc, char **argv);
 int check_main(int argc, char **argv);
+int check_home_main(int argc, char **argv);
 int explain_main(int argc, char **argv);
 int sql_main(int argc, char **argv);
 int generate_main(int argc, char **argv);

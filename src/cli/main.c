@@ -24,6 +24,8 @@ static int version_main(int argc, char **argv) {
 static const Verb verbs[] = {
     {"run", "FILE.sql", "run a pipeline until its sources end, or for ever", run_main},
     {"check", "FILE.sql", "check names, types and options; contacts nothing", check_main},
+    {"check-home", "HOME|FILE.sql", "look through a home for damage; changes nothing",
+     check_home_main},
     {"explain", "FILE.sql", "show the plan, what bounds its state, how sinks are delivered",
      explain_main},
     {"test", "FILE.sql|FOLDER…", "run pipelines over given rows and compare their results",

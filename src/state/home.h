@@ -154,3 +154,28 @@ CHECKED Status home_view_rows(HomeReader *, const char *view, int64_t *rows, Err
 /* The newest rejects, as a JSON array: kind "late" or "dead" or NULL for both. */
 CHECKED Status home_read_rejects(HomeReader *, const char *kind, int64_t limit, Buffer *json,
                                  Error *);
+
+/* ---- leat check-home ---- */
+typedef enum HomeDamage {
+    DAMAGE_PAGES,  /* SQLite's own structures */
+    DAMAGE_HOME,   /* what a start trusts */
+    DAMAGE_OLD,    /* not the newest copy, or another home's */
+    DAMAGE_VIEW,   /* rows of a materialized view */
+    DAMAGE_REJECT, /* rows of late_rows or dead_letters */
+    DAMAGE_KINDS
+} HomeDamage;
+typedef struct HomeCheck {
+    void *context;
+    void (*damage)(void *context, HomeDamage, const char *what);
+    void (*progress)(void *context, const char *stage, int64_t rows); /* now and then; or NULL */
+} HomeCheck;
+typedef struct HomeSummary {
+    char pipeline[512];
+    int64_t version, epoch, file_bytes, state_bytes, owed_bytes, rejects, view_rows;
+    int views;
+    bool finished;
+    int64_t damaged[DAMAGE_KINDS];
+} HomeSummary;
+/* Looks through all of a home, which may be in use, and changes nothing. FAIL: it is no home, of
+ * another version, or cannot be opened; OK: everything was told, `damaged` counts it. */
+CHECKED Status home_check(const char *path, const HomeCheck *, HomeSummary *, Error *);

@@ -309,23 +309,24 @@ Status home_make(Home *home, const char *pipeline, Error *error) {
 
 /* The version stands where every version keeps it. *checked: its row carries a checksum, as from
  * version 3 on. OK with *version 0: this is no home of Leat. */
-static Status read_version(Home *home, int64_t *version, bool *checked, Error *error) {
+static Status read_version(sqlite3 *db, const char *path, int64_t *version, bool *checked,
+                           Error *error) {
     sqlite3_stmt *s = NULL;
     *version = 0;
-    *checked = sqlite3_prepare_v2(home->db, "SELECT \"check\", value FROM leat_meta", -1, &s,
-                                  NULL) == SQLITE_OK &&
+    *checked = sqlite3_prepare_v2(db, "SELECT \"check\", value FROM leat_meta", -1, &s, NULL) ==
+                   SQLITE_OK &&
                strcmp(sqlite3_column_name(s, 0), "check") == 0;
     sqlite3_finalize(s);
     s = NULL;
-    if (sqlite3_prepare_v2(home->db, "SELECT value FROM leat_meta WHERE name = 'version'", -1, &s,
+    if (sqlite3_prepare_v2(db, "SELECT value FROM leat_meta WHERE name = 'version'", -1, &s,
                            NULL) != SQLITE_OK) {
-        int code = sqlite3_errcode(home->db) & 0xff;
-        return code == SQLITE_ERROR ? OK : home_sqlite_error(home->db, FAIL, home->path, error);
+        int code = sqlite3_errcode(db) & 0xff;
+        return code == SQLITE_ERROR ? OK : home_sqlite_error(db, FAIL, path, error);
     }
     int code = sqlite3_step(s);
     Status status = OK;
     if (code == SQLITE_ROW) *version = sqlite3_column_int64(s, 0);
-    else if (code != SQLITE_DONE) status = home_sqlite_error(home->db, FAIL, home->path, error);
+    else if (code != SQLITE_DONE) status = home_sqlite_error(db, FAIL, path, error);
     sqlite3_finalize(s);
     return status;
 }
@@ -336,20 +337,39 @@ static int take_number(void *to, int columns, char **values, char **names) {
     return 0;
 }
 
-static Status no_home(Home *home, Error *error) {
+static Status no_home(sqlite3 *db, const char *path, Error *error) {
     int64_t application = 0;
-    sqlite3_exec(home->db, "PRAGMA application_id", take_number, &application, NULL);
-    if (application == 0x4c656174)
-        return home_damaged(home->path, "its version cannot be read", error);
+    sqlite3_exec(db, "PRAGMA application_id", take_number, &application, NULL);
+    if (application == 0x4c656174) return home_damaged(path, "its version cannot be read", error);
     return fail(error, "%s is a SQLite file but not a home of Leat; SET home to another file",
-                home->path);
+                path);
 }
 
-/* Every table is made as we make it: else a value might be read as something else. */
-static Status check_schema(Home *home, Error *error) {
+Status home_recognize(sqlite3 *db, const char *path, int64_t *version, Error *error) {
+    bool checked;
+    Status status = read_version(db, path, version, &checked, error);
+    if (status != OK) return status;
+    if (!*version) return no_home(db, path, error);
+    if (*version > HOME_VERSION)
+        return fail(error,
+                    "home %s has format version %" PRId64 ", this program knows versions up to %d; "
+                    "use the program that wrote it or a newer one, or start over with leat run "
+                    "--fresh",
+                    path, *version, HOME_VERSION);
+    if (*version == 1)
+        return fail(error,
+                    "home %s has format version 1, this program knows versions from 2 on; start "
+                    "over with leat run --fresh",
+                    path);
+    if (*version < 2 || checked != (*version == HOME_VERSION))
+        return home_damaged(path, "its version does not go with its tables", error);
+    return OK;
+}
+
+/* Else a value might be read as something else. */
+Status home_check_schema(sqlite3 *db, const char *path, Error *error) {
     sqlite3_stmt *s = NULL;
-    Status status =
-        home_prepare(home->db, "SELECT sql FROM sqlite_master WHERE name = ?", &s, error);
+    Status status = home_prepare(db, "SELECT sql FROM sqlite_master WHERE name = ?", &s, error);
     for (int i = 0; status == OK && i < HOME_OBJECT_COUNT; i++) {
         const char *name =
             i < HOME_TABLE_COUNT ? HOME_TABLES[i].name : OTHERS[i - HOME_TABLE_COUNT].name;
@@ -363,8 +383,8 @@ static Status check_schema(Home *home, Error *error) {
             char what[128];
             snprintf(what, sizeof what, "its table %s is not as it was made", name);
             status = code == SQLITE_ROW || code == SQLITE_DONE
-                         ? home_damaged(home->path, what, error)
-                         : home_sqlite_error(home->db, FAIL, home->path, error);
+                         ? home_damaged(path, what, error)
+                         : home_sqlite_error(db, FAIL, path, error);
         }
         sqlite3_free(wanted);
         sqlite3_reset(s);
@@ -459,25 +479,10 @@ Status home_check_memory(Home *home, const HomeMemory *memory, Error *error) {
 
 Status home_accept(Home *home, const char *pipeline, const HomeMemory *memory, Error *error) {
     int64_t version;
-    bool checked;
-    Status status = read_version(home, &version, &checked, error);
-    if (status != OK) return status;
-    if (!version) return no_home(home, error);
-    if (version > HOME_VERSION)
-        return fail(error,
-                    "home %s has format version %" PRId64 ", this program knows versions up to %d; "
-                    "use the program that wrote it or a newer one, or start over with leat run "
-                    "--fresh",
-                    home->path, version, HOME_VERSION);
-    if (version == 1)
-        return fail(error,
-                    "home %s has format version 1, this program knows versions from 2 on; start "
-                    "over with leat run --fresh",
-                    home->path);
-    if (version < 2 || checked != (version == HOME_VERSION))
-        return home_damaged(home->path, "its version does not go with its tables", error);
-    if (version < HOME_VERSION) status = home_upgrade(home, pipeline, memory, error);
-    if (status == OK) status = check_schema(home, error);
+    Status status = home_recognize(home->db, home->path, &version, error);
+    if (status == OK && version < HOME_VERSION)
+        status = home_upgrade(home, pipeline, memory, error);
+    if (status == OK) status = home_check_schema(home->db, home->path, error);
     if (status == OK) status = read_info(home, pipeline, error);
     if (status == OK) status = check_rows(home, error);
     if (status == OK) status = check_sum(home, error);

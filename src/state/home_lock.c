@@ -47,6 +47,16 @@ static bool read_text(const char *text, size_t size, HomeMemory *memory) {
     return true;
 }
 
+static Status read_file(int fd, const char *home, HomeMemory *memory, Error *error) {
+    char text[SIZE + 2] = "";
+    ssize_t got = pread(fd, text, sizeof text - 1, 0);
+    if (got == 0 || (got > 0 && read_text(text, (size_t)got, memory))) return OK;
+    return fail(error,
+                "home %s: its lock file is damaged, so nobody knows whether the home is the newest "
+                "one; if it is, remove %s.lock",
+                home, home);
+}
+
 Status home_take_lock(Home *home, HomeMemory *memory, bool fresh, Error *error) {
     *memory = (HomeMemory){0};
     char *path = sqlite3_mprintf("%s.lock", home->path);
@@ -64,14 +74,18 @@ Status home_take_lock(Home *home, HomeMemory *memory, bool fresh, Error *error) 
                       home->path);
     sqlite3_free(path);
     if (status != OK || fresh) return status;
-    char text[SIZE + 2] = "";
-    ssize_t got = pread(home->lock_fd, text, sizeof text - 1, 0);
-    if (got != 0 && (got < 0 || !read_text(text, (size_t)got, memory)))
-        return fail(error,
-                    "home %s: its lock file is damaged, so nobody knows whether the home is the "
-                    "newest one; if it is, remove %s.lock",
-                    home->path, home->path);
-    return OK;
+    return read_file(home->lock_fd, home->path, memory, error);
+}
+
+Status home_read_lock(const char *path, HomeMemory *memory, Error *error) {
+    *memory = (HomeMemory){0};
+    char *name = sqlite3_mprintf("%s.lock", path);
+    int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    sqlite3_free(name);
+    if (fd < 0) return OK;
+    Status status = read_file(fd, path, memory, error);
+    close(fd);
+    return status;
 }
 
 Status home_write_lock(Home *home, Error *error) {

@@ -136,14 +136,14 @@ static int take_count(void *count, int columns, char **values, char **names) {
 
 /* Told apart before anything is written: no SQLite file at all, or one that cannot be read. *empty:
  * nothing is in it yet, as when the start that made it was killed. */
-static Status check_file(Home *home, bool *empty, Error *error) {
-    if (sqlite3_exec(home->db, "SELECT count(*) FROM sqlite_master", take_count, empty, NULL) ==
+Status home_check_file(sqlite3 *db, const char *path, bool known, bool *empty, Error *error) {
+    if (sqlite3_exec(db, "SELECT count(*) FROM sqlite_master", take_count, empty, NULL) ==
         SQLITE_OK)
         return OK;
-    if ((sqlite3_errcode(home->db) & 0xff) == SQLITE_NOTADB)
-        return fail(error, "%s is no home of Leat (not a SQLite file); SET home to another file",
-                    home->path);
-    return home_sqlite_error(home->db, FAIL, home->path, error);
+    if ((sqlite3_errcode(db) & 0xff) != SQLITE_NOTADB)
+        return home_sqlite_error(db, FAIL, path, error);
+    if (known) return home_damaged(path, "it is no SQLite file any more", error);
+    return fail(error, "%s is no home of Leat (not a SQLite file); SET home to another file", path);
 }
 
 /* What stands at the path: a file, or nothing yet. */
@@ -217,7 +217,8 @@ static Status open_in(Home *home, const char *pipeline, bool fresh, char **aside
         exists = false;
     }
     if (status == OK) status = open_database(home, error);
-    if (status == OK && exists) status = check_file(home, &empty, error);
+    if (status == OK && exists)
+        status = home_check_file(home->db, home->path, memory.id[0] != 0, &empty, error);
     if (status != OK) return status;
     if (exists && !empty) {
         status = home_accept(home, pipeline, &memory, error);

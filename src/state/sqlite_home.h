@@ -43,6 +43,8 @@ struct Home {
 Status home_sqlite_error(sqlite3 *, Status, const char *what, Error *);
 CHECKED Status home_exec(sqlite3 *, const char *sql, Error *);
 CHECKED Status home_prepare(sqlite3 *, const char *sql, sqlite3_stmt **, Error *);
+/* known: its lock file says that it was a home. */
+CHECKED Status home_check_file(sqlite3 *, const char *path, bool known, bool *empty, Error *);
 char *home_quote(const char *name); /* "na""me", owned by the caller */
 
 /* A transaction that writes: begin checks that the generation is still ours; end raises the serial
@@ -55,6 +57,7 @@ CHECKED Status home_end(Home *, Status status, Status failure, Error *);
 /* fresh: what it remembers is of no interest. */
 CHECKED Status home_take_lock(Home *, HomeMemory *, bool fresh, Error *);
 CHECKED Status home_write_lock(Home *, Error *);
+CHECKED Status home_read_lock(const char *path, HomeMemory *, Error *); /* without taking it */
 
 /* ---- home_format.c ---- */
 typedef struct HomeTable {
@@ -66,6 +69,10 @@ typedef struct HomeTable {
 extern const HomeTable HOME_TABLES[];
 enum { HOME_TABLE_COUNT = 14, HOME_OBJECT_COUNT = 16 };
 
+/* FAIL: no home of Leat, or one of a newer version. */
+CHECKED Status home_recognize(sqlite3 *, const char *path, int64_t *version, Error *);
+/* Every table is made as we make it. */
+CHECKED Status home_check_schema(sqlite3 *, const char *path, Error *);
 CHECKED Status home_make(Home *, const char *pipeline, Error *);
 /* An existing home: made by this pipeline, of a version that is known (an older one is brought up
  * to date), whole, and not older than the lock file remembers. */

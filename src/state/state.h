@@ -84,4 +84,8 @@ CHECKED Status state_read_snapshot(State *, int shard, Str blob, Error *);
 CHECKED Status state_read_delta(State *, int64_t epoch, const int64_t *snapshot_epochs, Str blob,
                                 Error *);
 CHECKED Status state_read_segment(State *, int64_t bucket, Str blob, Error *);
+typedef enum StateBlob { STATE_DELTA, STATE_SNAPSHOT, STATE_SEGMENT } StateBlob;
+/* Whether a blob is built as it should be; what its values mean only their operator knows. `shard`:
+ * of a snapshot. */
+CHECKED Status state_check_blob(StateBlob, int shard, Str blob, Error *);
 void state_read_done(State *); /* forgets that anything changed while reading */

@@ -246,6 +246,28 @@ Status state_read_segment(State *s, int64_t bucket, Str blob, Error *error) {
     return OK;
 }
 
+Status state_check_blob(StateBlob form, int shard, Str blob, Error *error) {
+    Reader r = reader_of(blob);
+    if (begin_reading(&r, error) != OK) return FAIL;
+    bool begun = form == STATE_SEGMENT;
+    while (r.at < r.end) {
+        uint8_t kind = read_u8(&r);
+        if (form != STATE_SEGMENT && (kind == 'b' || (kind == 'd' && form == STATE_DELTA))) {
+            (void)read_i64(&r);
+            begun = kind == 'b';
+        } else if (begun && (kind == 'p' || (kind == 'g' && form == STATE_DELTA))) {
+            Str key = read_sized(&r);
+            if (kind == 'p') (void)read_sized(&r);
+            if (!r.bad && form == STATE_SNAPSHOT && (int)(hash_bytes(key) % STATE_SHARDS) != shard)
+                return damaged(error, "a key is in the wrong shard");
+        } else {
+            return damaged(error, "it holds an unknown record");
+        }
+        if (r.bad) return damaged(error, "it breaks off");
+    }
+    return OK;
+}
+
 void state_read_done(State *s) {
     for (size_t i = 0; i < s->count; i++) {
         Bucket *b = s->buckets[s->first + i];
