@@ -1,6 +1,6 @@
 /* The sum that every query keeps for every source: rows in = passed on + filtered + deduplicated +
- * late + dead letters. The numbers are those of its operators, each told to the source whose rows
- * reach it, on top of what earlier runs left in the home. */
+ * late + dead letters. The numbers are those of its operators, each told to the source whose record
+ * it was, on top of what earlier runs left in the home. */
 #include "engine/internal.h"
 
 typedef enum Count {
@@ -19,23 +19,6 @@ static Number *numbers(QueryReport *q, int count) {
     Number *const of[COUNTS] = {q->in,   q->filtered,  q->deduplicated,
                                 q->late, q->late_idle, q->dead};
     return of[count];
-}
-
-/* Nodes whose rows are still source rows: the source, else -1 (results of groups). The first of
- * several. */
-static int row_source(const Plan *plan, int n) {
-    const PlanNode *node = &plan->nodes[n];
-    if (node->kind == NODE_SOURCE) return node->index;
-    if (node->type == &aggregate_operator || node->type == &session_operator ||
-        node->type == &window_join_operator)
-        return -1;
-    return node->input_count ? row_source(plan, node->inputs[0]) : -1;
-}
-
-/* Of the rows that go in: those of the operator's first input. */
-static int input_source(const Plan *plan, int n) {
-    const PlanNode *node = &plan->nodes[n];
-    return node->input_count ? row_source(plan, node->inputs[0]) : -1;
 }
 
 static int64_t earlier(const Engine *e, const char *query, const char *source, const char *kind) {
@@ -65,24 +48,17 @@ void counts_update(Engine *e, HomeBatch *batch) {
         for (int s = 0; s < plan->source_count; s++) {
             const char *query = plan->queries[q].name, *source = plan->sources[s].table->name;
             int64_t total[COUNTS] = {0};
-            bool reads = false;
             for (int n = 0; n < plan->node_count; n++) {
-                const PlanNode *node = &plan->nodes[n];
-                if (node->query != q || input_source(plan, n) != s) continue;
-                const OperatorCounters *c = &e->ops[n]->counters;
-                reads = true;
-                if (plan->nodes[node->inputs[0]].query != q)
-                    total[COUNT_IN] += atomic_load_explicit(&c->rows_in, memory_order_relaxed);
-                total[COUNT_FILTERED] += atomic_load_explicit(&c->filtered, memory_order_relaxed);
-                total[COUNT_DEDUPLICATED] +=
-                    atomic_load_explicit(&c->deduplicated, memory_order_relaxed);
-                total[COUNT_LATE] += atomic_load_explicit(&c->late, memory_order_relaxed);
-                total[COUNT_LATE_IDLE] += atomic_load_explicit(&c->late_idle, memory_order_relaxed);
-                /* A result that failed is a dead letter of the query, but no row of the source. */
-                if (row_source(plan, n) == s)
-                    total[COUNT_DEAD] += atomic_load_explicit(&c->dead, memory_order_relaxed);
+                if (plan->nodes[n].query != q) continue;
+                const SourceCounters *c = &e->ops[n]->by_source[s];
+                total[COUNT_IN] += c->in;
+                total[COUNT_FILTERED] += c->filtered;
+                total[COUNT_DEDUPLICATED] += c->deduplicated;
+                total[COUNT_LATE] += c->late;
+                total[COUNT_LATE_IDLE] += c->late_idle;
+                total[COUNT_DEAD] += c->dead;
             }
-            for (int k = 0; reads && k < COUNTS; k++) {
+            for (int k = 0; k < COUNTS; k++) {
                 int64_t now = total[k] + earlier(e, query, source, NAMES[k]);
                 atomic_store(&numbers(&e->report.queries[q], k)[s], now);
                 if (batch && now) home_put_count(batch, query, source, NAMES[k], now);

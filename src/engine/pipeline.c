@@ -119,6 +119,8 @@ static void add_edge(Engine *e, int from, int to, int input) {
     int from_query = e->plan->nodes[from].query;
     operator_connect(e->ops[from], e->ops[to], input,
                      from_query < 0 || from_query == e->plan->nodes[to].query);
+    Operator *op = e->ops[from];
+    op->outs[op->out_count - 1].enters = from_query != e->plan->nodes[to].query;
 }
 
 Status pipeline_open(Engine *e, Error *error) {
@@ -136,6 +138,7 @@ Status pipeline_open(Engine *e, Error *error) {
         int inputs = node->input_count ? node->input_count : 1;
         Operator *op = e->ops[n] = operator_new(type, node->name, node->query, &e->host, inputs);
         op->output_mark = WATERMARK_NONE;
+        op->by_source = arena_new_array(e->arena, SourceCounters, e->plan->source_count + 1);
         for (int i = 0; i < inputs; i++) op->input_marks[i] = WATERMARK_NONE;
         e->report.operators[n].counters = node->kind == NODE_SOURCE ? NULL : &op->counters;
         if (node->kind == NODE_SOURCE) e->sources[node->index].op = op;

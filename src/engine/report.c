@@ -26,15 +26,16 @@ static bool carries_source(const Plan *plan, int n, int s) {
     if (node->type == &aggregate_operator || node->type == &session_operator ||
         node->type == &window_join_operator)
         return false;
-    return node->input_count && carries_source(plan, node->inputs[0], s);
+    for (int i = 0; i < node->input_count; i++)
+        if (carries_source(plan, node->inputs[i], s)) return true;
+    return false;
 }
 
 bool report_query_reads(const Report *r, int query, int source) {
     for (int n = 0; n < r->plan->node_count; n++) {
         const PlanNode *node = &r->plan->nodes[n];
-        if (node->query == query && node->input_count &&
-            carries_source(r->plan, node->inputs[0], source))
-            return true;
+        for (int i = 0; i < node->input_count && node->query == query; i++)
+            if (carries_source(r->plan, node->inputs[i], source)) return true;
     }
     return false;
 }

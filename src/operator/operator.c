@@ -39,14 +39,37 @@ void operator_connect(Operator *from, Operator *to, int input, bool own_query) {
     from->outs[from->out_count++] = (Edge){to, input, own_query};
 }
 
+static SourceCounters counted(const OperatorCounters *c) {
+    return (SourceCounters){.filtered = atomic_load_explicit(&c->filtered, memory_order_relaxed),
+                            .deduplicated =
+                                atomic_load_explicit(&c->deduplicated, memory_order_relaxed),
+                            .late = atomic_load_explicit(&c->late, memory_order_relaxed),
+                            .late_idle = atomic_load_explicit(&c->late_idle, memory_order_relaxed),
+                            .dead = atomic_load_explicit(&c->dead, memory_order_relaxed)};
+}
+
+/* What became of a source's records in this push is told to that source. */
+static Status push_counted(Operator *op, int input, const Batch *batch, Error *error) {
+    if (!op->by_source || batch->source < 0) return op->type->push(op, input, batch, error);
+    SourceCounters before = counted(&op->counters);
+    Status status = op->type->push(op, input, batch, error);
+    SourceCounters after = counted(&op->counters), *to = &op->by_source[batch->source];
+    to->filtered += after.filtered - before.filtered;
+    to->deduplicated += after.deduplicated - before.deduplicated;
+    to->late += after.late - before.late;
+    to->late_idle += after.late_idle - before.late_idle;
+    to->dead += after.dead - before.dead;
+    return status;
+}
+
 /* Counted and timed: the time of the operators below is theirs, not this one's. */
 Status operator_push(Operator *op, int input, const Batch *batch, Error *error) {
     if (!batch->growth) add(&op->counters.rows_in, batch->rows);
     OperatorHost *host = op->host;
-    if (!host || !host->env) return op->type->push(op, input, batch, error);
+    if (!host || !host->env) return push_counted(op, input, batch, error);
     int64_t outer_us = host->inner_us, began_us = host->env->monotonic_us(host->env);
     host->inner_us = 0;
-    Status status = op->type->push(op, input, batch, error);
+    Status status = push_counted(op, input, batch, error);
     int64_t took_us = host->env->monotonic_us(host->env) - began_us;
     add(&op->counters.busy_us, took_us - host->inner_us);
     host->inner_us = outer_us + took_us;
@@ -76,6 +99,8 @@ Status emit(Operator *op, const Batch *batch, Error *error) {
             given = others;
             if (given->rows == 0) continue;
         }
+        if (edge->enters && given->source >= 0 && !given->growth && edge->to->by_source)
+            edge->to->by_source[given->source].in += given->rows;
         if (operator_push(edge->to, edge->input, given, error) != OK) return FAIL;
     }
     return OK;

@@ -37,6 +37,11 @@ typedef struct OperatorCounters {
     _Atomic int64_t busy_us;
 } OperatorCounters;
 
+/* The same of one source's records: `in` where they come into the operator's query. */
+typedef struct SourceCounters {
+    int64_t in, filtered, deduplicated, late, late_idle, dead;
+} SourceCounters;
+
 typedef struct Operator Operator;
 typedef struct OperatorType OperatorType;
 
@@ -45,6 +50,7 @@ typedef struct Edge {
     int input;
     bool own_query; /* the reader belongs to the same query: growth and deletes of windowed rows are
                        for it too */
+    bool enters;    /* from a source or another query */
 } Edge;
 
 /* What the engine lends to operators. */
@@ -76,6 +82,7 @@ struct Operator {
     bool growth_held; /* the last `changes` told nothing: more than GROWTH_MOST_GROUPS groups had
                          changed */
     OperatorCounters counters;
+    SourceCounters *by_source; /* [sources]; NULL: not kept */
 };
 
 struct OperatorType { /* what it remembers is in its State and nowhere else */

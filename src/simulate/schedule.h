@@ -20,8 +20,8 @@ typedef struct ScheduleOptions {
 
 /* Hooks into base/thread.h and runs `body` as the first coroutine. */
 RunEnd schedule_run(const ScheduleOptions *, void *(*body)(void *), void *context);
-_Noreturn void schedule_crash(void); /* from a coroutine */
-bool schedule_running(void);         /* inside of one */
-int64_t schedule_now_us(void);       /* since the simulation began; goes on over crashes */
-int64_t schedule_points(void);       /* of this run */
-void schedule_dump(void);            /* who waits where, into the trace */
+void schedule_crash(void);     /* from a coroutine; does not return */
+bool schedule_running(void);   /* inside of one */
+int64_t schedule_now_us(void); /* since the simulation began; goes on over crashes */
+int64_t schedule_points(void); /* of this run */
+void schedule_dump(void);      /* who waits where, into the trace */
