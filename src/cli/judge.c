@@ -229,7 +229,8 @@ static void judge_times(Verdict *v, const Sent *sent, const RowTimes *times, Str
 
 static void judge_order(Verdict *v, Sent *sent, int partition, Str id) {
     const Event *e = v->event;
-    if (e->device >= sent->device_count) return;
+    if (e->device >= sent->device_count || partition < 0) return;
+    v->ordered++;
     if (partition >= sent->partition_count) {
         int count = partition + 1;
         sent->newest = xrealloc(sent->newest, (size_t)count * sizeof *sent->newest);
@@ -363,7 +364,10 @@ static void judge_event(Verdict *v, Sent *sent, int64_t number) {
     v->broken += e->broken;
     v->cut += e->broken && e->broken_how == BROKEN_CUT;
     v->late += e->late;
-    if (rows == 0) {
+    Explained why = sent->explained ? (Explained)sent->explained[number] : EXPLAINED_NOT;
+    if (rows == 0 && why != EXPLAINED_NOT) {
+        v->explained[why]++;
+    } else if (rows == 0) {
         wrong(v, WRONG_MISSING, id, e->late ? "was sent late" : "");
         v->missing_late += e->late;
     } else if (rows > allowed) {
@@ -394,6 +398,7 @@ void judge_free(Verdict *v) {
         for (int p = 0; p < sent->partition_count; p++) free(sent->newest[p]);
         free(sent->newest);
         free(sent->seen);
+        free(sent->explained);
     }
     for (int from = 0; from < STAGES; from++)
         for (int to = 0; to < STAGES; to++) latency_free(&v->legs[from][to]);

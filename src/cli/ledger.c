@@ -74,7 +74,7 @@ static bool read_line(const char *line, Ledger *l, Rate *offered) {
            read_sent(line, l, offered);
 }
 
-static Status wrong_ledger(const char *path, FILE *file, const Ledger *l, int version,
+static Status wrong_ledger(const char *path, FILE *file, const Ledger *l, int version, int bad_line,
                            Error *error) {
     bool empty = ftell(file) == 0;
     fclose(file);
@@ -85,6 +85,7 @@ static Status wrong_ledger(const char *path, FILE *file, const Ledger *l, int ve
             "wrote it, or a newer one",
             path, version, VERSION);
     if (empty) return fail(error, "'%s' is empty; was leat generate killed as it began?", path);
+    if (bad_line) return fail(error, "the ledger '%s' is damaged in line %d", path, bad_line);
     if (version > 0 && l->sent < 0)
         return fail(error, "the ledger '%s' is cut off before it says how much was sent", path);
     return fail(error, "'%s' is not a ledger of leat generate", path);
@@ -99,15 +100,18 @@ Status ledger_read(const char *path, Ledger *ledger, Rate *offered, Error *error
     if (fgets(line, sizeof line, file) && strncmp(line, title, sizeof title - 1) == 0)
         version = atoi(line + sizeof title - 1);
     bool fine = version > 0 && version <= VERSION;
+    int number = 1, bad_line = 0;
     while (fine && fgets(line, sizeof line, file)) {
+        number++;
         if (!strchr(line, '\n')) break; /* torn by a kill */
         if (strcmp(line, "end\n") == 0) ledger->ended = true;
         else fine = read_line(line, ledger, offered);
+        if (!fine) bad_line = number;
     }
     const EventSpec *s = &ledger->spec;
     fine = fine && s->devices > 0 && s->devices <= 1000000000 && s->fields >= 0 &&
            s->fields <= EVENT_FIELDS_MOST && ledger->sent >= 0;
-    if (!fine) return wrong_ledger(path, file, ledger, version, error);
+    if (!fine) return wrong_ledger(path, file, ledger, version, bad_line, error);
     fclose(file);
     return OK;
 }

@@ -125,6 +125,12 @@ static void infer_csv(Inference *in, Str head, char delimiter) {
     }
 }
 
+int csv_names(Str header, char delimiter, Arena *arena, Str *names, int most) {
+    int count;
+    (void)csv_record(header.data, header.data + header.size, delimiter, arena, names, most, &count);
+    return count;
+}
+
 Inference *inference_new(Arena *arena) {
     Inference *in = arena_new_array(arena, Inference, 1);
     in->arena = arena;

@@ -12,6 +12,8 @@ void inference_free(Inference **);
 /* Looks at `head`, the first bytes of one input (NDJSON, or CSV with a header line). False: 1,000
  * records were seen. */
 bool inference_look(Inference *, Str head, bool csv, char delimiter);
+/* The names of a CSV header line; returns how many, at most `most`. */
+int csv_names(Str header, char delimiter, Arena *, Str *names, int most);
 /* The columns of all that was looked at. Without a record there are none; FAIL: there are records,
  * but none is one. */
 CHECKED Status inference_schema(const Inference *, Schema *out, Error *);

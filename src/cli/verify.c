@@ -49,8 +49,10 @@ static int verify(Verify *v) {
     sigaction(SIGTERM, &action, NULL);
     v->verdict.event = xcalloc(1, sizeof *v->verdict.event);
     int exit_status = verify_read(v);
+    if (exit_status == EXIT_DONE && v->account.of) exit_status = account_read(v);
     if (exit_status != EXIT_DONE) return exit_status;
     judge_end(&v->verdict);
+    if (v->account.of) account_settle(v);
     settle_limits(v);
     if (v->json) tell_machines(v);
     else tell_people(v);

@@ -1,8 +1,11 @@
 /* The verifier's parts: verify.c is the verb, verify_options.c reads what is wanted, verify_rows.c
- * reads what arrived, judge.c compares rows with events, verify_tell.c tells the result. */
+ * and verify_csv.c read what arrived, judge.c compares rows with
+ * events, verify_account.c looks for the rest, verify_tell.c tells the
+ * result. */
 #pragma once
 #include "cli/ledger.h"
 #include "cli/measure.h"
+#include "format/format.h"
 
 enum { LEDGERS_MOST = 16, INPUTS_MOST = 64, EXAMPLES = 5 };
 
@@ -51,12 +54,16 @@ typedef enum Stage {
 } Stage;
 extern const char *const stage_names[STAGES];
 
+/* Why an event need not arrive. */
+typedef enum Explained { EXPLAINED_NOT, EXPLAINED_LATE, EXPLAINED_DEAD, EXPLANATIONS } Explained;
+
 typedef struct Sent { /* one run of leat generate */
     Ledger ledger;
     uint8_t *seen; /* per event: rows that arrived, up to 255 */
     int64_t capacity,
-        beyond;        /* beyond: events behind the ledger's end that arrived (of a killed run) */
-    uint32_t **newest; /* per partition and device: greatest sequence number that came, plus 1 */
+        beyond;         /* beyond: events behind the ledger's end that arrived (of a killed run) */
+    uint8_t *explained; /* per event an Explained; NULL: none is */
+    uint32_t **newest;  /* per partition and device: greatest sequence number that came, plus 1 */
     int partition_count;
     int64_t device_count; /* that can have come */
 } Sent;
@@ -74,6 +81,7 @@ typedef struct Verdict {
     int64_t events, copies, broken, late; /* sent */
     int64_t rows, broken_rows, missing_late, missing_copies; /* arrived, or not */
     int64_t cut, unreadable; /* sent cut short; arrived, and no JSON */
+    int64_t ordered;         /* rows whose order is known */
     int64_t wrong[WRONGS];
     char examples[WRONGS][EXAMPLES][160];
     Rate arrivals;
@@ -81,7 +89,8 @@ typedef struct Verdict {
     int64_t first_us[STAGES], last_us[STAGES]; /* of the rows */
     int64_t stage_rows[STAGES];
     Stage last_stage;
-    int64_t devices_spread; /* devices whose events came in several partitions */
+    int64_t explained[EXPLANATIONS]; /* events of which nothing arrived, and why */
+    int64_t devices_spread;          /* devices whose events came in several partitions */
     Event *event;
     Buffer text;
     Arena *arena;            /* for one row */
@@ -89,7 +98,8 @@ typedef struct Verdict {
     int key_columns[KEYS_KNOWN];
 } Verdict;
 
-/* A row of that partition; timestamp_us: of the record that it came in, or NO_TIME. */
+/* A row of that partition, -1: its place says nothing of when it came; timestamp_us: of the record
+ * that it came in, or NO_TIME. */
 void judge_row(Verdict *, Str row, int partition, int64_t timestamp_us);
 /* After all rows: what is missing, and what came more often than it was sent. */
 void judge_end(Verdict *);
@@ -98,6 +108,23 @@ void judge_free(Verdict *);
 typedef enum Percentile { P50, P95, P99, P100, PERCENTILES } Percentile;
 extern const char *const percentile_names[PERCENTILES];
 extern const double percentile_shares[PERCENTILES];
+
+typedef enum AccountKind {
+    ACCOUNT_FILTERED,
+    ACCOUNT_DEDUPLICATED,
+    ACCOUNT_LATE,
+    ACCOUNT_DEAD,
+    ACCOUNT_KINDS
+} AccountKind;
+
+typedef struct Account {
+    const char *of;    /* FILE.sql:QUERY; NULL: none is asked for */
+    const char *query; /* a part of `of` */
+    int64_t taken;     /* records that its sources took in */
+    int64_t counts[ACCOUNT_KINDS];
+    int64_t not_kept; /* late rows and dead letters that the home does not hold any more */
+    int64_t excused;  /* events that are missing and may be filtered or among those */
+} Account;
 
 typedef struct Verify {
     const char *inputs[INPUTS_MOST];
@@ -114,13 +141,25 @@ typedef struct Verify {
     Minutes minutes, offered_minutes;
     double offered_rate; /* by plan; 0: as fast as possible */
     int partitions;      /* of the inputs read so far */
+    Account account;
     Verdict verdict;
 } Verify;
 
 /* OK; END: help was shown; FAIL: a usage error was told. */
 CHECKED Status verify_arguments(int argc, char **argv, Verify *);
+/* Rows of CSV, whose cells are all texts. */
+typedef struct CsvRows CsvRows;
+CsvRows *csv_rows_new(char delimiter);
+void csv_rows_free(CsvRows **);
+/* Judges the rows of a chunk; `header`: the line that names its columns. */
+CHECKED Status csv_rows_judge(CsvRows *, Verdict *, const Chunk *, Str header, int partition,
+                              Error *);
 /* Judges the rows of all inputs. Returns an exit status; says itself what is wrong. */
 int verify_read(Verify *);
+/* Reads what the home says of the query. Returns an exit status; says itself what is wrong. */
+int account_read(Verify *);
+/* After judge_end: what is missing or does not add up in the end. */
+void account_settle(Verify *);
 /* Asked to stop by Ctrl-C. */
 bool verify_stopped(void);
 

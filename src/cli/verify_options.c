@@ -13,11 +13,16 @@ static const char HELP[] =
     "fewer: then those are compared that a row has. Every row needs eventId. Rows may come from "
     "any system.\n\n"
     "  --ledger FILE            what was sent; may be given several times\n"
-    "  --in WHERE               a file, folder or pattern of JSON lines, - for standard input, or "
-    "FILE.sql:TABLE;\n"
-    "                           may be given several times\n"
+    "  --in WHERE               a file, folder or pattern of JSON lines or (*.csv) CSV, - for "
+    "standard input,\n"
+    "                           FILE.sql:NAME, a table or materialized view of a pipeline file,\n"
+    "                           or sqlite:FILE:TABLE; may be given several times\n"
     "  --column NAME=COLUMN     the rows call NAME (eventId, value, …, or one of the times below) "
     "COLUMN\n"
+    "  --account FILE.sql:QUERY what that query says of the rest: filtered, deduplicated, late, "
+    "dead "
+    "letters; then sent\n"
+    "                           and stored must add up, and what is late or dead is not missing\n"
     "  --deduplicated           a copy that was sent may not arrive\n"
     "  --whole                  every row has all columns of its event, and no others but times\n"
     "  --warm-up T              minutes of the rate begin T after the first row; default '0 "
@@ -35,6 +40,7 @@ static const char HELP[] =
     "  --max-missing-copies N   copies that were sent and did not arrive; default: no limit\n"
     "  --max-out-of-order N     rows behind a later one of their device, within a file or "
     "partition; default: no limit\n"
+    "  --max-unaccounted N      records that --account does not account for; default 0\n"
     "  --max-backwards N        rows whose times run backwards; default: no limit\n"
     "  --max-latency-p50 T      of the way from sending to the last time of a row; also p95, p99 "
     "and max\n"
@@ -116,6 +122,7 @@ static Status read_column(Verify *v, const char *text) {
 
 static const char *const names[] = {"ledger",
                                     "in",
+                                    "account",
                                     "column",
                                     "deduplicated",
                                     "whole",
@@ -128,6 +135,7 @@ static const char *const names[] = {"ledger",
                                     "max-missing-copies",
                                     "max-out-of-order",
                                     "max-backwards",
+                                    "max-unaccounted",
                                     "max-latency-p50",
                                     "max-latency-p95",
                                     "max-latency-p99",
@@ -164,6 +172,11 @@ static Status read_option(Verify *v, const char *word, const char *value) {
         return read_number(word, value, false, &v->least_rate, &v->least_rate_percent);
     if (strcmp(word, "--warm-up") == 0) return read_duration(word, value, &v->warm_up_us);
     if (strcmp(word, "--column") == 0) return read_column(v, value);
+    if (strcmp(word, "--account") == 0) {
+        v->account.of = value;
+        if (v->limits[WRONG_UNACCOUNTED] < 0) v->limits[WRONG_UNACCOUNTED] = 0;
+        return OK;
+    }
     if (strcmp(word, "--in") == 0)
         return one_more(v->inputs, &v->input_count, INPUTS_MOST, value, "inputs");
     return one_more(v->ledgers, &v->verdict.sent_count, LEDGERS_MOST, value, "ledgers");
@@ -205,6 +218,8 @@ Status verify_arguments(int argc, char **argv, Verify *v) {
     if (!verdict->sent_count)
         return usage_error("verify", "--ledger FILE is missing: what leat generate --ledger wrote"),
                FAIL;
+    if (v->limits[WRONG_UNACCOUNTED] >= 0 && !v->account.of)
+        return usage_error("verify", "--max-unaccounted needs --account FILE.sql:QUERY"), FAIL;
     if (!v->input_count)
         return usage_error("verify", "--in is missing: a file, - or FILE.sql:TABLE"), FAIL;
     return OK;

@@ -1,20 +1,27 @@
 /* Where verify finds its rows: files, folders and patterns, standard input, and tables of a
- * pipeline file, each read through its connector from the begin to where it ends now. */
+ * pipeline file, each read through its connector from the begin to where it ends now; and tables of
+ * SQLite files, which a pipeline's views are. What has no types, CSV and SQLite, is told to the
+ * judge, who then takes a number or an object that stands in a text. */
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/table_name.h"
 #include "cli/verify.h"
 #include "data/jsonb.h"
+#include "state/sqlite_file.h"
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#define INTERRUPTED "interrupted; nothing was judged"
 enum { CHUNK_BYTES = 1 << 20, WAIT_US = 200000, AWAY_MOST_US = 60 * 1000000 };
 
 typedef struct Reading { /* one source */
     Verify *verify;
     Source *source;
+    const Format *format;
+    CsvRows *csv; /* NULL: JSON */
+    Str header;   /* names of CSV without a header line */
     int count;
     bool *over;    /* per partition */
     int64_t *ends; /* per partition: where it ended when reading began; -1: not known */
@@ -29,18 +36,27 @@ static void progress(Reading *r) {
     fprintf(stderr, "\r%" PRId64 " rows", r->verify->verdict.rows);
 }
 
-static void judge_chunk(Reading *r, int partition, const Chunk *chunk) {
+static Status judge_chunk(Reading *r, int partition, const Chunk *chunk, Error *error) {
     Verdict *verdict = &r->verify->verdict;
     int place = r->verify->partitions + partition;
+    progress(r);
+    if (r->csv) {
+        const SourceType *type = r->source->type;
+        Str header = r->header.size                        ? r->header
+                     : chunk->header.size || !type->header ? chunk->header
+                                                           : type->header(r->source, partition);
+        return csv_rows_judge(r->csv, verdict, chunk, header, place, error);
+    }
     for (int i = 0; i < chunk->record_count; i++)
         judge_row(verdict, chunk->records[i].body, place, chunk->records[i].timestamp_us);
     for (Str rest = chunk->bytes; !chunk->records && rest.size;) {
-        size_t size = json_format.first(rest, ',', true);
+        size_t size = r->format->first(rest, ',', true);
+        if (size == 0 || size > rest.size) size = rest.size;
         Str row = jsonb_trim((Str){rest.data, size});
-        if (row.size) judge_row(verdict, row, place, INT64_MIN);
+        if (row.size) judge_row(verdict, row, place, NO_TIME);
         rest = (Str){rest.data + size, rest.size - size};
     }
-    progress(r);
+    return OK;
 }
 
 /* OK: a chunk was judged; AGAIN: nothing now; END: the partition is over. */
@@ -51,9 +67,10 @@ static Status read_partition(Reading *r, int partition, Error *error) {
     Status status = type->next(r->source, partition, &chunk, &at_end, error);
     if (status == AGAIN) return at_end ? END : AGAIN;
     if (status != OK) return status;
-    judge_chunk(r, partition, chunk);
+    status = judge_chunk(r, partition, chunk, error);
     int64_t end = chunk->end;
     chunk->release(chunk);
+    if (status != OK) return status;
     if (r->source->bounded || !type->lag) return OK;
     if (r->ends[partition] < 0) {
         int64_t left = type->lag(r->source, partition, end);
@@ -80,72 +97,157 @@ static Status read_partitions(Reading *r, Error *error) {
             r->over[i] = true;
             left--;
         }
-        if (verify_stopped()) return fail(error, "interrupted; nothing was judged");
+        if (verify_stopped()) return fail(error, INTERRUPTED);
         if (!got && left && type->wait) type->wait(r->source, WAIT_US);
     }
     return OK;
 }
 
-static Status read_source(Verify *v, const Connector *connector, const SourceContext *context,
+static Status read_source(Reading *r, const Connector *connector, const SourceContext *context,
                           Error *error) {
-    Reading r = {.verify = v};
-    if (connector->source->open(context, &r.source, error) != OK) return FAIL;
+    if (connector->source->open(context, &r->source, error) != OK) return FAIL;
     Status status;
     Env *env = env_system();
-    int64_t since = r.told_us = env->monotonic_us(env);
-    while ((status = connector->source->partitions(r.source, &r.count, error)) == AGAIN) {
+    int64_t since = r->told_us = env->monotonic_us(env);
+    while ((status = connector->source->partitions(r->source, &r->count, error)) == AGAIN) {
         if (env->monotonic_us(env) - since > AWAY_MOST_US || verify_stopped()) break;
         log_warning("%s; trying again", error->text);
         struct timespec pause = {.tv_sec = 1};
         nanosleep(&pause, NULL);
     }
     if (status == OK) {
-        r.over = xcalloc((size_t)r.count + 1, sizeof *r.over);
-        r.ends = xcalloc((size_t)r.count + 1, sizeof *r.ends);
-        status = read_partitions(&r, error);
-        v->partitions += r.count;
-        free(r.over);
-        free(r.ends);
+        r->over = xcalloc((size_t)r->count + 1, sizeof *r->over);
+        r->ends = xcalloc((size_t)r->count + 1, sizeof *r->ends);
+        status = read_partitions(r, error);
+        r->verify->partitions += r->count;
+        free(r->over);
+        free(r->ends);
     }
-    connector->source->close(r.source);
+    connector->source->close(r->source);
     return status;
+}
+
+/* Through a table's or file's connector. */
+static Status read_through(Verify *v, const Connector *connector, const SourceContext *context,
+                           Str header, Error *error) {
+    const char *delimiter = option_text(context->options, "delimiter", ",");
+    Reading r = {.verify = v, .format = context->format, .header = header};
+    v->verdict.texts = context->format == &csv_format;
+    if (v->verdict.texts) r.csv = csv_rows_new(*delimiter ? *delimiter : ',');
+    Status status = read_source(&r, connector, context, error);
+    csv_rows_free(&r.csv);
+    v->verdict.texts = false;
+    return status;
+}
+
+static Status read_sqlite(Verify *v, const char *path, const char *table, Error *error) {
+    SqliteFile *file = NULL;
+    Buffer row = {0};
+    Reading r = {.verify = v, .told_us = env_system()->monotonic_us(env_system())};
+    Status status = sqlite_file_open(path, &file, error);
+    if (status == OK) status = sqlite_file_table(file, table, error);
+    v->verdict.texts = true;
+    while (status == OK && (status = sqlite_file_next(file, error)) == OK) {
+        row.size = 0;
+        sqlite_file_json(file, &row);
+        judge_row(&v->verdict, buffer_str(&row), -1, NO_TIME);
+        progress(&r);
+        if (verify_stopped()) status = fail(error, INTERRUPTED);
+    }
+    v->verdict.texts = false;
+    buffer_free(&row);
+    sqlite_file_close(&file);
+    return status == END ? OK : status;
+}
+
+/* ---- what --in names ---- */
+
+/* The columns of a table whose CSV has no header line. */
+static Str declared_names(const Table *table, Arena *arena) {
+    Buffer names = {0};
+    const char *delimiter = option_text(&table->options, "delimiter", ",");
+    for (int i = 0; i < table->column_count; i++)
+        buffer_add_format(&names, "%s\"%s\"", i ? delimiter : "", table->columns[i].name);
+    Str kept = arena_str(arena, buffer_str(&names));
+    buffer_free(&names);
+    return kept;
 }
 
 static int read_table(Verify *v, const char *file, const char *name, Error *error) {
     Catalog *catalog;
     const Table *table = open_table(file, name, false, &catalog);
     if (!table) return EXIT_USAGE;
+    const char *format = option_text(&table->options, "format", "json");
     SourceContext context = {.env = env_system(),
                              .table = table->name,
                              .pipeline = catalog->settings.pipeline,
-                             .format = table->format,
+                             .format = format_find(format),
                              .options = &table->options,
                              .chunk_bytes = CHUNK_BYTES};
+    Str header = {0};
     Status status = OK;
-    if (table->format != &json_format)
-        status = fail(error, "table \"%s\" is not json; the simulator's events are", table->name);
-    if (status == OK) status = read_source(v, table->connector, &context, error);
+    if (!context.format) status = fail(error, "format '%s' cannot be read", format);
+    else if (context.format == &csv_format && !option_bool(&table->options, "header", true))
+        header = declared_names(table, catalog->arena);
+    if (status == OK) status = read_through(v, table->connector, &context, header, error);
     catalog_free(&catalog);
     return status == OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-static int read_input(Verify *v, const char *in, Error *error) {
-    char *file;
-    const char *table;
-    if (is_table_name(in, &file, &table)) {
-        int exit_status = read_table(v, file, table, error);
-        free(file);
-        return exit_status;
-    }
+/* A materialized view of that name: its rows stand in the pipeline's home. NULL: there is none, or
+ * the file cannot be read; who then looks for a table tells that. */
+static char *home_of_view(const char *file, const char *name) {
+    Catalog *catalog = NULL;
+    Error error;
+    View *view = NULL;
+    Table *table = NULL;
+    char *home = NULL;
+    if (catalog_read(file, &catalog, &error) == OK &&
+        catalog_find_table(catalog, name, false, &table, &error) == OK && !table &&
+        catalog_find_view(catalog, name, false, &view, &error) == OK && view && view->materialized)
+        home = xstrdup(catalog->settings.home);
+    if (catalog) catalog_free(&catalog);
+    return home;
+}
+
+static Status read_files(Verify *v, const char *in, Error *error) {
     OptionValue path = {.name = "path", .text = in, .given = true};
     Options options = {1, &path};
+    size_t size = strlen(in);
+    bool csv = size > 4 && strcmp(in + size - 4, ".csv") == 0;
     SourceContext context = {.env = env_system(),
                              .table = "--in",
                              .pipeline = "verify",
-                             .format = &json_format,
+                             .format = csv ? &csv_format : &json_format,
                              .options = &options,
                              .chunk_bytes = CHUNK_BYTES};
-    return read_source(v, connector_find("file"), &context, error) == OK ? EXIT_DONE : EXIT_FAILED;
+    return read_through(v, connector_find("file"), &context, (Str){0}, error);
+}
+
+static int read_input(Verify *v, const char *in, Error *error) {
+    char *file;
+    const char *table, *sqlite = "sqlite:";
+    if (strncmp(in, sqlite, strlen(sqlite)) == 0) {
+        file = xstrdup(in + strlen(sqlite));
+        char *colon = strrchr(file, ':');
+        int exit_status = EXIT_USAGE;
+        if (colon && colon[1]) {
+            *colon = 0;
+            exit_status = read_sqlite(v, file, colon + 1, error) == OK ? EXIT_DONE : EXIT_FAILED;
+        } else {
+            (void)fail(error, "--in sqlite: expects sqlite:FILE:TABLE, got '%s'", in);
+        }
+        free(file);
+        return exit_status;
+    }
+    if (!is_table_name(in, &file, &table))
+        return read_files(v, in, error) == OK ? EXIT_DONE : EXIT_FAILED;
+    char *home = home_of_view(file, table);
+    int exit_status = home ? read_sqlite(v, home, table, error) == OK ? EXIT_DONE : EXIT_FAILED
+                           : read_table(v, file, table, error);
+    free(home);
+    free(file);
+    return exit_status;
 }
 
 int verify_read(Verify *v) {

@@ -15,6 +15,7 @@ static const char *const meanings[WRONGS] = {
     "rows whose times run backwards",  "records that nothing accounts for"};
 
 static bool count_ok(const Verify *v, int wrong) {
+    if (wrong == WRONG_ORDER && v->limits[wrong] >= 0 && v->verdict.ordered == 0) return false;
     return v->limits[wrong] < 0 || v->verdict.wrong[wrong] <= v->limits[wrong];
 }
 
@@ -88,7 +89,8 @@ static void tell_wrongs(const Verify *v) {
             if (*c == '_') *c = ' ';
         printf("%-14s %9s  %-39s ", name, thousands(r->wrong[i], a), meanings[i]);
         tell_limit(v->limits[i] >= 0, thousands(v->limits[i], b), count_ok(v, i));
-        for (int k = 0; k < EXAMPLES && k < r->wrong[i] && r->examples[i][k][0]; k++)
+        for (int k = 0;
+             v->limits[i] >= 0 && k < EXAMPLES && k < r->wrong[i] && r->examples[i][k][0]; k++)
             printf("              %s\n", r->examples[i][k]);
     }
 }
@@ -151,6 +153,32 @@ static void tell_rate(const Verify *v) {
     tell_limit(v->least_rate >= 0, limit, rate_ok(v));
 }
 
+static const char *const account_names[ACCOUNT_KINDS] = {"filtered", "deduplicated", "late",
+                                                         "dead"};
+
+static void tell_account(const Verify *v) {
+    const Account *a = &v->account;
+    const Verdict *r = &v->verdict;
+    char text[32];
+    printf("\ntaken in       %9s  records by the sources of %s\n", thousands(a->taken, text),
+           a->query);
+    printf("stored         %9s  rows\n", thousands(r->rows, text));
+    for (int i = 0; i < ACCOUNT_KINDS; i++) {
+        printf("%-14s %9s", i == ACCOUNT_DEAD ? "dead letters" : account_names[i],
+               thousands(a->counts[i], text));
+        if (i == ACCOUNT_LATE || i == ACCOUNT_DEAD)
+            printf(
+                "  of them %s events of which nothing arrived",
+                thousands(r->explained[i == ACCOUNT_LATE ? EXPLAINED_LATE : EXPLAINED_DEAD], text));
+        printf("\n");
+    }
+    if (a->excused)
+        printf(
+            "%s events of which nothing arrived were filtered, or their rejects are not kept any "
+            "more.\n",
+            thousands(a->excused, text));
+}
+
 void tell_people(Verify *v) {
     const Verdict *r = &v->verdict;
     char a[32], b[32], c[32], d[32];
@@ -163,10 +191,13 @@ void tell_people(Verify *v) {
     tell_wrongs(v);
     if (r->missing_late)
         printf("\n%s of the missing events were sent late.\n", thousands(r->missing_late, a));
+    if (v->account.of) tell_account(v);
     if (r->devices_spread)
         printf(
             "\n%s devices came in several partitions or files: between those no order is known.\n",
             thousands(r->devices_spread, a));
+    if (v->limits[WRONG_ORDER] >= 0 && r->ordered == 0)
+        printf("\nThe order in which the rows came is not known: a table of SQLite has none.\n");
     tell_latencies(v);
     tell_rate(v);
     for (int i = 0; i < r->sent_count; i++)
@@ -265,6 +296,17 @@ static void add_examples(const Verdict *r, Buffer *out) {
     buffer_add_char(out, '}');
 }
 
+static void add_account(const Verify *v, Buffer *out) {
+    const Account *a = &v->account;
+    buffer_add_format(out, ",\"account\":{\"taken\":%" PRId64 ",\"stored\":%" PRId64, a->taken,
+                      v->verdict.rows);
+    for (int i = 0; i < ACCOUNT_KINDS; i++) add_count(out, account_names[i], a->counts[i]);
+    add_count(out, "missing_late", v->verdict.explained[EXPLAINED_LATE]);
+    add_count(out, "missing_dead", v->verdict.explained[EXPLAINED_DEAD]);
+    add_count(out, "missing_excused", a->excused);
+    buffer_add_char(out, '}');
+}
+
 void tell_machines(Verify *v) {
     const Verdict *r = &v->verdict;
     Buffer out = {0};
@@ -278,6 +320,7 @@ void tell_machines(Verify *v) {
     add_count(&out, "missing_late", r->missing_late);
     for (int i = 0; i < WRONGS; i++) add_count(&out, wrong_names[i], r->wrong[i]);
     add_count(&out, "devices_spread", r->devices_spread);
+    if (v->account.of) add_account(v, &out);
     add_latencies(v, &out);
     add_rate(v, &out);
     add_limits(v, &out);

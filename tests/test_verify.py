@@ -1,0 +1,425 @@
+"""leat verify: what arrived against what was sent, and how: order, latency, rate, accounts.
+
+The simulator's events are written as another system might have stored them, with times added, rows taken away,
+repeated, swapped or bent; each fault must be found, counted, and nothing else told."""
+import csv
+import json
+import random
+import re
+import sqlite3
+import subprocess
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from support.process import BINARY, wait_until
+
+COLUMNS = """eventId text NOT NULL, value double precision, deviceId text, deviceSequenceNumber bigint, type text,
+  createdAt timestamptz NOT NULL, complexData jsonb"""
+SEED = ["--seed", "7"]
+
+
+def send(leat, *options, events=3000):
+    """Rows as they were sent, copies included, broken records left out; ledger in `ledger`."""
+    leat.ok("generate", "--events", events, *SEED, "--to", "sent.ndjson", "--ledger", "ledger", *options)
+    rows = []
+    for line in (leat.folder / "sent.ndjson").read_text().splitlines():
+        try:
+            row = json.loads(line)
+            at(row["createdAt"])
+        except ValueError:
+            continue
+        if isinstance(row["value"], float):
+            rows.append(row)
+    return rows
+
+
+def at(text):
+    return datetime.strptime(text[:26], "%Y-%m-%dT%H:%M:%S.%f").replace(tzinfo=timezone.utc)
+
+
+def later(text, seconds):
+    return (at(text) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+
+
+def verify(leat, rows, *options, status=0):
+    if rows is not None:
+        leat.write("arrived.ndjson", rows)
+        options = ("--in", "arrived.ndjson", *options)
+    ended = leat.run("verify", "--ledger", "ledger", "--json", *options)
+    assert ended.status == status, ended
+    return json.loads(ended.out)
+
+
+# ---- values and multiplicity ----
+
+def test_exact_multiset(leat):
+    rows = send(leat, "--duplicates", "0.05")
+    result = verify(leat, rows, "--max-missing-copies", "0", "--whole", "--max-out-of-order", "0")
+    assert result["ok"] and result["arrived"] == len(rows) > 3000
+    copy = next(i for i in range(1, len(rows)) if rows[i] == rows[i - 1])
+    fewer = rows[:copy] + rows[copy + 1:]
+    assert verify(leat, fewer)["missing_copies"] == 1
+    assert verify(leat, fewer, "--max-missing-copies", "0", status=1)["broken_limits"] == ["missing_copies"]
+    assert verify(leat, rows, "--deduplicated", status=1)["duplicated"] == len(rows) - 3000
+    once = list({row["eventId"]: row for row in rows}.values())
+    assert verify(leat, once, "--deduplicated")["missing_copies"] == 0
+    thrice = rows + [rows[copy], rows[copy]]
+    assert verify(leat, thrice, status=1)["duplicated"] == 2
+
+
+@pytest.mark.parametrize("column, bend", [
+    ("value", lambda value: value + 1e-9), ("value", lambda value: round(value, 4)), ("value", str),
+    ("value", lambda _: None), ("deviceId", str.upper), ("deviceSequenceNumber", lambda n: n + 1), ("type", str.lower),
+    ("createdAt", lambda text: text[:23] + "Z"), ("createdAt", lambda text: text[:26] + "1Z"),
+    ("createdAt", lambda text: text[:26] + "+01:00"),
+    ("complexData", lambda data: {**data, "moreData23": 0.5}), ("complexData", lambda data: {**data, "moreData24": 0.5}),
+    ("complexData", lambda data: {k: v for k, v in data.items() if k != "moreData1"}), ("complexData", json.dumps)])
+def test_every_value_counts(leat, column, bend):
+    rows = send(leat, "--disorder", "1 second", events=50)
+    row = next(row for row in rows if row["createdAt"][23:26] != "000")
+    row[column] = bend(row[column])
+    result = verify(leat, rows, status=1)
+    assert result["changed"] == 1 and result["missing"] == result["unexpected"] == 0, result
+    assert column in result["examples"]["changed"][0] and row["eventId"] in result["examples"]["changed"][0]
+
+
+def test_values_as_json(leat):
+    """The order of keys, blanks, zeros behind the point, the spelling of times and ids do not matter."""
+    rows = send(leat, events=300)
+    lines = []
+    for row in rows:
+        row["createdAt"] = (at(row["createdAt"]) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S.%f+02:00")
+        row["eventId"] = row["eventId"].upper()
+        text = json.dumps(dict(reversed(row.items())), indent=None, separators=(" ,  ", " : "))
+        lines.append(re.sub(r"(0\.\d+)", r"\g<1>00", text))
+    leat.write("other.ndjson", "\n".join(lines) + "\n")
+    assert verify(leat, None, "--in", "other.ndjson", "--whole")["ok"]
+
+
+def test_whole_rows(leat):
+    rows = send(leat, events=100)
+    partly = [{"eventId": row["eventId"], "value": row["value"], "note": 1} for row in rows]
+    assert verify(leat, partly)["compared"] == ["eventId", "value"]
+    result = verify(leat, partly, "--whole", status=1)
+    assert result["changed"] == 100 and "note" in result["examples"]["changed"][0]
+    for row in partly:
+        del row["note"]
+    assert "deviceId is not there" in verify(leat, partly, "--whole", status=1)["examples"]["changed"][0]
+    flat = [{**{k: v for k, v in row.items() if k != "complexData"}, **row["complexData"],
+             "storedAt": row["createdAt"]} for row in rows]
+    assert verify(leat, flat, "--whole")["ok"]
+
+
+def test_other_names(leat):
+    rows = send(leat, events=100)
+    named = [{"id": row["eventId"], "reading": row["value"], "ts": later(row["createdAt"], 1), "value": "mine"}
+             for row in rows]
+    result = verify(leat, named, "--column", "eventId=id", "--column", "value=reading", "--column", "storedAt=ts")
+    assert result["compared"] == ["eventId", "value"]
+    assert result["latency_seconds"]["created_stored"]["max"] == 1
+    ended = leat.run("verify", "--ledger", "ledger", "--in", "arrived.ndjson", "--column", "key=id")
+    assert ended.status == 2 and "NAME=COLUMN" in ended.err, ended
+
+
+# ---- order ----
+
+def test_order(leat):
+    rows = send(leat, "--devices", "10", "--duplicates", "0.01")
+    assert verify(leat, rows, "--max-out-of-order", "0")["out_of_order"] == 0
+    seen = [i for i, row in enumerate(rows) if row["deviceId"].endswith("003")]
+    swapped = list(rows)
+    swapped[seen[4]], swapped[seen[6]] = rows[seen[6]], rows[seen[4]]
+    result = verify(leat, swapped)
+    assert result["ok"] and 1 <= result["out_of_order"] <= 3
+    result = verify(leat, swapped, "--max-out-of-order", "0", status=1)
+    assert result["broken_limits"] == ["out_of_order"]
+    assert "of its device came after" in result["examples"]["out_of_order"][0]
+
+
+def test_order_is_that_of_a_file(leat):
+    """Two partitions, each in order, whose devices are not kept together."""
+    rows = send(leat, "--devices", "10", "--duplicates", "0")
+    for i in (0, 1):
+        leat.write(f"parts/{i}.ndjson", rows[i::2] if i else rows[0::2])
+    result = verify(leat, None, "--in", "parts", "--max-out-of-order", "0")
+    assert result["devices_spread"] == 0      # ten devices in turn: the even ones, the odd ones
+    leat.write("parts/0.ndjson", rows[:1000] + rows[2000:])
+    leat.write("parts/1.ndjson", rows[1000:2000])
+    result = verify(leat, None, "--in", "parts/0.ndjson", "--in", "parts/1.ndjson", "--max-out-of-order", "0")
+    assert result["devices_spread"] == 10
+
+
+# ---- time ----
+
+def test_latencies_are_exact(leat):
+    rows = send(leat, events=1000)
+    delays = [n / 1000 for n in range(1, len(rows) + 1)]
+    random.Random(1).shuffle(delays)
+    for row, delay in zip(rows, delays):
+        created = row["createdAt"]
+        row.update(enqueuedAt=later(created, 0.25), processedAt=later(created, 0.25 + delay),
+                   storedAt=later(created, 2 + delay))
+    legs = verify(leat, rows)["latency_seconds"]
+    n = len(rows)
+
+    def nearest(share):
+        return -(-share * n // 100) / 1000
+    assert set(legs) == {"created_enqueued", "enqueued_processed", "processed_stored", "created_stored"}
+    assert set(legs["created_enqueued"].values()) == {n, 0.25}
+    assert legs["enqueued_processed"] == {"rows": n, "p50": nearest(50), "p95": nearest(95), "p99": nearest(99),
+                                          "max": n / 1000}
+    assert legs["created_stored"]["p99"] == pytest.approx(2 + nearest(99), abs=1e-9)
+    most = 2 + n / 1000
+    verify(leat, rows, "--max-latency-max", f"{most} seconds", "--max-latency-p50", "3 seconds")
+    result = verify(leat, rows, "--max-latency-p99", "2.5 seconds", status=1)
+    assert result["broken_limits"] == ["latency_p99"] and result["limits"]["latency_p99"] == 2.5
+
+
+def test_made_up_disorder_is_no_latency(leat):
+    """What the simulator stamps older than it sends it counts from when it is sent."""
+    rows = send(leat, "--rate", "100000", "--disorder", "2 seconds", "--late", "0.01", "--duplicates", "0")
+    first = at("2026-01-01T00:00:00.000000Z")
+    for n, row in enumerate(rows):
+        row["storedAt"] = (first + timedelta(seconds=0.5 + n / 100000)).strftime("%Y-%m-%dT%H:%M:%S.%f") + "Z"
+    legs = verify(leat, rows, "--max-latency-max", "501 ms")["latency_seconds"]
+    assert legs["created_stored"]["max"] > 30 and legs["sent_stored"]["max"] <= 0.5
+
+
+def test_a_limit_that_cannot_be_judged_is_broken(leat):
+    rows = send(leat, events=10)
+    leat.write("arrived.ndjson", rows)
+    for limit in (["--max-latency-p99", "1 hour"], ["--min-rate", "1"]):
+        ended = leat.run("verify", "--ledger", "ledger", "--in", "arrived.ndjson", *limit)
+        assert ended.status == 1 and "BROKEN" in ended.out and "no row has a time" in ended.out.lower(), ended
+
+
+def test_times_that_run_backwards(leat):
+    rows = send(leat, events=100)
+    for row in rows:
+        row.update(enqueuedAt=later(row["createdAt"], 1), processedAt=later(row["createdAt"], 2))
+    rows[5]["processedAt"] = later(rows[5]["createdAt"], 0.999)
+    result = verify(leat, rows, "--max-backwards", "0", status=1)
+    assert result["backwards"] == 1 and "processed before enqueued" in result["examples"]["backwards"][0]
+    for row in rows:           # a clock that tells milliseconds is not behind
+        row.update(enqueuedAt=row["createdAt"][:23] + "Z", processedAt=row["createdAt"])
+    assert verify(leat, rows, "--max-backwards", "0")["backwards"] == 0
+    for row in rows:
+        row["processedAt"] = "2027-01-01T00:00:00Z"
+    leat.write("arrived.ndjson", rows)
+    assert "the same in all" in leat.ok("verify", "--ledger", "ledger", "--in", "arrived.ndjson").out
+
+
+def minutes_of(leat, per_minute):
+    """Events stored so many in each minute, from 12:00:30 on."""
+    rows = send(leat, "--duplicates", "0", events=sum(per_minute))
+    rest, when = iter(rows), datetime(2026, 1, 1, 12, 0, 30, tzinfo=timezone.utc)
+    for count in per_minute:
+        for i in range(count):
+            next(rest)["storedAt"] = (when + timedelta(seconds=i * (60 / count) * 0.999)).isoformat()
+        when = when.replace(second=0) + timedelta(minutes=1)
+    return rows
+
+
+def test_worst_full_minute(leat):
+    rows = minutes_of(leat, [30, 600, 300, 900, 600, 7])
+    rate = verify(leat, rows, "--min-rate", "5")["rate"]
+    assert rate["full_minutes"] == 4 and rate["by"] == "stored" and rate["worst"] == 5, rate
+    assert rate["mean"] == pytest.approx(10, 0.01)
+    assert rate["worst_at"].startswith("2026-01-01T12:0")
+    assert verify(leat, rows, "--min-rate", "5.1", status=1)["broken_limits"] == ["rate"]
+    warm = verify(leat, rows, "--warm-up", "2 minutes", "--min-rate", "9.9")["rate"]
+    assert warm["full_minutes"] == 2 and warm["worst"] == 10
+    assert verify(leat, rows, "--warm-up", "1 hour", "--min-rate", "1", status=1)["rate"]["full_minutes"] == 0
+
+
+def test_a_minute_without_rows_counts(leat):
+    rows = minutes_of(leat, [30, 60, 60, 60, 60, 30])
+    held = [row for row in rows if not row["storedAt"].startswith("2026-01-01T12:03")]
+    result = verify(leat, held, "--max-missing", "60", "--min-rate", "0.5", status=1)
+    assert result["rate"]["worst"] == 0 and result["rate"]["worst_at"] == "2026-01-01T12:03:00Z"
+    assert result["broken_limits"] == ["rate"] and result["missing"] == 60
+
+
+def test_rate_as_a_share_of_what_was_offered(leat):
+    leat.ok("generate", "--events", 100, *SEED, "--rate", "1000", "--to", "sent.ndjson", "--ledger", "ledger")
+    ended = leat.run("verify", "--ledger", "ledger", "--in", "sent.ndjson", "--min-rate", "99%", "--json")
+    assert ended.status == 1 and json.loads(ended.out)["limits"]["rate"] == 990
+    leat.ok("generate", "--events", 100, *SEED, "--to", "sent.ndjson", "--ledger", "ledger")
+    ended = leat.run("verify", "--ledger", "ledger", "--in", "sent.ndjson", "--min-rate", "99%")
+    assert ended.status == 2 and "--rate" in ended.err, ended
+
+
+# ---- where rows come from ----
+
+def test_csv_and_sqlite(leat):
+    rows = send(leat, events=500)
+    with open(leat.folder / "arrived.csv", "w", newline="", encoding="utf-8") as out:
+        writer = csv.writer(out)
+        writer.writerow(list(rows[0]))
+        writer.writerows([json.dumps(v) if isinstance(v, dict) else v for v in row.values()] for row in rows)
+    assert verify(leat, None, "--in", "arrived.csv", "--whole", "--max-missing-copies", "0")["ok"]
+    other = sqlite3.connect(leat.folder / "other.db")
+    other.execute("CREATE TABLE events (eventId TEXT, value REAL, deviceSequenceNumber INT, complexData TEXT, t TEXT)")
+    other.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?)", [
+        (row["eventId"], row["value"], row["deviceSequenceNumber"], json.dumps(row["complexData"]), None)
+        for row in rows])
+    other.commit()
+    result = verify(leat, None, "--in", "sqlite:other.db:events")
+    assert result["compared"] == ["eventId", "value", "deviceSequenceNumber", "complexData"]
+    assert verify(leat, None, "--in", "sqlite:other.db:events", "--max-out-of-order", "0", status=1)["out_of_order"] == 0
+    for word, message in (("sqlite:other.db:nix", "it has events"), ("sqlite:other.db", "sqlite:FILE:TABLE"),
+                          ("sqlite:sent.ndjson:x", "not a database"), ("sqlite:nix:x", "nix"), ("nix", "nix"),
+                          ("nix.sql:t", "nix.sql")):
+        ended = leat.run("verify", "--ledger", "ledger", "--in", word)
+        assert ended.status in (1, 2) and message in ended.err and not ended.out, (word, ended)
+
+
+def test_standard_input_and_arrays(leat):
+    """Stream Analytics packs many events into one message."""
+    rows = send(leat, events=500)
+    text = "".join(json.dumps(rows[i:i + 7]) + "\n" for i in range(0, len(rows), 7))
+    ended = leat.ok("verify", "--ledger", "ledger", "--in", "-", "--json", "--max-missing-copies", "0", stdin=text)
+    assert json.loads(ended.out)["arrived"] == len(rows)
+
+
+def test_several_ledgers_and_inputs(leat):
+    one = send(leat, events=300)
+    leat.ok("generate", "--events", 300, "--seed", "8", "--to", "two.ndjson", "--ledger", "ledger2")
+    result = verify(leat, one, "--ledger", "ledger2", "--in", "two.ndjson", "--max-out-of-order", "0")
+    assert result["sent"] == 600
+    assert verify(leat, one, "--ledger", "ledger2", status=1)["missing"] == 300
+
+
+# ---- pipelines ----
+
+PIPELINE = f"""SET http = 'off';
+CREATE TABLE telemetry ({COLUMNS})
+WITH (connector = 'file', path = 'sent.ndjson', event_time = 'createdAt', watermark_delay = '1 second');
+CREATE VIEW once WITH (horizon = '5 seconds') AS SELECT DISTINCT ON (eventId) * FROM telemetry;
+CREATE MATERIALIZED VIEW kept WITH (retention = '10 days') AS SELECT *, now() AS storedAt FROM once;
+CREATE TABLE whole ({COLUMNS}) WITH (connector = 'file', path = 'whole.ndjson');
+INSERT INTO whole SELECT * FROM once;
+CREATE TABLE part (eventId text, inverse bigint, value double precision)
+WITH (connector = 'file', path = 'part.csv', format = 'csv', header = false, delimiter = ';');
+INSERT INTO part SELECT eventId, 10 / (deviceSequenceNumber - 1), value FROM once WHERE type = 'TEMP';
+CREATE MATERIALIZED VIEW counts AS SELECT type, count(*) AS n FROM once GROUP BY type;
+"""
+
+
+@pytest.fixture
+def done(leat):
+    send(leat, "--bad", "0.02", "--late", "0.02", "--duplicates", "0.02", "--devices", "50")
+    leat.write("p.sql", PIPELINE)
+    leat.ok("run", "p.sql")
+    return leat
+
+
+@pytest.mark.parametrize("name", ["whole", "kept"])
+def test_sent_is_stored_deduplicated_late_or_dead(done, name):
+    where = f"p.sql:{name}"
+    assert verify(done, None, "--in", where, status=1)["missing"] > 20
+    result = verify(done, None, "--in", where, "--account", where, "--deduplicated")
+    account = result["account"]
+    assert account["taken"] == result["sent"] + result["copies"] + result["broken"]
+    assert account["taken"] == account["stored"] + account["deduplicated"] + account["late"] + account["dead"]
+    assert account["dead"] == result["broken"] > 20 and account["late"] >= account["missing_late"] > 20
+    assert result["missing"] == result["unaccounted"] == account["filtered"] == 0
+
+
+def test_filtered_rows_and_bad_expressions(done):
+    result = verify(done, None, "--in", "p.sql:part", "--account", "p.sql:part")
+    account = result["account"]
+    assert account["filtered"] > 1000 and account["missing_dead"] > 10
+    assert account["missing_excused"] == account["filtered"] or account["missing_excused"] > 0
+    assert result["compared"] == ["eventId", "value"]
+
+
+def test_a_lost_row_is_not_accounted_for(done):
+    lines = (done.folder / "whole.ndjson").read_text().splitlines(True)
+    (done.folder / "whole.ndjson").write_text("".join(lines[:70] + lines[71:]))
+    result = verify(done, None, "--in", "p.sql:whole", "--account", "p.sql:whole", status=1)
+    assert result["missing"] == result["unaccounted"] == 1
+    assert result["broken_limits"] == ["missing", "unaccounted"]
+    assert result["examples"]["missing"] == [json.loads(lines[70])["eventId"]]
+
+
+def test_rejects_that_are_not_kept(leat):
+    send(leat, "--late", "0.05")
+    leat.write("p.sql", "SET keep_rejects = 10;\n" + PIPELINE)
+    leat.ok("run", "p.sql")
+    account = verify(leat, None, "--in", "p.sql:whole", "--account", "p.sql:whole")["account"]
+    assert account["missing_late"] == 10 and account["missing_excused"] > 50
+    assert account["taken"] == sum(account[k] for k in ("stored", "deduplicated", "late", "dead", "filtered"))
+
+
+@pytest.mark.parametrize("word, status, message", [
+    ("p.sql:counts", 1, "groups"), ("p.sql:nix", 1, "no query 'nix'"), ("p.sql", 2, "FILE.sql:QUERY"),
+    ("q.sql:whole", 2, "q.sql")])
+def test_accounts_that_there_are_not(done, word, status, message):
+    ended = done.run("verify", "--ledger", "ledger", "--in", "whole.ndjson", "--account", word)
+    assert ended.status == status and message in ended.err and not ended.out, ended
+
+
+# ---- ledgers, usage, signals ----
+
+def test_ledgers(leat):
+    rows = send(leat, events=300)
+    text = (leat.folder / "ledger").read_text()
+    assert text.startswith("leat ledger 2\n")
+    first = text.replace("ledger 2", "ledger 1")
+    (leat.folder / "ledger").write_text(re.sub(r"(?m)^(sent \d+) \d+$", r"\1", first))
+    verify(leat, rows)
+    cases = {"": "is empty", "leat ledger 3\nseed 7\n": "version 3", "leat ledger 2\nseed 7\nrate 0\n": "cut off",
+             "hello\n": "not a ledger", text.replace("devices 1000", "devices 0"): "not a ledger",
+             text.replace("seed 7", "seed x"): "line 2"}
+    for content, message in cases.items():
+        (leat.folder / "bad").write_text(content)
+        ended = leat.run("verify", "--ledger", "bad", "--in", "arrived.ndjson")
+        assert ended.status == 1 and message in ended.err and "bad" in ended.err, (content, ended)
+    killed = re.sub(r"(?m)^sent (?!0$).*\n|^end\n", "", text)
+    (leat.folder / "killed").write_text(killed)
+    ended = leat.ok("verify", "--ledger", "killed", "--in", "arrived.ndjson")
+    assert "was killed" in ended.out
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--max-missing", "x"], "whole number"), (["--max-missing", "-1"], "whole number"),
+    (["--max-missing", "1.5"], "whole number"), (["--max-latency-p99", "soon"], "duration"),
+    (["--max-latency-p98", "1 s"], "--max-latency-p9"), (["--max-out-off-order", "1"], "--max-out-of-order"),
+    (["--min-rate", "fast"], "number"), (["--warm-up", "1 month"], "duration"), (["--column", "eventId"], "NAME=COLUMN"),
+    (["--max-unaccounted", "3"], "--account"), (["--json", "more"], "unknown argument 'more'"),
+    (["--min-rate"], "needs a value")])
+def test_usage(leat, options, message):
+    ended = leat.run("verify", "--ledger", "l", "--in", "x", *options)
+    assert ended.status == 2 and message in ended.err and not ended.out, ended
+
+
+def test_limits_as_shares(leat):
+    rows = send(leat, "--duplicates", "0", events=1000)
+    assert verify(leat, rows[10:], "--max-missing", "1%")["limits"]["missing"] == 10
+    assert verify(leat, rows[11:], "--max-missing", "1%", status=1)["missing"] == 11
+
+
+def test_people_get_plain_text_without_a_terminal(leat):
+    rows = send(leat, events=100)
+    leat.write("arrived.ndjson", rows[1:])
+    ended = leat.run("verify", "--ledger", "ledger", "--in", "arrived.ndjson")
+    assert ended.status == 1 and "BROKEN" in ended.out and "NOT verified" in ended.out
+    assert "\033" not in ended.out and not ended.err
+
+
+def test_interrupted(leat):
+    send(leat, events=10)
+    running = subprocess.Popen([BINARY, "verify", "--ledger", "ledger", "--in", "-"], cwd=leat.folder,
+                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        running.stdin.write("{}\n")
+        running.stdin.flush()
+        wait_until(lambda: "SigCgt:\t0000000000004002" in open(f"/proc/{running.pid}/status", encoding="ascii").read(),
+                   "it waits for signals")
+        running.terminate()
+        out, err = running.communicate(timeout=20)
+    finally:
+        running.kill()
+    assert running.returncode == 1 and "interrupted" in err and not out
