@@ -106,7 +106,7 @@ static void report_open(Engine *e) {
 static bool *sinks_behind(Engine *e) {
     const Plan *plan = e->plan;
     size_t count = (size_t)plan->sink_count;
-    bool *feeds = arena_new_array(e->arena, bool, (size_t)plan->node_count * count + 1);
+    bool *feeds = arena_new_array(e->arena, bool, (size_t)plan->node_count *count + 1);
     for (int n = plan->node_count - 1; n >= 0; n--) {
         const PlanNode *node = &plan->nodes[n];
         if (node->kind == NODE_SINK) feeds[(size_t)n * count + (size_t)node->index] = true;
@@ -153,6 +153,7 @@ Status engine_open(Plan *plan, const EngineOptions *options, Engine **out, Error
     runs_open(e);
     Status status = pipeline_open(e, error);
     if (status == OK && !options->collect) status = epoch_open(e, error);
+    if (status == OK) status = query_times_open(e, error);
     if (status == OK) pipeline_connect(e);
     if (status == OK) status = references_open(e, error);
     if (status == OK) status = intake_open(e, error);

@@ -414,6 +414,31 @@ static void a_silent_partition_is_waited_for_and_then_not(void **state) {
     assert_int_equal(events->committed[0], 4);
 }
 
+static void a_silent_source_does_not_hold_the_others(void **state) {
+    (void)state;
+    FakeSource *events = fake_source(&world, "events", 1, false);
+    (void)fake_source(&world, "others", 1, false);
+    FakeRunning running;
+    put(events, 0, 1, 1), put(events, 0, 2, 2), put(events, 0, 3, 12), put(events, 0, 4, 25);
+    fake_start(
+        &world, &running,
+        SETTINGS ENDLESS
+        "CREATE TABLE others (v int, t timestamptz) WITH (connector = 'kafka', topic = 'o', "
+        "\"bootstrap.servers\" = 'nowhere:1', event_time = 't', idle_timeout = '10 "
+        "seconds');\n"
+        "CREATE MATERIALIZED VIEW w WITH (emit = 'final') AS SELECT window_start, count(*) AS "
+        "n FROM tumble((SELECT v, t FROM events UNION ALL SELECT v, t FROM others), t, "
+        "INTERVAL '10 seconds') GROUP BY window_start;\n",
+        NULL);
+    assert_true(fake_until(rows_were_taken, &running));
+    assert_false(windows_are_there(&running));
+    world.env.clock_us += 11 * 1000000;
+    assert_true(fake_until(windows_are_there, &running) ||
+                (world.env.clock_us += 2000000, fake_until(windows_are_there, &running)));
+    must(fake_stop(&running), &running.error);
+    fake_close(&running.run);
+}
+
 static void a_source_that_is_away_is_not_idle(void **state) {
     (void)state;
     FakeSource *events = fake_source(&world, "events", 2, false);
@@ -448,6 +473,7 @@ int main(void) {
         TEST(commits_that_fail_are_tried_again),
         TEST(after_a_minute_the_run_ends_with_the_reason),
         TEST(a_silent_partition_is_waited_for_and_then_not),
+        TEST(a_silent_source_does_not_hold_the_others),
         TEST(a_source_that_is_away_is_not_idle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

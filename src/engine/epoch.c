@@ -279,6 +279,7 @@ static void gather_positions(Engine *e) {
         if (run->saved_mark != NO_TIME)
             home_put_mark(e->batch, run->plan->table->name, run->saved_mark);
     }
+    query_times_save(e);
 }
 
 /* Hands the batch over; none is being committed. An epoch in which nothing came is not committed.

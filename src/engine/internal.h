@@ -73,6 +73,7 @@ struct SourceRun {
 };
 
 typedef struct Upsert Upsert;
+typedef struct QueryTime QueryTime;
 
 /* Rows that a sink refused. */
 typedef struct Refusals {
@@ -151,7 +152,8 @@ struct Engine {
     Operator **ops; /* [plan->node_count] */
     bool *rests;    /* [plan->node_count]: of a query that was finished in an earlier run, and none
                        that runs reads it */
-    bool *feeds;    /* [plan->node_count][plan->sink_count]: rows of that node reach that sink */
+    QueryTime *query_times; /* [plan->query_count] */
+    bool *feeds; /* [plan->node_count][plan->sink_count]: rows of that node reach that sink */
     bool *waits; /* [plan->node_count]: its time has more to emit, and a sink behind it was full */
     bool paused; /* some node waits */
     SourceRun *sources;
@@ -230,6 +232,12 @@ void intake_taken(Engine *, Partition *,
 int64_t partition_watermark(const Partition *);
 void source_watermark(SourceRun *, int64_t now_us); /* moves run->mark */
 void batch_see(Partition *, Batch *, Arena *);      /* fills `seen`, moves max_time */
+
+/* query_time.c */
+CHECKED Status query_times_open(Engine *, Error *);
+void query_times_move(Engine *); /* sources' marks are known, or have gone on through some nodes */
+Watermark query_mark(const Engine *, int node, int input); /* what that input has reached */
+void query_times_save(Engine *);                           /* into the epoch's batch */
 
 /* pipeline.c */
 CHECKED Status pipeline_open(Engine *, Error *);

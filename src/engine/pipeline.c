@@ -219,7 +219,9 @@ Status pipeline_advance(Engine *e, Error *error) {
     e->paused = false;
     for (int i = 0; i < e->plan->source_count; i++) {
         SourceRun *run = &e->sources[i];
+        bool was_idle = run->all_idle_since_us != 0;
         source_watermark(run, now);
+        if (was_idle != (run->all_idle_since_us != 0)) moved = true;
         if (mark_less(run->op->output_mark, (Watermark){run->mark, run->mark})) {
             run->op->output_mark = (Watermark){run->mark, run->mark};
             moved = true;
@@ -227,8 +229,9 @@ Status pipeline_advance(Engine *e, Error *error) {
     }
     for (int n = 0; moved && n < e->plan->node_count; n++) {
         const PlanNode *node = &e->plan->nodes[n];
+        if (moved) query_times_move(e);
         for (int i = 0; i < node->input_count && !e->rests[n]; i++) {
-            Watermark mark = e->ops[node->inputs[i]]->output_mark;
+            Watermark mark = query_mark(e, n, i);
             if (!mark_less(e->ops[n]->input_marks[i], mark)) continue;
             Status status = advance_node(e, n, i, mark, error);
             if (status != OK) return status;

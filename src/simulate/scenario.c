@@ -70,8 +70,7 @@ static void draw_query(Scenario *s, Random *r) {
         q->way == WAY_VIEW && q->shape != SHAPE_PLAIN && q->shape != SHAPE_GROUPS && one_of(r, 3);
     q->source_count = 1;
     q->sources[0] = below(r, s->table_count);
-    /* A source that never speaks has no time of its own: a UNION ALL waits for it. */
-    if (s->table_count == 2 && s->bounded && one_of(r, 4)) {
+    if (s->table_count == 2 && one_of(r, 4)) {
         q->source_count = 2;
         q->sources[0] = 0, q->sources[1] = 1;
     }
