@@ -181,10 +181,23 @@ class Kafka:
 
     def create_topic(self, name, partitions=4, **config):
         config = {key.replace("_", "."): value for key, value in config.items()}
-        for future in self.admin.create_topics(
-                [NewTopic(name, num_partitions=partitions, replication_factor=self.replicas,
-                          config=config)]).values():
-            future.result(30)
+        new = NewTopic(name, num_partitions=partitions, replication_factor=self.replicas,
+                       config=config)
+        asked = []
+
+        def made():
+            try:
+                asked.append(self.admin.create_topics([new])[name].result(30))
+                return True
+            except KafkaException as failed:
+                asked.append(failed.args[0].code())
+                # the client's connections are in motion; then the first question may have got through
+                if asked[-1] in (KafkaError._DESTROY_BROKER, KafkaError._TRANSPORT):
+                    return False
+                if asked[-1] == KafkaError.TOPIC_ALREADY_EXISTS and len(asked) > 1:
+                    return True
+                raise
+        wait_until(made, f"topic {name} is made")
         wait_until(lambda: len(self.admin.list_topics(name, timeout=5)
                                .topics[name].partitions) == partitions, f"topic {name} is there")
         return name

@@ -64,6 +64,13 @@ typedef struct KafkaStart {
 } KafkaStart;
 CHECKED Status kafka_start_read(const Options *, KafkaStart *, Error *); /* FAIL has its place */
 
+/* Of partitions from `first` on the first offset at or behind a time in milliseconds; a partition
+ * without: RD_KAFKA_OFFSET_END. The time may be RD_KAFKA_OFFSET_BEGINNING or _END, for these
+ * themselves. (rd_kafka_query_watermark_offsets waits for a broker that is down for a minute,
+ * whatever it is told.) */
+rd_kafka_resp_err_t kafka_offsets(KafkaClient *, const char *topic, int first, int count,
+                                  int64_t time, int64_t *offsets, int most_ms);
+
 /* Where partitions begin that the home has no position of. */
 typedef struct KafkaBegins {
     int64_t *offsets; /* RD_KAFKA_OFFSET_BEGINNING: at their start */

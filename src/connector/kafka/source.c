@@ -221,10 +221,12 @@ static void add_partitions(KafkaSource *k, int count) {
     }
 }
 
-static Status watermarks(KafkaSource *k, int partition, int64_t *low, int64_t *high, int most_ms,
-                         Error *error) {
-    rd_kafka_resp_err_t code =
-        rd_kafka_query_watermark_offsets(k->client.handle, k->topic, partition, low, high, most_ms);
+static Status watermarks(KafkaSource *k, int partition, int64_t *low, int64_t *high, Error *error) {
+    rd_kafka_resp_err_t code = kafka_offsets(&k->client, k->topic, partition, 1,
+                                             RD_KAFKA_OFFSET_BEGINNING, low, KAFKA_LOOK_MS);
+    if (!code)
+        code = kafka_offsets(&k->client, k->topic, partition, 1, RD_KAFKA_OFFSET_END, high,
+                             KAFKA_LOOK_MS);
     if (!code) return OK;
     if (kafka_passing(code)) return kafka_away(&k->client, rd_kafka_err2str(code), error);
     return fail(error, "%s: topic '%s' partition %d: %s", k->what, k->topic, partition,
@@ -239,13 +241,12 @@ static void mark_away(KafkaSource *k, const struct rd_kafka_metadata_topic *topi
     int count = kafka_suspects(&k->client, suspects);
     bool silent[KAFKA_SUSPECTS_MOST];
     for (int s = 0; s < count; s++) {
-        int64_t low, high;
-        Error ignored;
+        int64_t end;
         silent[s] = false;
         for (int i = 0; i < topic->partition_cnt; i++) {
             if (topic->partitions[i].leader != suspects[s]) continue;
-            silent[s] =
-                watermarks(k, topic->partitions[i].id, &low, &high, BROKER_LOOK_MS, &ignored) != OK;
+            silent[s] = kafka_offsets(&k->client, k->topic, topic->partitions[i].id, 1,
+                                      RD_KAFKA_OFFSET_END, &end, BROKER_LOOK_MS) != 0;
             break;
         }
         if (!silent[s]) kafka_trust(&k->client, suspects[s]);
@@ -279,7 +280,7 @@ static Status assign(KafkaSource *k, int partition, int64_t position, bool anew,
  */
 static Status find_place(KafkaSource *k, int partition, Error *error) {
     int64_t low = 0, high = 0, position = k->partitions[partition]->position;
-    Status status = watermarks(k, partition, &low, &high, KAFKA_LOOK_MS, error);
+    Status status = watermarks(k, partition, &low, &high, error);
     if (status != OK) return status;
     if (position == NO_POSITION || (position >= low && position <= high))
         return assign(k, partition, position, true, error);

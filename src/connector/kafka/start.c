@@ -66,20 +66,24 @@ static Status first_error(const Asking *a, const char *what,
     return OK;
 }
 
-/* The first offset at or behind a time, which may be RD_KAFKA_OFFSET_END itself: one request a
- * broker for all partitions. A partition without: RD_KAFKA_OFFSET_END. */
-static Status ask_times(const Asking *a, int64_t time, int count, int64_t *offsets, Error *error) {
+rd_kafka_resp_err_t kafka_offsets(KafkaClient *client, const char *topic, int first, int count,
+                                  int64_t time, int64_t *offsets, int most_ms) {
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
     for (int i = 0; i < count; i++)
-        rd_kafka_topic_partition_list_add(list, a->topic, i)->offset = time;
-    rd_kafka_resp_err_t code =
-        rd_kafka_offsets_for_times(a->client->handle, list, 2 * KAFKA_LOOK_MS);
-    Status status = code ? refused(a, "offsets cannot be asked for", code, error)
-                         : first_error(a, "offsets cannot be asked for", list, error);
-    for (int i = 0; i < list->cnt && status == OK; i++)
-        offsets[list->elems[i].partition] = list->elems[i].offset;
+        rd_kafka_topic_partition_list_add(list, topic, first + i)->offset = time;
+    rd_kafka_resp_err_t code = rd_kafka_offsets_for_times(client->handle, list, most_ms);
+    for (int i = 0; i < list->cnt; i++) {
+        offsets[list->elems[i].partition - first] = list->elems[i].offset;
+        if (!code) code = list->elems[i].err;
+    }
     rd_kafka_topic_partition_list_destroy(list);
-    return status;
+    return code;
+}
+
+static Status ask_times(const Asking *a, int64_t time, int count, int64_t *offsets, Error *error) {
+    rd_kafka_resp_err_t code =
+        kafka_offsets(a->client, a->topic, 0, count, time, offsets, 2 * KAFKA_LOOK_MS);
+    return code ? refused(a, "offsets cannot be asked for", code, error) : OK;
 }
 
 /* The ends are asked for first: what comes between the two questions is behind them. */
