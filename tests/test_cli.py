@@ -907,24 +907,3 @@ INSERT INTO out SELECT * FROM telemetry;""")
         return sorted(({**row, "createdAt": row["createdAt"][:19]} for row in rows),
                       key=lambda row: row["eventId"])
     assert by_id(map(json.loads, sent.splitlines())) == by_id(leat.read("out.ndjson"))
-
-
-def test_house_rules():
-    """A folder of src includes only what stands above it in DESIGN's list; foreign headers live in one."""
-    order = ["base", "data", "expr", "format", "state", "operator", "connector", "sql", "engine",
-             "serve", "cli"]
-    source = pathlib.Path(__file__).parents[1] / "src"
-    wrong, foreign = [], {}
-    for path in [*source.rglob("*.[ch]"), *source.rglob("*.cc")]:
-        folder = path.relative_to(source).parts[0]
-        for include in re.findall(r'^#include ["<]([^">]+)[">]', path.read_text(), re.M):
-            top = include.split("/")[0]
-            if "/" in include and top in order and folder in order and \
-                    order.index(top) > order.index(folder):
-                wrong.append(f"{path.relative_to(source)} includes {include}")
-            for name in ("sqlite3.h", "microhttpd.h", "simdjson.h", "pg_query.h", "zstd.h", "gmp.h",
-                         "librdkafka/rdkafka.h", "pcre2.h"):
-                if include == name and not path.name.endswith("_test.c"):
-                    foreign.setdefault(name, set()).add(folder)
-    assert not wrong, "\n".join(wrong)
-    assert not {n: f for n, f in foreign.items() if len(f) > 1}
