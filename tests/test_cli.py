@@ -1,6 +1,5 @@
 """The command line: verbs, exit statuses, errors with their places, and the life of a home."""
 import json
-import pathlib
 import re
 import shutil
 import signal
