@@ -1,7 +1,9 @@
 /* The hash of a query: of a text that says what its answer depends on and nothing else. Expressions
  * and types are in it, and the options that change answers; addresses, secrets and rates are not,
  * nor is anything about the query's neighbours: which columns others read must not change it.
- * Columns of tables are written with all that decides their values. */
+ * Columns of tables are written where they are read, with all that decides their values, however
+ * many views they came through under their own name: so that a column which is added to a table
+ * changes nothing for those who read it through SELECT * and do not take it. */
 #include "sql/planner.h"
 #include "base/hash.h"
 
@@ -9,15 +11,40 @@ static void relation_text(Planner *, const Query *, const Relation *, Buffer *);
 
 static const char *table_column_text(Planner *p, const Relation *table, int column);
 
+/* The table that a column comes from unchanged and under one name; NULL: it is made on the way. */
+static const Relation *table_of(const ColumnSet *set, int column, int *of_table) {
+    const PlannedColumn *c = &set->columns[column];
+    const Relation *owner = set->owner;
+    if (owner->kind == REL_SOURCE || owner->kind == REL_REFERENCE) {
+        *of_table = column;
+        return owner;
+    }
+    const ColumnSet *below = NULL;
+    int from = c->from;
+    if (owner->kind == REL_PROJECT && c->expr && c->expr->kind == EXPR_COLUMN) {
+        below = owner->inputs[0]->set;
+        from = c->expr->column;
+    } else if ((owner->kind == REL_WINDOW || owner->kind == REL_SESSION ||
+                owner->kind == REL_REFERENCE_JOIN || owner->kind == REL_WINDOW_JOIN) &&
+               c->input >= 0) {
+        below = owner->inputs[c->input]->set;
+    }
+    if (!below || !c->name || !below->columns[from].name ||
+        strcmp(c->name, below->columns[from].name) != 0)
+        return NULL;
+    return table_of(below, from, of_table);
+}
+
 /* Names for the columns of a relation, as expr_text wants them. */
 static Schema text_schema(Planner *p, const ColumnSet *set) {
     Schema schema = {set->count, arena_new_array(p->arena, Field, set->count + 1)};
     for (int i = 0; i < set->count; i++) {
         const PlannedColumn *c = &set->columns[i];
         const char *name = c->name ? c->name : arena_format(p->arena, "$%d", i + 1);
-        bool table = set->owner->kind == REL_SOURCE || set->owner->kind == REL_REFERENCE;
+        int of_table = 0;
+        const Relation *table = table_of(set, i, &of_table);
         if (table) {
-            name = table_column_text(p, set->owner, i);
+            name = table_column_text(p, table, of_table);
         } else if (c->path_of >= 0) {
             Buffer text = {0};
             buffer_add_text(&text,
@@ -27,6 +54,8 @@ static Schema text_schema(Planner *p, const ColumnSet *set) {
             name = arena_text(p->arena, buffer_str(&text));
             buffer_free(&text);
         }
+        bool joined = set->owner->kind == REL_REFERENCE_JOIN || set->owner->kind == REL_WINDOW_JOIN;
+        if (joined && c->input == 1) name = arena_format(p->arena, "right.%s", name);
         schema.fields[i] = (Field){name, c->type, c->not_null};
     }
     return schema;
@@ -119,12 +148,22 @@ static void columns_text(Planner *p, const char *word, const int *columns, int c
     list_text(p, word, exprs, count, set, out);
 }
 
+/* What leaves, or is kept, is written whole; what passes on the way is not, nor, where no other
+ * query reads it, what is computed in vain. */
+static bool is_told(const Relation *r, int column) {
+    int of_table;
+    if (r->exact || keeps_all(r->query->root)) return true;
+    if (table_of(r->set, column, &of_table)) return false;
+    return r->set->columns[column].used || r->query->kind == QUERY_SHARED;
+}
+
 static void project_text(Planner *p, const Relation *r, Buffer *out) {
     Schema schema = text_schema(p, r->inputs[0]->set);
     buffer_add_text(out, "project(");
-    for (int i = 0; i < r->set->declared; i++) {
+    for (int i = 0, told = 0; i < r->set->declared; i++) {
         const PlannedColumn *c = &r->set->columns[i];
-        if (i > 0) buffer_add_text(out, ", ");
+        if (!is_told(r, i)) continue;
+        if (told++ > 0) buffer_add_text(out, ", ");
         expr_text(c->expr, &schema, out);
         if (c->name) buffer_add_format(out, " as %s", c->name);
     }

@@ -559,56 +559,6 @@ static void test_bad(void **state) {
     assert_false(failed);
 }
 
-/* What neighbours read does not change a query's hash; what it says itself does. */
-static uint64_t hash_of(const char *queries, const char *name) {
-    char sql[8192];
-    snprintf(sql, sizeof sql, TABLES "%s", queries);
-    Catalog *catalog = NULL;
-    Plan *plan = planned(sql, &catalog);
-    uint64_t hash = 0;
-    for (int i = 0; i < plan->query_count; i++)
-        if (strcmp(plan->queries[i].name, name) == 0) hash = plan->queries[i].hash;
-    assert_true(hash != 0);
-    plan_free(&plan);
-    catalog_free(&catalog);
-    return hash;
-}
-
-static void test_hash(void **state) {
-    (void)state;
-    const char *one =
-        "CREATE VIEW c AS SELECT DISTINCT ON (k) * FROM t; CREATE MATERIALIZED VIEW m AS SELECT "
-        "window_start, avg(d.a) AS a FROM tumble(c, at, INTERVAL '1 minute') GROUP BY 1;";
-    char more[1024];
-    snprintf(more, sizeof more,
-             "CREATE MATERIALIZED VIEW first AS SELECT d.z::text AS z, x FROM t; %s INSERT INTO o "
-             "SELECT k, v FROM c WHERE d.q > 1.0;",
-             one);
-    assert_true(hash_of(one, "m") == hash_of(more, "m"));
-    assert_true(hash_of(one, "c") == hash_of(more, "c"));
-    uint64_t plain = hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 1;", "m");
-    assert_true(plain ==
-                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k\nFROM t  WHERE v>1;", "m"));
-    assert_true(plain !=
-                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v > 2;", "m"));
-    assert_true(plain !=
-                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v >= 1;", "m"));
-    const char *delays[] = {"", ", watermark_delay = '0'", ", watermark_delay = '60 seconds'",
-                            ", watermark_delay = '1 minute'"};
-    uint64_t hashes[4];
-    for (int i = 0; i < 4; i++) {
-        snprintf(more, sizeof more,
-                 "CREATE TABLE s (a int, b text, at timestamptz) WITH (connector = 'file', path = "
-                 "'s.ndjson', event_time = 'at'%s);"
-                 "CREATE MATERIALIZED VIEW m AS SELECT a FROM s;",
-                 delays[i]);
-        hashes[i] = hash_of(more, "m");
-    }
-    assert_true(hashes[0] == hashes[1] && hashes[1] != hashes[2] && hashes[2] == hashes[3]);
-    assert_true(plain !=
-                hash_of("CREATE MATERIALIZED VIEW m AS SELECT k AS kk FROM t WHERE v > 1;", "m"));
-}
-
 static void test_keys(void **state) {
     (void)state;
     Catalog *catalog = NULL;
@@ -669,8 +619,11 @@ static void test_adhoc(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),   cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_keys), cmocka_unit_test(test_adhoc),
+        cmocka_unit_test(test_good),
+        cmocka_unit_test(test_bad),
+
+        cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_adhoc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -189,6 +189,7 @@ int column_input(const Expr *, const ColumnSet *); /* which inputs it reads: bit
 /* Adds a project that passes all columns and computes these behind them; columns that are there
  * already are used as they are. `columns` gets their numbers. */
 Relation *relation_with(Planner *, Relation *, Expr *const *exprs, int count, int *columns);
+bool keeps_all(const Relation *); /* its state holds columns that nobody may read */
 /* Marks everything that a query needs, and numbers it behind those that it reads. */
 void need_query(Planner *, Query *);
 int set_find_role(const ColumnSet *, TimeRole, const WindowOf *); /* -1: none; window NULL: any */

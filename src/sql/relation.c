@@ -302,7 +302,7 @@ static void need(Planner *p, Relation *r) {
 
 /* Results that leave are needed whole; of a shared view with a join of windows too, since what such
  * a join keeps in its state may not depend on who reads it. */
-static bool keeps_all(const Relation *r) {
+bool keeps_all(const Relation *r) {
     if (r->kind == REL_WINDOW_JOIN) return true;
     for (int i = 0; i < r->input_count; i++)
         if (r->inputs[i]->query == r->query && keeps_all(r->inputs[i])) return true;
