@@ -414,6 +414,43 @@ static Status check_rows(Home *home, Error *error) {
     return OK;
 }
 
+/* The sum of what a table's key and rowid hash to, by its rows or by its index. */
+static Status sum_keys(Home *home, const HomeTable *table, bool by_index, uint64_t *sum,
+                       Error *error) {
+    char *how = by_index ? sqlite3_mprintf("INDEXED BY sqlite_autoindex_%s_1", table->name)
+                         : sqlite3_mprintf("NOT INDEXED");
+    size_t keys = strlen(table->columns) - strlen(", data");
+    char *sql = sqlite3_mprintf("SELECT leat_check('', %.*s, rowid) FROM %s %s", (int)keys,
+                                table->columns, table->name, how);
+    sqlite3_stmt *s = NULL;
+    Status status = home_prepare(home->db, sql, &s, error);
+    sqlite3_free(how);
+    sqlite3_free(sql);
+    int code = SQLITE_DONE;
+    *sum = 0;
+    while (status == OK && (code = sqlite3_step(s)) == SQLITE_ROW)
+        *sum += (uint64_t)sqlite3_column_int64(s, 0);
+    if (code != SQLITE_DONE) status = home_sqlite_error(home->db, FAIL, home->path, error);
+    sqlite3_finalize(s);
+    return status;
+}
+
+/* A row that its index does not know is there, but would not be found. */
+static Status check_indexes(Home *home, Error *error) {
+    for (int i = 0; i < HOME_TABLE_COUNT; i++) {
+        uint64_t rows, index;
+        if (!HOME_TABLES[i].blob) continue;
+        Status status = sum_keys(home, &HOME_TABLES[i], false, &rows, error);
+        if (status == OK) status = sum_keys(home, &HOME_TABLES[i], true, &index, error);
+        if (status != OK) return status;
+        if (rows == index) continue;
+        char what[128];
+        snprintf(what, sizeof what, "the index of %s does not match its rows", HOME_TABLES[i].name);
+        return home_damaged(home->path, what, error);
+    }
+    return OK;
+}
+
 static Status check_sum(Home *home, Error *error) {
     char text[64];
     Status status = home_read_meta(home, "sum", text, sizeof text, error);
@@ -486,6 +523,7 @@ Status home_accept(Home *home, const char *pipeline, const HomeMemory *memory, E
     if (status == OK) status = read_info(home, pipeline, error);
     if (status == OK) status = check_rows(home, error);
     if (status == OK) status = check_sum(home, error);
+    if (status == OK) status = check_indexes(home, error);
     if (status == OK) status = home_check_memory(home, memory, error);
     if (status == OK) status = home_watch(home, error);
     return status;
