@@ -539,6 +539,103 @@ static void what_a_sink_refuses_counts_once(void **state) {
     home_close(&home);
 }
 
+/* An epoch of a pipeline that has everything: state that changes and ages, rows that come and go,
+ * what is owed and delivered, rejects. All of it moves on; none of it stays. */
+static HomeBatch *busy_epoch(int64_t n) {
+    enum { SIZE = 3000, ROWS = 40, KEPT = 50 };
+    static char bytes[SIZE];
+    for (size_t i = 0; i < SIZE; i++) bytes[i] = (char)((n * 7919 + (int64_t)i * i) >> 3);
+    HomeBatch *batch = home_begin();
+    home_put_position(batch, "t", "0", n * 100, n, n * 100);
+    home_put_mark(batch, "t", n);
+    home_put_count(batch, "q", "t", "in", n * 100);
+    home_put_delta(batch, "q.group", (Str){bytes, SIZE / 2});
+    home_put_snapshot(batch, "q.group", (int)(n % STATE_SHARDS), (Str){bytes, SIZE});
+    home_put_segment(batch, "q.dedup", n, (Str){bytes, SIZE / 2});
+    home_drop_segment(batch, "q.dedup", n - KEPT);
+    home_put_outbox(batch, "out", (Str){bytes, SIZE});
+    home_put_delivered(batch, "out", n - 3);
+    for (int64_t i = 0; i < ROWS; i++) {
+        Buffer key = {0}, values = {0};
+        buffer_add_i64(&key, (n * ROWS + i) * INT64_C(0x9e3779b97f4a7c15));
+        put_number(&values, i);
+        value_encode((Value){.type = type_of(TYPE_TEXT), .str = {bytes, 40}}, &values);
+        home_put_row(batch, 0, buffer_str(&key), n, buffer_str(&values));
+        buffer_free(&key);
+        buffer_free(&values);
+    }
+    home_expire_rows(batch, 0, n - KEPT);
+    HomeReject reject = {.late = n % 2,
+                         .source = "t",
+                         .partition = 0,
+                         .position = n,
+                         .reason = "late",
+                         .record = {bytes, 500}};
+    home_put_reject(batch, &reject);
+    return batch;
+}
+
+static int64_t file_size(const char *suffix) {
+    char name[200];
+    struct stat s;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    assert_int_equal(stat(name, &s), 0);
+    return s.st_size;
+}
+
+static void a_home_does_not_grow(void **state) {
+    (void)state;
+    enum { EPOCHS = 900, SETTLED = 300, KEEP = 60 };
+    Home *home = open_home();
+    Field fields[] = {{"n", type_of(TYPE_INT8), false}, {"text", type_of(TYPE_TEXT), false}};
+    Error error = {0};
+    assert_int_equal(home_open_view(home, "v", &(Schema){2, fields}, &error), OK);
+    /* what is asked here is not whether it survives a power cut */
+    assert_int_equal(home_exec(home->db, "PRAGMA synchronous = OFF", &error), OK);
+    int64_t pages = 0, log = 0;
+    for (int64_t n = 1; n <= EPOCHS; n++) {
+        HomeBatch *batch = busy_epoch(n);
+        if (home_commit(home, batch, n, KEEP, &error) != OK) fail_msg("%s", error.text);
+        home_batch_free(&batch);
+        if (n == SETTLED) {
+            pages = number_of("PRAGMA page_count");
+            log = file_size("-wal");
+        }
+    }
+    int64_t now = number_of("PRAGMA page_count");
+    if (now > pages + pages / 10) fail_msg("%d pages, then %d", (int)pages, (int)now);
+    assert_in_range(file_size("-wal"), 0, log + log / 2);
+    assert_in_range(file_size("-wal"), 0, 24 << 20);
+    assert_int_equal(number_of("SELECT count(*) FROM late_rows"), KEEP);
+    assert_in_range(number_of("SELECT count(*) FROM leat_deltas"), 1, STATE_SHARDS);
+    assert_in_range(number_of("SELECT count(*) FROM leat_outbox"), 1, 3);
+    home_close(&home);
+}
+
+/* While somebody reads, the log cannot be taken over into the file; afterwards it is, and shrinks.
+ */
+static void the_log_shrinks_after_a_long_reader(void **state) {
+    (void)state;
+    Home *home = open_home();
+    Field fields[] = {{"n", type_of(TYPE_INT8), false}, {"text", type_of(TYPE_TEXT), false}};
+    Error error = {0};
+    assert_int_equal(home_open_view(home, "v", &(Schema){2, fields}, &error), OK);
+    assert_int_equal(home_exec(home->db, "PRAGMA synchronous = OFF", &error), OK);
+    sqlite3 *reader = NULL;
+    assert_int_equal(sqlite3_open(path, &reader), SQLITE_OK);
+    sqlite3_exec(reader, "BEGIN; SELECT count(*) FROM leat_meta", NULL, NULL, NULL);
+    for (int64_t n = 1; n <= 450; n++) {
+        HomeBatch *batch = busy_epoch(n);
+        commit(home, batch);
+        if (n != 400) continue;
+        assert_true(file_size("-wal") > 30 << 20);
+        sqlite3_exec(reader, "COMMIT", NULL, NULL, NULL);
+    }
+    sqlite3_close(reader);
+    assert_in_range(file_size("-wal"), 0, 24 << 20);
+    home_close(&home);
+}
+
 static void a_lost_generation_stops_commits(void **state) {
     (void)state;
     Home *home = open_home();
@@ -591,6 +688,8 @@ int main(void) {
         CASE(a_flipped_bit_is_found),
         CASE(what_a_sink_acknowledged_stands_beside_positions),
         CASE(what_a_sink_refuses_counts_once),
+        CASE(a_home_does_not_grow),
+        CASE(the_log_shrinks_after_a_long_reader),
         CASE(a_lost_generation_stops_commits),
         CASE(fresh_sets_the_old_one_aside),
     };
