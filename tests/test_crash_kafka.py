@@ -186,6 +186,59 @@ def test_killed_at_random(leat, kafka_trial, postgres, seed):
     kafka_trial.judge(leat, postgres)
 
 
+GENERATED = """
+SET http = 'off';
+SET checkpoint_interval = '20 milliseconds';
+CREATE TABLE telemetry ({columns}) WITH (connector = 'generator', events = 4000, rate = 4000, devices = 20,
+  fields = 1, duplicates = 0, seed = 7, start = '2026-01-01T00:00:00Z', event_time = 'createdAt');
+CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM telemetry;
+CREATE MATERIALIZED VIEW per_device AS
+SELECT deviceId, count(*) AS n, max(deviceSequenceNumber) AS last, sum(deviceSequenceNumber) AS numbers
+FROM telemetry GROUP BY deviceId;
+CREATE TABLE in_file ({columns}) WITH (connector = 'file', path = 'all.ndjson');
+INSERT INTO in_file SELECT * FROM telemetry;
+CREATE TABLE in_folder ({columns}) WITH (connector = 'file', path = 'all/', format = 'csv');
+INSERT INTO in_folder SELECT * FROM telemetry;
+CREATE TABLE in_topic ({columns}) WITH ({topic});
+INSERT INTO in_topic SELECT * FROM telemetry;
+"""
+
+
+def test_the_generator_is_killed(leat, kafka):
+    """Its events are made anew after a kill: the same ones where they were committed, no gap, no copy."""
+    topic = kafka.create_topic("crash-generated", 2)
+    leat.write("p.sql", GENERATED.format(columns=COLUMNS, topic=KAFKA.format(
+        topic=topic, servers=kafka.bootstrap)))
+    home = Home(leat.folder / "p.leat")
+    died = 0
+    for fault in [f"{point}:{1 if point in ONCE else 3}" for point in points()]:
+        running = leat.start("run", "p.sql", env={"LEAT_FAULT": fault, "LEAT_EPOCH_ROWS": 20})
+        before = (home.count("total") and home.rows("total")[0]["n"]) or 0
+        wait_until(lambda: not running.alive() or home.count("total") and
+                   home.rows("total")[0]["n"] > before + 100, f"{fault} kills or rows pass")
+        died += not running.alive()
+        running.kill()
+    assert died >= 10
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 0, ended
+    folder = [line.split(",") for file in (leat.folder / "all").glob("epoch-*")
+              for line in file.read_text().splitlines()[1:]]
+    rows = {"file": [(row["deviceId"], row["deviceSequenceNumber"], row["eventId"])
+                     for row in leat.read("all.ndjson")],
+            "folder": [(row[2], int(row[3]), row[0]) for row in folder],
+            "topic": [(row["deviceId"], row["deviceSequenceNumber"], row["eventId"])
+                      for row in (json.loads(value) for *_, value in kafka.consume(topic))]}
+    for name, found in rows.items():
+        assert len(found) == 4000 and len(set(found)) == 4000, name
+        assert sorted(found) == sorted(rows["file"]), name
+        devices = {}
+        for device, number, _ in found:
+            devices.setdefault(device, []).append(number)
+        assert all(sorted(numbers) == list(range(len(numbers))) for numbers in devices.values()), name
+    assert all(row["last"] == row["n"] - 1 and int(row["numbers"]) == row["n"] * (row["n"] - 1) // 2
+               for row in home.rows("per_device"))
+
+
 def test_a_broker_is_killed(leat, three_brokers, postgres, tmp_path_factory):
     """Three brokers, replication 3, min.insync 2: one is killed in the middle and comes back; the
     program is killed too."""

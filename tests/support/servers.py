@@ -5,6 +5,7 @@ port and is ended by its pid."""
 import os
 import pathlib
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -19,11 +20,21 @@ from .process import ROOT, wait_until
 
 
 def free_ports(count):
-    """Ports that differ: all are held before the first is given back."""
-    held = [socket.socket() for _ in range(count)]
+    """Ports that differ and that no outgoing connection is given while a server takes its time to
+    start: from below the range of which the system deals those out. All are held before the first is
+    given back."""
+    dealt_out = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    highest = int(dealt_out[0]) if int(dealt_out[0]) > 12000 else 65536
+    lowest = 10000 if highest < 65536 else int(dealt_out[1]) + 1
+    held = []
     try:
-        for s in held:
-            s.bind(("127.0.0.1", 0))
+        while len(held) < count:
+            s = socket.socket()
+            try:
+                s.bind(("127.0.0.1", random.randrange(lowest, highest)))
+                held.append(s)
+            except OSError:     # taken: another one
+                s.close()
         return [s.getsockname()[1] for s in held]
     finally:
         for s in held:
