@@ -296,6 +296,7 @@ void disk_open(uint64_t seed) {
                               .xCurrentTime = vfs_time,
                               .xGetLastError = vfs_error};
     random_seed(&draws, seed);
+    (void)sqlite3_config(SQLITE_CONFIG_SINGLETHREAD); /* there is only one */
     if (sqlite3_vfs_register(&vfs, 1) != SQLITE_OK) abort();
 }
 

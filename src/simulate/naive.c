@@ -197,23 +197,31 @@ static void late(Naive *n, const Scenario *s, int query, const Event *e) {
     turn_away(n, &n->late, query_name(s, query), e);
 }
 
+/* cumulate: the n-th of the windows that begin at `start`, smallest first. */
+static int64_t end_of(const SimQuery *q, int64_t start, int nth) {
+    return start + (q->shape == SHAPE_CUMULATE ? (nth + 1) * q->slide_us : q->size_us);
+}
+
 static void windows(Naive *n, const Scenario *s, int query, Rows in, Groups *groups) {
     const SimQuery *q = &s->queries[query];
     for (int i = 0; i < in.count; i++) {
         const Event *e = in.rows[i].event;
-        int64_t seen = in.rows[i].seen, last = floor_to(e->t, q->slide_us, q->offset_us);
-        if (e->t >= last + q->size_us) {
-            n->tally[query][e->source][TALLY_FILTERED]++;
-            continue;
-        }
+        bool grows = q->shape == SHAPE_CUMULATE; /* from one start, a step longer each */
+        int64_t seen = in.rows[i].seen;
+        int64_t last = floor_to(e->t, grows ? q->size_us : q->slide_us, q->offset_us);
         if (last + q->size_us <= seen) {
             late(n, s, query, e);
             continue;
         }
         if (!survives(n, s, query, e)) continue;
-        for (int64_t start = last; start + q->size_us > e->t; start -= q->slide_us)
-            if (start + q->size_us > seen)
-                count_in(group_of(groups, start, start + q->size_us, q->by_key ? e->k : 0), e);
+        int64_t start = last;
+        for (int nth = 0; start + q->size_us > e->t; nth++) {
+            int64_t end = end_of(q, start, nth);
+            if (grows && end > start + q->size_us) break;
+            if (end > seen && end > e->t)
+                count_in(group_of(groups, start, end, q->by_key ? e->k : 0), e);
+            if (!grows) start -= q->slide_us;
+        }
     }
 }
 
@@ -295,8 +303,10 @@ static void outer(Naive *n, const Scenario *s, int query) {
 static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows distincts[]) {
     const SimQuery *q = &s->queries[query];
     if (q->shape == SHAPE_COPY) {
-        n->views[query] = n->views[q->reads];
-        for (int i = 0; i < n->views[query].count && !query_windowed(s, query); i++)
+        for (int i = 0; i < n->views[q->reads].count; i++)
+            if (!q->outer_m || n->views[q->reads].rows[i].n % q->outer_m != q->outer_r)
+                add(n, &n->views[query], n->views[q->reads].rows[i]);
+        for (int i = 0; i < n->views[query].count && s->queries[q->reads].shape == SHAPE_PLAIN; i++)
             n->tally[query][n->views[query].rows[i].source][TALLY_IN]++;
     }
     if (q->reads >= 0 && q->shape != SHAPE_COPY) outer(n, s, query);

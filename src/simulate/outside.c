@@ -28,14 +28,12 @@ static void take_time(int64_t most_us) {
 }
 
 /* A named place where the process may end. */
-static bool pass(const char *point) {
-    if (!schedule_running()) return true;
-    outside.points++;
-    if (outside.round->crash_fault && outside.points == outside.round->crash_fault) {
-        trace_line("crash at %s", point);
-        schedule_crash();
-    }
-    return true;
+static void pass(const char *point) {
+    if (!schedule_running() || !outside.round->crash_point) return;
+    if (strcmp(outside.round->crash_point, point) != 0) return;
+    if (++outside.passes != outside.round->crash_pass) return;
+    trace_line("crash at %s", point);
+    schedule_crash();
 }
 
 /* ---- Env ---- */
@@ -55,7 +53,7 @@ static void env_random(Env *env, void *to, size_t size) {
 }
 static bool env_fault(Env *env, const char *point) {
     (void)env;
-    (void)pass(point);
+    pass(point);
     if (strcmp(point, "home.commit") != 0 || !fails(outside.round->commit_fails_of)) return true;
     trace_line("the commit fails");
     return false;
@@ -203,6 +201,11 @@ typedef struct Writing {
     const Schema *schema;
     int64_t generation;
     bool in_doubt; /* an answer was lost: the marker is read again before sending */
+    int query;
+    Buffer staged; /* sent, not committed */
+    int64_t staged_epoch;
+    void (*refuse)(void *refuse_to, Str record, const char *reason);
+    void *refuse_to;
 } Writing;
 
 static SinkWay sink_way(const Options *options) {
@@ -222,11 +225,15 @@ static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
     w->table = context->table;
     w->schema = context->schema;
     w->generation = context->generation;
+    w->query = context->table[1] - '0';
+    w->refuse = context->refuse;
+    w->refuse_to = context->refuse_to;
     *out = &w->sink;
     return OK;
 }
 
 static void encode_row(Sink *sink, const Batch *batch, int row, Buffer *out) {
+    if (batch->ops && batch->ops[row] == ROW_DELETE) buffer_add_char(out, '-');
     json_row(((Writing *)(void *)sink)->schema, batch, row, out);
     buffer_add_char(out, '\n');
 }
@@ -266,11 +273,9 @@ static Status write_bytes(Sink *sink, Str bytes, Error *error) {
         trace_line("%s breaks", w->table);
         return fail(error, "sink %s breaks", w->table);
     }
-    (void)pass("sink.write");
     buffer_add_str(&w->of->bytes, bytes);
     trace_bytes(bytes);
     trace_line("%s: %zu bytes written", w->table, bytes.size);
-    (void)pass("sink.written");
     return OK;
 }
 
@@ -278,11 +283,9 @@ static Status sync_bytes(Sink *sink, int64_t *length, Error *error) {
     Writing *w = (Writing *)(void *)sink;
     take_time(outside.round->slow_sink_us);
     if (fails(outside.round->sink_breaks_of)) return fail(error, "sink %s breaks", w->table);
-    (void)pass("sink.sync");
     if (!plant(PLANT_UNSYNCED)) w->of->synced = w->of->bytes.size;
     *length = (int64_t)w->of->bytes.size;
     trace_line("%s: synced at %lld", w->table, (long long)*length);
-    (void)pass("sink.synced");
     return OK;
 }
 
@@ -297,37 +300,59 @@ static Status marker(Sink *sink, int64_t *epoch, int64_t *generation, Error *err
     return OK;
 }
 
-static Status deliver(Sink *sink, int64_t epoch, Str blob, Error *error) {
+static Status send(Sink *sink, const Delivery *delivery, Error *error) {
     Writing *w = (Writing *)(void *)sink;
     OutSink *of = w->of;
     take_time(outside.round->slow_sink_us);
     if (draw(outside.round->sink_away_of)) return away(w, error);
-    if (w->in_doubt && of->epoch >= epoch) {
+    if (w->in_doubt && of->epoch >= delivery->epoch) {
         w->in_doubt = false;
-        return OK;
+        return END;
     }
-    (void)pass("sink.deliver");
+    w->staged.size = 0;
+    w->staged_epoch = delivery->epoch;
+    const char *at = delivery->rows.data, *end = at + delivery->rows.size;
+    while (at < end) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        Str row = {at, (size_t)(newline - at)};
+        if (query_refuses(outside.scenario, w->query, row))
+            w->refuse(w->refuse_to, row, "this store never takes it");
+        else buffer_add(&w->staged, at, row.size + 1);
+        at = newline + 1;
+        if (draw(outside.round->sink_away_of)) return away(w, error);
+    }
+    return OK;
+}
+
+static Status commit(Sink *sink, Error *error) {
+    Writing *w = (Writing *)(void *)sink;
+    OutSink *of = w->of;
+    take_time(outside.round->slow_sink_us);
     if (plant(PLANT_MARKER_EARLY)) {
-        of->epoch = epoch;
-        (void)pass("sink.marker");
+        of->epoch = w->staged_epoch;
+        pass("outside.marker");
     }
-    bool there = !fails(outside.round->sink_away_of);
+    bool there = !draw(outside.round->sink_away_of);
     if (there) {
-        buffer_add_str(&of->bytes, blob);
-        of->epoch = epoch;
+        buffer_add_str(&of->bytes, buffer_str(&w->staged));
+        of->epoch = w->staged_epoch;
         of->generation = w->generation;
-        trace_bytes(blob);
-        trace_line("%s: epoch %lld delivered, %zu bytes", w->table, (long long)epoch, blob.size);
+        trace_bytes(buffer_str(&w->staged));
+        trace_line("%s: epoch %lld delivered, %zu bytes", w->table, (long long)of->epoch,
+                   w->staged.size);
     }
-    (void)pass("sink.delivered");
+    pass("outside.delivered");
     if (there && !draw(outside.round->sink_lost_of)) return OK;
-    trace_line("%s: the answer to epoch %lld is lost", w->table, (long long)epoch);
+    trace_line("%s: the answer to epoch %lld is lost", w->table, (long long)w->staged_epoch);
     w->in_doubt = true;
     (void)fail(error, "the answer is lost");
     return AGAIN;
 }
 
-static void close_sink(Sink *sink) { free(sink); }
+static void close_sink(Sink *sink) {
+    buffer_free(&((Writing *)(void *)sink)->staged);
+    free(sink);
+}
 
 static const SinkType sink_type = {.open = open_sink,
                                    .encode = encode,
@@ -337,7 +362,8 @@ static const SinkType sink_type = {.open = open_sink,
                                    .write = write_bytes,
                                    .sync = sync_bytes,
                                    .marker = marker,
-                                   .deliver = deliver,
+                                   .send = send,
+                                   .commit = commit,
                                    .close = close_sink};
 
 static const Option no_options[] = {{0}};
@@ -368,7 +394,7 @@ void outside_open(Scenario *scenario, const char *home) {
 
 void outside_round(const Round *round, uint64_t seed) {
     outside.round = round;
-    outside.points = 0;
+    outside.passes = 0;
     outside.failures = 0;
     random_seed(&outside.draws, seed);
     *disk_faults() = (DiskFaults){.write_fails_of = round->disk_write_fails_of,

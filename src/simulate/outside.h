@@ -20,8 +20,8 @@ typedef struct Outside {
     int64_t committed[MOST_SOURCES][MOST_PARTITIONS]; /* told to the sources; -1: nothing */
     int64_t taken[MOST_SOURCES][MOST_PARTITIONS];     /* handed over in this run up to there */
     Random draws, env_draws;
-    int64_t points; /* fault points passed in this run */
-    int failures;   /* in this run: so it may end with an error */
+    int passes;   /* of the point where this run is to crash */
+    int failures; /* in this run: so it may end with an error */
     char home[128];
     const char *broken; /* a rule that the engine broke towards the outside */
 } Outside;

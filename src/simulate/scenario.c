@@ -4,6 +4,8 @@
  * partitions any may be first, so copies stay on one partition; partitions never fall idle before
  * their last record. */
 #include "simulate/scenario.h"
+#include "base/fault.h"
+#include "base/hash.h"
 #include "data/time.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +20,10 @@ bool query_windowed(const Scenario *s, int query) {
     const SimQuery *q = &s->queries[query];
     if (q->shape == SHAPE_COPY) return query_windowed(s, q->reads);
     return q->shape != SHAPE_PLAIN && q->shape != SHAPE_GROUPS;
+}
+
+bool query_refuses(const Scenario *s, int query, Str row) {
+    return s->queries[query].refuses && hash_bytes(row) % 5 == 0;
 }
 
 bool query_dedups(const Scenario *s, int source) {
@@ -44,20 +50,23 @@ static int draw_view(const Scenario *s, Random *r, bool windowed) {
     int found[MOST_QUERIES], count = 0;
     for (int i = 0; i < s->query_count; i++) {
         const SimQuery *q = &s->queries[i];
-        if (q->way != WAY_VIEW || q->shape == SHAPE_GROUPS) continue;
-        bool fits = q->shape == SHAPE_TUMBLE || q->shape == SHAPE_HOP || q->shape == SHAPE_SESSION;
+        if (q->way != WAY_VIEW) continue;
+        bool fits = q->shape >= SHAPE_TUMBLE && q->shape <= SHAPE_SESSION;
         if (windowed ? fits : true) found[count++] = i;
     }
-    return count ? found[below(r, count)] : -1;
+    if (!count) return -1;
+    int last = found[count - 1];
+    return s->queries[last].shape == SHAPE_GROUPS ? last : found[below(r, count)];
 }
 
 static void draw_query(Scenario *s, Random *r) {
     SimQuery *q = &s->queries[s->query_count];
     *q = (SimQuery){.reads = -1};
     static const Shape shapes[] = {
-        SHAPE_PLAIN,      SHAPE_PLAIN,        SHAPE_TUMBLE,  SHAPE_TUMBLE,  SHAPE_TUMBLE,
-        SHAPE_HOP,        SHAPE_HOP,          SHAPE_SESSION, SHAPE_SESSION, SHAPE_GROUPS,
-        SHAPE_OUTER_SAME, SHAPE_OUTER_TUMBLE, SHAPE_COPY};
+        SHAPE_PLAIN,      SHAPE_PLAIN,        SHAPE_TUMBLE, SHAPE_TUMBLE,
+        SHAPE_TUMBLE,     SHAPE_HOP,          SHAPE_HOP,    SHAPE_SESSION,
+        SHAPE_SESSION,    SHAPE_CUMULATE,     SHAPE_GROUPS, SHAPE_GROUPS,
+        SHAPE_OUTER_SAME, SHAPE_OUTER_TUMBLE, SHAPE_COPY,   SHAPE_COPY};
     q->shape = shapes[below(r, (int)(sizeof shapes / sizeof *shapes))];
     if (q->shape >= SHAPE_OUTER_SAME) {
         q->reads = draw_view(s, r, q->shape != SHAPE_COPY);
@@ -86,9 +95,10 @@ static void draw_query(Scenario *s, Random *r) {
     if (q->shape == SHAPE_HOP) q->slide_us = PICK(r, 1, 2, 5) * US_PER_SECOND;
     if (q->shape == SHAPE_HOP && (q->slide_us > q->size_us || one_of(r, 2)))
         q->size_us = q->slide_us * (1 + below(r, 4));
+    if (q->shape == SHAPE_CUMULATE) q->size_us = q->slide_us * (1 + below(r, 4));
     if (q->shape == SHAPE_TUMBLE && one_of(r, 4))
         q->offset_us = PICK(r, 500, 1000, 1700) * US_PER_SECOND / 1000;
-    if (q->shape == SHAPE_OUTER_TUMBLE) q->size_us = PICK(r, 20, 30, 60) * US_PER_SECOND;
+    if (q->shape == SHAPE_OUTER_TUMBLE) q->size_us = PICK(r, 15, 20, 30) * US_PER_SECOND;
     /* Rows of one key by time, partition and epoch: only where the last one is certain. */
     bool may_key = q->shape == SHAPE_GROUPS || q->shape == SHAPE_TUMBLE || q->shape == SHAPE_HOP ||
                    (q->shape == SHAPE_PLAIN && q->dedup);
@@ -99,8 +109,16 @@ static void draw_query(Scenario *s, Random *r) {
             q->way = q->way == WAY_LENGTH ? WAY_OUTBOX : q->way;
             q->keyed = true;
         }
-        if (q->way != WAY_VIEW) q->having = 0;
+        if (q->way != WAY_VIEW && s->bounded) q->having = 0;
     }
+    /* Changes of groups go where each group has its place. */
+    if (q->shape == SHAPE_COPY && s->queries[q->reads].shape == SHAPE_GROUPS) {
+        if (q->way == WAY_LENGTH) q->way = WAY_OUTBOX;
+        q->keyed = true;
+    } else if (q->shape == SHAPE_COPY) {
+        q->outer_m = 0;
+    }
+    q->refuses = q->way == WAY_OUTBOX && !q->keyed && one_of(r, 3);
     if (q->shape == SHAPE_PLAIN && q->keyed && q->source_count == 2) q->keyed = false;
     s->query_count++;
 }
@@ -131,8 +149,10 @@ static void add_where(const SimQuery *q, Buffer *b) {
 static void add_select(const Scenario *s, int number, Buffer *b) {
     const SimQuery *q = &s->queries[number];
     const char *key = q->by_key ? ", k" : "";
-    static const char *const functions[] = {
-        [SHAPE_TUMBLE] = "tumble", [SHAPE_HOP] = "hop", [SHAPE_SESSION] = "session"};
+    static const char *const functions[] = {[SHAPE_TUMBLE] = "tumble",
+                                            [SHAPE_HOP] = "hop",
+                                            [SHAPE_CUMULATE] = "cumulate",
+                                            [SHAPE_SESSION] = "session"};
     switch (q->shape) {
     case SHAPE_PLAIN:
         buffer_add_format(b, "SELECT id, k, v, t%s FROM ", q->divides ? ", 100 / v AS q" : "");
@@ -149,12 +169,14 @@ static void add_select(const Scenario *s, int number, Buffer *b) {
         break;
     case SHAPE_TUMBLE:
     case SHAPE_HOP:
+    case SHAPE_CUMULATE:
     case SHAPE_SESSION:
         buffer_add_format(b, "SELECT window_start, window_end%s, " SUMS "%s FROM %s(", key,
                           q->divides ? ", sum(100 / v) AS q" : "", functions[q->shape]);
         add_base(s, q, b);
         buffer_add_text(b, ", t, ");
-        if (q->shape == SHAPE_HOP) add_interval(b, q->slide_us), buffer_add_text(b, ", ");
+        if (q->shape == SHAPE_HOP || q->shape == SHAPE_CUMULATE)
+            add_interval(b, q->slide_us), buffer_add_text(b, ", ");
         add_interval(b, q->size_us);
         if (q->offset_us) buffer_add_text(b, ", "), add_interval(b, q->offset_us);
         if (q->shape == SHAPE_SESSION && q->by_key) buffer_add_text(b, ", partition_by => k");
@@ -176,7 +198,10 @@ static void add_select(const Scenario *s, int number, Buffer *b) {
         add_interval(b, q->size_us);
         buffer_add_text(b, ") GROUP BY window_end");
         break;
-    case SHAPE_COPY: buffer_add_format(b, "SELECT * FROM v%d", q->reads); break;
+    case SHAPE_COPY:
+        buffer_add_format(b, "SELECT * FROM v%d", q->reads);
+        if (q->outer_m) buffer_add_format(b, " WHERE n %% %d <> %d", q->outer_m, q->outer_r);
+        break;
     }
     if (q->having) buffer_add_format(b, " HAVING count(*) > %d", q->having);
 }
@@ -189,6 +214,7 @@ static void add_columns(const Scenario *s, const SimQuery *q, Buffer *b) {
     case SHAPE_GROUPS: buffer_add_text(b, "k int, n bigint, s bigint, lo int, hi int"); break;
     case SHAPE_TUMBLE:
     case SHAPE_HOP:
+    case SHAPE_CUMULATE:
     case SHAPE_SESSION:
         buffer_add_format(b,
                           "window_start timestamptz, window_end timestamptz%s, n bigint, s "
@@ -203,10 +229,10 @@ static void add_columns(const Scenario *s, const SimQuery *q, Buffer *b) {
     }
     if (!q->keyed) return;
     buffer_add_format(b, ", PRIMARY KEY (%s)",
-                      q->shape == SHAPE_PLAIN    ? "id"
-                      : q->shape == SHAPE_GROUPS ? "k"
-                      : q->by_key                ? "window_start, k"
-                                                 : "window_start");
+                      q->shape == SHAPE_PLAIN                              ? "id"
+                      : q->shape == SHAPE_GROUPS || q->shape == SHAPE_COPY ? "k"
+                      : q->by_key                                          ? "window_start, k"
+                                                                           : "window_start");
 }
 
 static void write_sql(Scenario *s) {
@@ -320,6 +346,20 @@ static void draw_events(Scenario *s, Random *r) {
 
 /* ---- what goes wrong ---- */
 
+/* Those of the engine that this world comes past, and those of its sinks. */
+static const char *draw_point(Random *r) {
+    static const char *const own[] = {"outside.marker", "outside.delivered"};
+    int count = 0;
+    while (fault_points[count].name) count++;
+    for (;;) {
+        int n = below(r, count + 2);
+        const char *name = n < count ? fault_points[n].name : own[n - count];
+        if (strncmp(name, "folder.", 7) != 0 && strncmp(name, "query.", 6) != 0 &&
+            strcmp(name, "source.fact") != 0 && strcmp(name, "source.kept") != 0)
+            return name;
+    }
+}
+
 static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
     *round = (Round){
         .batch_rows = (int)PICK(r, 0, 1, 2, 7, 100),
@@ -334,8 +374,9 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
     };
     Round with = *round;
     int end = below(r, 8);
-    if (end < 4) with.crash_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 9)));
-    else if (end < 7) with.crash_fault = 1 + below(r, 1 << below(r, 6));
+    if (end < 4) with.crash_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
+    with.crash_point = end >= 4 && end < 7 ? draw_point(r) : NULL;
+    with.crash_pass = 1 + below(r, 1 << below(r, 4));
     int64_t stop_us = 1000 + (int64_t)random_below(r, (uint64_t)(s->last_arrival_us + 3000000));
     with.power = !one_of(r, 3);
     with.disk_write_fails_of = (uint32_t)PICK(r, 0, 0, 20, 200);
@@ -350,7 +391,8 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
     if (end == 7 && (faults & FAULT_STOPS)) round->stop_us = stop_us;
     if (faults & FAULT_CRASHES) {
         round->crash_step = with.crash_step;
-        round->crash_fault = with.crash_fault;
+        round->crash_point = with.crash_point;
+        round->crash_pass = with.crash_pass;
         round->power = with.power && (faults & FAULT_DISK);
     }
     if (faults & FAULT_DISK) {
@@ -461,8 +503,8 @@ void scenario_print(const Scenario *s) {
         printf("%d: batch_rows %d%s, workers %d, epoch_rows %lld", i + 1, r->batch_rows,
                r->random_rows ? " random" : "", r->workers, (long long)r->epoch_rows);
         if (r->crash_step) printf(", crashes at step %lld", (long long)r->crash_step);
-        if (r->crash_fault) printf(", crashes at fault point %d", r->crash_fault);
-        if ((r->crash_step || r->crash_fault) && r->power) printf(" (power)");
+        if (r->crash_point) printf(", crashes at %s, pass %d", r->crash_point, r->crash_pass);
+        if ((r->crash_step || r->crash_point) && r->power) printf(" (power)");
         if (r->stop_us) printf(", stopped after %lld us", (long long)r->stop_us);
         if (r->disk_failures) printf(", disk fails");
         if (r->commit_fails_of) printf(", commits fail");

@@ -34,6 +34,7 @@ typedef enum Shape {
     SHAPE_PLAIN,
     SHAPE_TUMBLE,
     SHAPE_HOP,
+    SHAPE_CUMULATE,
     SHAPE_SESSION,
     SHAPE_GROUPS,       /* GROUP BY without a window */
     SHAPE_OUTER_SAME,   /* of a windowed view, by its window_end */
@@ -49,6 +50,7 @@ typedef struct SimQuery {
     int sources[MOST_SOURCES], source_count; /* two: UNION ALL */
     int reads;                               /* OUTER, COPY: the query whose view it reads */
     bool dedup, by_key, divides, emit_final, keyed;
+    bool refuses;                         /* the sink takes some rows never */
     int inner_m, inner_r;                 /* WHERE v % m <> r before the window; 0: none */
     int outer_m, outer_r;                 /* behind it */
     int having;                           /* count(*) > having; 0: none */
@@ -75,10 +77,11 @@ typedef struct Round {
     int64_t epoch_rows;
     uint32_t switch_every;
     int64_t creep_us;
-    int64_t crash_step; /* at that point of the schedule; 0: no */
-    int crash_fault;    /* at the n-th fault point that is passed; 0: no */
-    int64_t stop_us;    /* told to stop after so long; 0: no */
-    bool power;         /* the crash is one of the machine */
+    int64_t crash_step;      /* at that point of the schedule; 0: no */
+    const char *crash_point; /* at that fault point; NULL: no */
+    int crash_pass;          /* when it is passed for the n-th time */
+    int64_t stop_us;         /* told to stop after so long; 0: no */
+    bool power;              /* the crash is one of the machine */
     uint32_t disk_write_fails_of, disk_sync_fails_of, disk_full_of;
     int disk_failures;
     int64_t slow_sync_us;
@@ -118,5 +121,6 @@ void scenario_make(Scenario *, uint64_t seed, const Limits *);
 void scenario_print(const Scenario *);
 /* A query's name in the home: v3, o3. */
 const char *query_name(const Scenario *, int query);
-bool query_windowed(const Scenario *, int query); /* rows come when a window closes */
-bool query_dedups(const Scenario *, int source);  /* some query reads this source's DISTINCT ON */
+bool query_refuses(const Scenario *, int query, Str row); /* the sink will never take it */
+bool query_windowed(const Scenario *, int query);         /* rows come when a window closes */
+bool query_dedups(const Scenario *, int source); /* some query reads this source's DISTINCT ON */
