@@ -122,7 +122,7 @@ static Status settle(Generate *g) {
     else env->random_bytes(env, &spec->seed, sizeof spec->seed);
     const int64_t fixed_us =
         INT64_C(1767225600000000); /* 2026-01-01: so that a seed alone gives the same bytes */
-    g->ledger.segment.time_us = start ? start->integer : seed ? fixed_us : env->now_us(env);
+    g->ledger.segments[0].time_us = start ? start->integer : seed ? fixed_us : env->now_us(env);
     g->events = option_int(&g->options, "events", -1);
     return OK;
 }
@@ -256,7 +256,7 @@ static Status send_events(Generate *g, Error *error) {
         if (rate > 0) due = (int64_t)((double)(now - g->started_us) * rate / 1e6) + 1;
         if (g->events >= 0 && due > g->events) due = g->events;
         while (g->ledger.sent < due && g->pending.size < FLUSH_BYTES && !stopped) {
-            event_of(&g->ledger.spec, g->ledger.segment, g->ledger.sent++, event);
+            event_of(&g->ledger.spec, g->ledger.segments[0], g->ledger.sent++, event);
             event_fields(&g->ledger.spec, event);
             add_record(g, writer, event, EVENT_ITSELF, scratch);
             if (event->copied) add_record(g, writer, event, EVENT_COPY, scratch);

@@ -303,7 +303,7 @@ static bool judge_known(Verdict *v, Sent *sent, Str row, Str id, int partition, 
     int64_t number;
     bool broken;
     if (!event_of_id(&ledger->spec, id, &number, &broken)) return false;
-    event_of(&ledger->spec, ledger->segment, number, v->event);
+    int64_t due_us = ledger_event(ledger, number, v->event);
     if (broken) {
         bool known = v->event->broken && (number < ledger->sent || !ledger->ended);
         v->broken_rows += known;
@@ -312,7 +312,7 @@ static bool judge_known(Verdict *v, Sent *sent, Str row, Str id, int partition, 
     if (!count_row(sent, number)) return false;
     event_fields(&ledger->spec, v->event);
     times->us[STAGE_CREATED] = v->event->created_us;
-    times->us[STAGE_SENT] = segment_time(&ledger->spec, ledger->segment, number);
+    times->us[STAGE_SENT] = due_us;
     compare(v, ledger, row, id);
     judge_order(v, sent, partition, id);
     judge_times(v, sent, times, id, sent->seen[number] == 1);
@@ -354,8 +354,7 @@ void judge_row(Verdict *v, Str row, int partition, int64_t timestamp_us) {
 
 static void judge_event(Verdict *v, Sent *sent, int64_t number) {
     Event *e = v->event;
-    const Ledger *ledger = &sent->ledger;
-    event_of(&ledger->spec, ledger->segment, number, e);
+    (void)ledger_event(&sent->ledger, number, e);
     int rows = number < sent->capacity ? sent->seen[number] : 0,
         allowed = e->copied && !v->deduplicated ? 2 : 1;
     Str id = {e->id, sizeof e->id};

@@ -25,7 +25,7 @@ Status ledger_create(const char *path, const Ledger *ledger, FILE **out, Error *
             title, VERSION, s->seed, s->rate, s->devices, s->fields, s->duplicates, s->bad,
             s->late);
     fprintf(file, "disorder_us %" PRId64 "\nstart_us %" PRId64 "\nsent 0\n", s->disorder_us,
-            ledger->segment.time_us);
+            ledger->segments[0].time_us);
     if (fflush(file) != 0) {
         Status status = failed(path, "write", error);
         fclose(file);
@@ -70,7 +70,7 @@ static bool read_line(const char *line, Ledger *l, Rate *offered) {
            sscanf(line, "duplicates %lf", &s->duplicates) == 1 ||
            sscanf(line, "bad %lf", &s->bad) == 1 || sscanf(line, "late %lf", &s->late) == 1 ||
            sscanf(line, "disorder_us %" SCNd64, &s->disorder_us) == 1 ||
-           sscanf(line, "start_us %" SCNd64, &l->segment.time_us) == 1 ||
+           sscanf(line, "start_us %" SCNd64, &l->segments[0].time_us) == 1 ||
            read_sent(line, l, offered);
 }
 
@@ -92,7 +92,7 @@ static Status wrong_ledger(const char *path, FILE *file, const Ledger *l, int ve
 }
 
 Status ledger_read(const char *path, Ledger *ledger, Rate *offered, Error *error) {
-    *ledger = (Ledger){.sent = -1};
+    *ledger = (Ledger){.sent = -1, .segment_count = 1};
     FILE *file = fopen(path, "re");
     if (!file) return failed(path, "read", error);
     char line[256];
@@ -114,4 +114,11 @@ Status ledger_read(const char *path, Ledger *ledger, Rate *offered, Error *error
     if (!fine) return wrong_ledger(path, file, ledger, version, bad_line, error);
     fclose(file);
     return OK;
+}
+
+int64_t ledger_event(const Ledger *l, int64_t number, Event *out) {
+    int i = l->segment_count - 1;
+    while (i > 0 && l->segments[i].first > number) i--;
+    event_of(&l->spec, l->segments[i], number, out);
+    return segment_time(&l->spec, l->segments[i], number);
 }

@@ -3,6 +3,7 @@
  * a limit is broken. */
 #include "cli/verify.h"
 #include "cli/cli.h"
+#include "cli/table_name.h"
 #include <signal.h>
 #include <stdlib.h>
 
@@ -14,16 +15,29 @@ static void on_signal(int number) {
 }
 bool verify_stopped(void) { return stopped; }
 
-static Status read_ledgers(Verify *v, Error *error) {
+static int read_ledger(Verify *v, const char *word, Ledger *ledger, Error *error) {
+    char *file;
+    const char *table;
+    if (!is_table_name(word, &file, &table))
+        return ledger_read(word, ledger, &v->offered, error) == OK ? EXIT_DONE : EXIT_FAILED;
+    int exit_status = ledger_of_table(file, table, ledger, error);
+    free(file);
+    return exit_status;
+}
+
+static int read_ledgers(Verify *v) {
     for (int i = 0; i < v->verdict.sent_count; i++) {
+        Error error = {0};
         Sent *sent = &v->verdict.sents[i];
-        if (ledger_read(v->ledgers[i], &sent->ledger, &v->offered, error) != OK) return FAIL;
+        int exit_status = read_ledger(v, v->ledgers[i], &sent->ledger, &error);
+        if (*error.text) fprintf(stderr, "leat verify: %s\n", error.text);
+        if (exit_status != EXIT_DONE) return exit_status;
         const EventSpec *spec = &sent->ledger.spec;
         int64_t most = sent->ledger.sent + (sent->ledger.ended ? 0 : 1000000);
         sent->device_count = spec->devices < most ? spec->devices : most;
         v->offered_rate += spec->rate;
     }
-    return OK;
+    return EXIT_DONE;
 }
 
 /* Limits that are a share of what was sent become numbers. */
@@ -37,18 +51,15 @@ static void settle_limits(Verify *v) {
 }
 
 static int verify(Verify *v) {
-    Error error = {0};
     struct sigaction action = {.sa_handler = on_signal};
-    if (read_ledgers(v, &error) != OK) {
-        fprintf(stderr, "leat verify: %s\n", error.text);
-        return EXIT_FAILED;
-    }
+    int exit_status = read_ledgers(v);
+    if (exit_status != EXIT_DONE) return exit_status;
     if (v->least_rate_percent && v->offered_rate <= 0)
         return usage_error("verify", "--min-rate as a share needs a ledger of a run with --rate");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     v->verdict.event = xcalloc(1, sizeof *v->verdict.event);
-    int exit_status = verify_read(v);
+    exit_status = verify_read(v);
     if (exit_status == EXIT_DONE && v->account.of) exit_status = account_read(v);
     if (exit_status != EXIT_DONE) return exit_status;
     judge_end(&v->verdict);

@@ -201,8 +201,8 @@ void tell_people(Verify *v) {
     tell_latencies(v);
     tell_rate(v);
     for (int i = 0; i < r->sent_count; i++)
-        if (!r->sents[i].ledger.ended)
-            printf("\nThe run of '%s' was killed: what it sent behind its last entry is not judged "
+        if (!r->sents[i].ledger.ended && r->sents[i].beyond)
+            printf("\nThe run of '%s' has no end: what it sent behind its last entry is not judged "
                    "(%s rows).\n",
                    v->ledgers[i], thousands(r->sents[i].beyond, a));
     printf("\ncompared:");
