@@ -110,6 +110,7 @@ static void test_options(EngineOptions *options) {
     options->workers = (int)number_from("LEAT_WORKERS");
     options->epoch_rows = number_from("LEAT_EPOCH_ROWS");
     options->kill_at_epoch = number_from("LEAT_KILL_AT_EPOCH");
+    options->renew_us = number_from("LEAT_RENEW_SECONDS") * 1000000;
 }
 
 /* ---- a second thread: progress lines, the end of --seconds ---- */

@@ -234,6 +234,7 @@ Status sinks_open(Engine *e, Error *error) {
                                .key_count = plan->key_count,
                                .exactly_once = plan->exactly_once,
                                .options = &plan->table->options,
+                               .renew_us = e->options.renew_us,
                                .refuse = refuse_row,
                                .refuse_to = run};
         HomeSink known;

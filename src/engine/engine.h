@@ -15,6 +15,7 @@ typedef struct EngineOptions {
     int64_t epoch_rows;    /* close an epoch after so many records, 0: by time only */
     int64_t kill_at_epoch; /* SIGKILL right after that many epochs of this run were committed, 0:
                               never */
+    int64_t renew_us;      /* how often markers are renewed; 0: daily */
     /* Ad hoc (no home): called on the engine thread with each batch of result rows. */
     void (*collect)(void *context, const Batch *);
     void (*rejected)(void *context, const char *reason); /* a bad record or row; may be NULL */

@@ -154,7 +154,7 @@ static bool keeps_positions(const Options *sink, const Options *source) {
  * or sink's state. */
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text) {
     const KafkaClient *client = rd_kafka_opaque(handle);
-    bool quiet = client && atomic_load(&client->quiet);
+    bool quiet = client && atomic_load(&client->quiet) && strcmp(facility, "TXNERR") == 0;
     if (!quiet && level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0)
         log_warning("kafka: %s", text);
     else log_debug("kafka: %s: %s", facility, text);

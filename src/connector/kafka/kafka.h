@@ -23,7 +23,7 @@ typedef struct KafkaClient {
     char *user, *secret;  /* what sasl.username and sasl.password were when they were last read;
                              NULL: neither is in a file */
     _Atomic bool down;    /* no broker can be reached */
-    _Atomic bool quiet;   /* its errors are looked for, not worth a warning */
+    _Atomic bool quiet;   /* failed transactions are no news any more */
     _Atomic int failed;   /* of a delivery report: rd_kafka_resp_err_t; 0: none */
     pthread_mutex_t lock;
     char why[256];                                    /* the last error that was told; under lock */

@@ -128,7 +128,7 @@ Status kafka_check_reports(KafkaSink *k, Error *error) {
 /* ---- the producer ---- */
 
 void kafka_drop_producer(KafkaSink *k) {
-    k->begun = k->open = k->spoiled = k->gap = false;
+    k->begun = k->open = k->spoiled = k->gap = k->client_looked = false;
     k->bad.count = k->back.size = 0;
     if (!k->client.handle) return;
     rd_kafka_purge(k->client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
@@ -151,9 +151,9 @@ static Status limit_batches(const KafkaSink *k, rd_kafka_conf_t *conf, Error *er
     return OK;
 }
 
-void kafka_smaller_batches(KafkaSink *k) {
-    if (k->batch_bytes == 0) k->batch_bytes = BATCH_BYTES;
-    k->batch_bytes /= 2;
+void kafka_smaller_batches(KafkaSink *k, int taken_bytes) {
+    int half = (k->batch_bytes ? k->batch_bytes : BATCH_BYTES) / 2;
+    k->batch_bytes = taken_bytes && taken_bytes < half ? taken_bytes : half;
     if (k->batch_bytes < BATCH_LEAST_BYTES) {
         k->batch_bytes = 0;
         k->batch_rows = 1;
@@ -198,18 +198,18 @@ Status kafka_make_producer(KafkaSink *k, Error *error) {
 
 Status kafka_look_at_topic(KafkaSink *k, Error *error) {
     const struct rd_kafka_metadata *metadata;
-    if (k->looked) return OK;
+    if (k->looked && k->client_looked) return OK;
     Status status = kafka_look(&k->client, k->topic, &metadata, error);
-    if (status == AGAIN) rd_kafka_poll(k->client.handle, 0);
-    if (status == REJECT && ++k->missing_looks < MISSING_LOOKS) return AGAIN;
-    if (status == REJECT || status == FAIL) {
-        Error reason = *error;
-        return fail(error, "%s: %s", k->what, reason.text);
+    if (status == OK) {
+        rd_kafka_metadata_destroy(metadata);
+        k->looked = k->client_looked = true;
+        return OK;
     }
-    if (status != OK) return status;
-    rd_kafka_metadata_destroy(metadata);
-    k->looked = true;
-    return OK;
+    if (status == AGAIN) rd_kafka_poll(k->client.handle, 0);
+    if (k->looked || status == AGAIN) return AGAIN;
+    if (status == REJECT && ++k->missing_looks < MISSING_LOOKS) return AGAIN;
+    Error reason = *error;
+    return fail(error, "%s: %s", k->what, reason.text);
 }
 
 /* ---- rows ---- */

@@ -170,7 +170,7 @@ static Status settle(KafkaSink *k, Error *error) {
         buffer_free(&group->rows);
         k->group_count--;
     }
-    if (k->split && !k->alone) kafka_smaller_batches(k);
+    if (k->split && !k->alone) kafka_smaller_batches(k, 0);
     k->split = k->alone = false;
     return OK;
 }

@@ -34,13 +34,14 @@ typedef struct KafkaSink {
     char *what;  /* "sink NAME", for messages */
     char *group; /* leat.HOME_ID.SINK: of the marker; also the transactional id */
     char run[17];
-    bool looked;       /* the topic was seen there */
-    int missing_looks; /* since it was not */
-    int batch_bytes;   /* most of a batch; 0: the client's own limit */
-    int batch_rows;    /* likewise */
-    BadRows bad;       /* of reports since it was emptied */
-    Buffer back;       /* at least once: the rows of `bad` themselves */
-    Buffer scratch;    /* the engine's, for encode() */
+    bool looked;        /* the topic was seen there */
+    bool client_looked; /* by this producer */
+    int missing_looks;  /* since it was not */
+    int batch_bytes;    /* most of a batch; 0: the client's own limit */
+    int batch_rows;     /* likewise */
+    BadRows bad;        /* of reports since it was emptied */
+    Buffer back;        /* at least once: the rows of `bad` themselves */
+    Buffer scratch;     /* the engine's, for encode() */
     _Atomic bool stopping;
 
     /* exactly once */
@@ -56,7 +57,9 @@ typedef struct KafkaSink {
     rd_kafka_topic_partition_list_t *positions; /* by position: those that stand outside */
     rd_kafka_topic_partition_list_t *next_positions;
     SinkMarker refused_of;
-    BadRows refused; /* of the rows that are being sent; in their order */
+    int refused_run;    /* rows refused one after the other while they are looked for */
+    size_t taken_bytes; /* of the largest group that was taken while refused rows were looked for */
+    BadRows refused;    /* of the rows that are being sent; in their order */
     char epoch_text[24];
     int epoch_size;
     uint64_t named; /* rows of this transaction that were produced */
@@ -72,7 +75,9 @@ typedef struct KafkaSink {
 /* ---- producer.c ---- */
 CHECKED Status kafka_make_producer(KafkaSink *, Error *);
 void kafka_drop_producer(KafkaSink *); /* when it returns nothing looks at the rows any more */
-CHECKED Status kafka_look_at_topic(KafkaSink *, Error *); /* once: it must be there */
+/* Once a producer: the topic must be there; and rows need not wait for a first look of the client's
+ * own, which takes a second. */
+CHECKED Status kafka_look_at_topic(KafkaSink *, Error *);
 /* Errors that stay whatever is tried: of one row alone; of all. */
 bool kafka_refuses_row(rd_kafka_resp_err_t);
 bool kafka_never(rd_kafka_resp_err_t);
@@ -82,8 +87,9 @@ bool kafka_next_row(Reader *, Str *key, Str *value);
  * acknowledged, and `at` says where that is. AGAIN: no room for long, or stopping; REJECT: it is
  * larger than a row may be. */
 CHECKED Status kafka_produce_row(KafkaSink *, Str key, Str value, size_t at, Error *);
-/* Rows came back that are taken in smaller batches: a new producer is to be made. */
-void kafka_smaller_batches(KafkaSink *);
+/* Rows came back that are taken in smaller batches, such as one of taken_bytes (0: not known): a
+ * new producer is to be made. */
+void kafka_smaller_batches(KafkaSink *, int taken_bytes);
 void kafka_bad_add(BadRows *, size_t at, rd_kafka_resp_err_t);
 /* Why a row is refused, for people. */
 void kafka_reason(const KafkaSink *, rd_kafka_resp_err_t, size_t bytes, Error *);

@@ -11,8 +11,9 @@
  * are two, and the second one stops.
  *
  * A row that the topic will never take spoils its transaction. So nothing is committed before all
- * rows are acknowledged; of a batch that came back, the rows are tried by halves in transactions
- * that are thrown away, until each of the refused rows was seen to be refused alone. */
+ * rows are acknowledged; of a batch that came back, the rows are tried in smaller groups, in
+ * transactions that are thrown away, until each of the refused rows was seen to be refused alone.
+ */
 #include "base/log.h"
 #include "connector/kafka/sink.h"
 #include <inttypes.h>
@@ -20,9 +21,11 @@
 #include <stdlib.h>
 
 enum {
-    FLUSH_MS = 50,        /* between two looks at what came back */
+    FLUSH_MS = 10,        /* between two looks at what came back */
     STATE_MS = 500,       /* between two looks at the transaction's state while nothing moves */
     METADATA_BYTES = 160, /* of a marker */
+    ABORT_MS = 30,        /* about what the broker needs to end a transaction */
+    CHUNKS = 32,          /* of rows among which refused ones are looked for */
 };
 
 static const int64_t renew_us = INT64_C(86400) * 1000000;
@@ -199,8 +202,10 @@ Status kafka_sink_marker(Sink *sink, int64_t *epoch, int64_t *generation, Error 
 /* ---- one transaction ---- */
 
 /* A new transaction; one that is open is thrown away with its rows. When rows came back the broker
- * misses their numbers, and the client learns from the next transaction's failure that it has to
- * count anew (a new producer would take a second). */
+ * misses their numbers. The client learns it from the failure of the next one that would be taken,
+ * and then needs half a second to count anew; a new producer is there in less, if it waits until
+ * the broker is through with the old one's. But after row upon row that is refused, the next one
+ * probably is, too, and needs neither. */
 static Status begin_anew(KafkaSink *k, Error *error) {
     k->spoiled = k->bad.count > 0 || k->gap;
     k->gap = false;
@@ -211,6 +216,10 @@ static Status begin_anew(KafkaSink *k, Error *error) {
             kafka_drop_producer(k);
         }
         k->open = false;
+    }
+    if (k->spoiled && k->refused_run < 2) {
+        if (k->client.handle) rd_kafka_poll(k->client.handle, ABORT_MS);
+        kafka_drop_producer(k);
     }
     k->bad.count = 0;
     Status status = begin(k, error);
@@ -236,7 +245,7 @@ static rd_kafka_error_t *transaction_error(KafkaSink *k) {
 /* Whether a transaction failed since rows came back; then their reports are there. */
 static bool came_back(KafkaSink *k, const rd_kafka_error_t *failed) {
     if (kafka_refuses_row(rd_kafka_error_code(failed)))
-        for (int i = 0; i < 40 && !k->bad.count; i++) rd_kafka_poll(k->client.handle, FLUSH_MS);
+        for (int i = 0; i < 200 && !k->bad.count; i++) rd_kafka_poll(k->client.handle, FLUSH_MS);
     return k->bad.count > 0;
 }
 
@@ -328,38 +337,44 @@ static Status try_all(KafkaSink *k, Str rows, Error *error) {
 
 /* ---- rows that are refused ---- */
 
-/* Whether these rows are taken, in a transaction that will be thrown away. AGAIN with k->bad: not
- * all. */
-static Status try_some_once(KafkaSink *k, Str rows, const BadRow *some, size_t count,
-                            Error *error) {
-    size_t next;
+/* Rows from *from on, `size` at a time, in a transaction that will be thrown away. OK: all are
+ * taken; AGAIN with k->bad: those from *from on are not. */
+static Status try_chunks(KafkaSink *k, Str rows, const BadRow *some, size_t count, size_t size,
+                         size_t *from, Error *error) {
     Status status = begin_anew(k, error);
-    for (size_t i = 0; i < count && status == OK; i++)
-        status = send_row(k, rows, some[i].at, &next, error);
-    return status == OK ? settle(k, error) : status;
-}
-
-static Status try_some(KafkaSink *k, Str rows, const BadRow *some, size_t count, Error *error) {
-    Status status = try_some_once(k, rows, some, count, error);
-    return status == AGAIN && k->gap ? try_some_once(k, rows, some, count, error) : status;
-}
-
-/* Of rows that were not taken together: each that is not taken alone is refused. */
-static Status halve(KafkaSink *k, Str rows, const BadRow *some, size_t count, Error *error) {
-    size_t half = (count + 1) / 2;
-    for (int i = 0; i < 2; i++) {
-        const BadRow *part = i ? some + half : some;
-        size_t part_count = i ? count - half : half;
-        if (!part_count) continue;
-        if (k->stopping) return kafka_away(&k->client, "stopped", error);
-        Status status = try_some(k, rows, part, part_count, error);
-        if (status == OK) continue;
-        if (status == FAIL || !k->bad.count) return status;
-        if (part_count == 1) {
-            kafka_bad_add(&k->refused, part->at, k->bad.rows[0].code);
-            continue;
+    while (status == OK && *from < count) {
+        size_t next, bytes = 0, end = count - *from < size ? count : *from + size;
+        for (size_t i = *from; i < end && status == OK; i++) {
+            status = send_row(k, rows, some[i].at, &next, error);
+            bytes += status == OK ? next - some[i].at : 0;
         }
-        if ((status = halve(k, rows, part, part_count, error)) != OK) return status;
+        if (status == OK) status = settle(k, error);
+        if (status != OK) break;
+        *from = end;
+        k->refused_run = 0;
+        if (bytes > k->taken_bytes) k->taken_bytes = bytes;
+    }
+    return status;
+}
+
+/* Of rows that were not taken together each that is not taken alone is refused. A failure costs
+ * much more than a row that is taken, so chunks go out until one fails, then that one in smaller
+ * ones. */
+static Status find_refused(KafkaSink *k, Str rows, const BadRow *some, size_t count, Error *error) {
+    size_t size = (count + CHUNKS - 1) / CHUNKS;
+    for (size_t from = 0; from < count;) {
+        if (k->stopping) return kafka_away(&k->client, "stopped", error);
+        bool again = k->gap;
+        Status status = try_chunks(k, rows, some, count, size, &from, error);
+        if (status == OK) break;
+        if (status == AGAIN && k->gap && !again) continue;
+        if (status == FAIL || !k->bad.count) return status;
+        size_t part = count - from < size ? count - from : size;
+        k->refused_run = part == 1 ? k->refused_run + 1 : 0;
+        if (part == 1) kafka_bad_add(&k->refused, some[from].at, k->bad.rows[0].code);
+        else status = find_refused(k, rows, some + from, part, error);
+        if (part > 1 && status != OK) return status;
+        from += part;
     }
     return OK;
 }
@@ -374,8 +389,11 @@ static Status sort_out(KafkaSink *k, Str rows, Error *error) {
     if (count == 1 || k->batch_rows == 1) {
         for (size_t i = 0; i < count; i++) kafka_bad_add(&k->refused, some[i].at, some[i].code);
     } else {
-        status = halve(k, rows, some, count, error);
-        if (status == OK && k->refused.count == before) kafka_smaller_batches(k);
+        k->taken_bytes = 0;
+        k->refused_run = 0;
+        status = find_refused(k, rows, some, count, error);
+        if (status == OK && k->refused.count == before)
+            kafka_smaller_batches(k, k->taken_bytes > INT32_MAX ? INT32_MAX : (int)k->taken_bytes);
     }
     free(some);
     return status;
@@ -447,7 +465,6 @@ Status kafka_sink_send(Sink *sink, const Delivery *d, Error *error) {
         status = sort_out(k, d->rows, error);
         if (status != OK) break;
     }
-    atomic_store(&k->client.quiet, false);
     return status == OK ? tell_refused(k, d->rows, error) : status;
 }
 
