@@ -348,26 +348,6 @@ def test_sink_topic_is_missing(leat, kafka, topic):
     assert ended.status == 1 and "sink out: topic 'no-such-out' does not exist" in ended.err, ended
 
 
-@pytest.mark.parametrize("delivery", ["exactly_once", "at_least_once"])
-def test_row_is_too_large(leat, kafka, topic, delivery):
-    """Nothing is dropped in silence: the run ends and says what to raise; then all arrives."""
-    large = kafka.create_topic(f"{topic}-large", 1, **{"max.message.bytes": "10000000"})
-    out = kafka.create_topic(f"{topic}-out", 1, **{"max.message.bytes": "10000000"})
-    kafka.produce(large, [(0, event(1)), (0, event(2, "k" * 3000000)), (0, event(3))],
-                  kafka.producer(**{"message.max.bytes": 10000000}))
-    sink = f", delivery = '{delivery}'"
-    insert = "INSERT INTO out SELECT k, v FROM events;"
-    home = pipeline(leat, kafka, large, SINK % ("", out, kafka.bootstrap, sink) + insert)
-    ended = leat.run("run", "p.sql")
-    assert ended.status == 1 and "message.max.bytes" in ended.err, ended
-    sink += ', "message.max.bytes" = 10000000'
-    pipeline(leat, kafka, large, SINK % ("", out, kafka.bootstrap, sink) + insert)
-    running = leat.start("run", "p.sql")
-    running.wait_until(lambda: {body["n"] for body in bodies(kafka.consume(out))} == {1, 2, 3},
-                       "all rows in the topic")
-    assert running.terminate().status == 0 and home.count("plain") == 3
-
-
 def test_two_runs_of_one_home(leat, kafka, topic, tmp_path):
     """A home and its copy: the one that the other overtook ends and says why."""
     out = kafka.create_topic(f"{topic}-out", 1)
