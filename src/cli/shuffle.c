@@ -70,14 +70,17 @@ static void disorder(Lines *lines, int64_t delay_us, uint64_t seed) {
     }
 }
 
-static Status write_lines(const Lines *lines, Str header, const char *path, Error *error) {
+static Status write_lines(const Lines *lines, Str header, bool array, const char *path,
+                          Error *error) {
     FILE *file = fopen(path, "we");
     if (!file) return fail(error, "cannot write '%s': %s", path, strerror(errno));
     fwrite(header.data, 1, header.size, file);
+    if (array) fputs("[\n", file);
     for (int i = 0; i < lines->count; i++) {
         fwrite(lines->items[i].text.data, 1, lines->items[i].text.size, file);
-        fputc('\n', file);
+        fputs(array && i + 1 < lines->count ? ",\n" : "\n", file);
     }
+    if (array) fputs("]\n", file);
     return fclose(file) == 0 ? OK : fail(error, "cannot write '%s': %s", path, strerror(errno));
 }
 
@@ -97,7 +100,7 @@ Status shuffle_file(const Trial *t, int source, uint64_t seed, const char *to, E
             header = (Str){bytes.data, format->first(bytes, plan->decode.csv_delimiter, true)};
             bytes = (Str){bytes.data + header.size, bytes.size - header.size};
         }
-        Chunk chunk = {.bytes = bytes, .end = (int64_t)bytes.size, .header = header};
+        Chunk chunk = {.bytes = bytes, .end = (int64_t)bytes.size, .header = header, .last = true};
         Decoded decoded;
         format->decode(decoder, &chunk, header, &decoded);
         if (decoded.failed) {
@@ -105,7 +108,7 @@ Status shuffle_file(const Trial *t, int source, uint64_t seed, const char *to, E
         } else {
             collect(&decoded, &lines);
             disorder(&lines, plan->table->watermark_delay_us, seed);
-            status = write_lines(&lines, header, to, error);
+            status = write_lines(&lines, header, format == &json_array_format, to, error);
         }
         decoded_free(&decoded);
     }

@@ -19,7 +19,7 @@ static const char HELP[] =
     "integers are bigint, other numbers double precision, objects jsonb, all else text.\n"
     "Reads NDJSON; a file that ends in .csv is CSV with a header line.\n\n"
     "  --format F        json (one object a line; default), csv, or table (default on a terminal)\n"
-    "  --input-format F  json or csv, whatever the file is called\n"
+    "  --input-format F  json, csv or json_array (one array a file), whatever the file is called\n"
     "  -h                this help\n\n"
     "Bad records are counted on standard error; then the exit status is 1.\n";
 
@@ -104,13 +104,12 @@ typedef struct Arguments {
     const char **files;
     int file_count;
     OutputFormat format;
-    int csv; /* -1: by the file's name */
+    const Format *input; /* NULL: by the file's name */
 } Arguments;
 
 static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) {
     a->files = arena_new_array(arena, const char *, argc + 1);
     a->format = isatty(STDOUT_FILENO) ? OUTPUT_TABLE : OUTPUT_JSON;
-    a->csv = -1;
     for (int i = 1; i < argc; i++) {
         const char *word = argv[i];
         if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0) {
@@ -126,14 +125,15 @@ static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) 
                                                                   : "";
             bool json = strcmp(value, "json") == 0 || strcmp(value, "ndjson") == 0,
                  csv = strcmp(value, "csv") == 0;
-            bool table = format && strcmp(value, "table") == 0;
-            if (!json && !csv && !table) {
+            bool table = format && strcmp(value, "table") == 0,
+                 array = input && strcmp(value, "json_array") == 0;
+            if (!json && !csv && !table && !array) {
                 usage_error("sql", "%.*s wants json%s or csv, not '%s'", (int)size, word,
-                            format ? ", table" : "", value);
+                            format ? ", table" : ", json_array", value);
                 return FAIL;
             }
             if (format) a->format = json ? OUTPUT_JSON : csv ? OUTPUT_CSV : OUTPUT_TABLE;
-            else a->csv = csv;
+            else a->input = json ? &json_format : csv ? &csv_format : &json_array_format;
         } else if (word[0] == '-' && word[1]) {
             usage_error("sql", "unknown option %s", word);
             return FAIL;
@@ -148,15 +148,16 @@ static Status read_arguments(int argc, char **argv, Arguments *a, Arena *arena) 
         return FAIL;
     }
     if (!a->file_count) a->files[a->file_count++] = "-";
-    for (int i = 0, given = a->csv >= 0; i < a->file_count && !given; i++) {
+    bool given = a->input != NULL;
+    for (int i = 0; i < a->file_count && !given; i++) {
         size_t size = strlen(a->files[i]);
-        int csv = size > 4 && strcmp(a->files[i] + size - 4, ".csv") == 0;
-        if (i && csv != a->csv) {
+        bool csv = size > 4 && strcmp(a->files[i] + size - 4, ".csv") == 0;
+        if (i && csv != (a->input == &csv_format)) {
             usage_error("sql", "%s is %s, %s is not; query one kind of files at a time",
                         a->files[csv ? i : 0], "CSV", a->files[csv ? 0 : i]);
             return FAIL;
         }
-        a->csv = csv;
+        a->input = csv ? &csv_format : &json_format;
     }
     return OK;
 }
@@ -167,12 +168,13 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
     Status status = OK;
     Schema schema = {0};
     Inference *columns = inference_new(arena);
+    size_t least = a->input == &json_array_format ? 4 << 20 : 0; /* it may have few lines */
     bool more = true;
     for (int i = 0; i < a->file_count && status == OK && more; i++) {
         head.size = 0;
-        status = strcmp(a->files[i], "-") == 0 ? read_stdin_head(&head, error)
-                                               : read_head(a->files[i], &head, error);
-        if (status == OK) more = inference_look(columns, buffer_str(&head), a->csv, ',');
+        status = strcmp(a->files[i], "-") == 0 ? read_stdin_head(least, &head, error)
+                                               : read_head(a->files[i], least, &head, error);
+        if (status == OK) more = inference_look(columns, buffer_str(&head), a->input, ',');
     }
     if (status == OK) status = inference_schema(columns, &schema, error);
     inference_free(&columns);
@@ -181,7 +183,7 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
     OptionValue *values = arena_new_array(arena, OptionValue, 2); /* the catalog keeps them */
     values[0] =
         (OptionValue){.name = "path", .given = true, .text = arena_text(arena, buffer_str(&paths))};
-    values[1] = (OptionValue){.name = "format", .given = true, .text = a->csv ? "csv" : "json"};
+    values[1] = (OptionValue){.name = "format", .given = true, .text = a->input->name};
     Options options = {2, values};
     if (status == OK) status = catalog_adhoc(str_from(a->query), &schema, &options, catalog, error);
     buffer_free(&head);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "data/jsonb.h"
 #include "data/value.h"
+#include "format/json_array.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -57,6 +58,16 @@ static void see_value(Seen *column, JsonbKind kind, Str text) {
     else column->other = true;
 }
 
+static void infer_record(Inference *in, Str record) {
+    in->records++;
+    JsonbIterator members;
+    if (jsonb_kind(record) != JSONB_OBJECT || !jsonb_iterate(&members, record)) return;
+    Str key, value, name;
+    while (jsonb_next(&members, &key, &value))
+        if (jsonb_string_view(key, &name, in->arena))
+            see_value(seen_column(in, name), jsonb_kind(value), jsonb_trim(value));
+}
+
 static void infer_json(Inference *in, Str head) {
     const char *at = head.data, *end = at + head.size;
     while (at < end && in->records < INFER_RECORDS) {
@@ -64,14 +75,16 @@ static void infer_json(Inference *in, Str head) {
         if (!line_end) line_end = end;
         Str line = {at, (size_t)(line_end - at)};
         at = line_end + 1;
-        if (!jsonb_trim(line).size) continue;
-        in->records++;
-        JsonbIterator members;
-        if (jsonb_kind(line) != JSONB_OBJECT || !jsonb_iterate(&members, line)) continue;
-        Str key, value, name;
-        while (jsonb_next(&members, &key, &value))
-            if (jsonb_string_view(key, &name, in->arena))
-                see_value(seen_column(in, name), jsonb_kind(value), jsonb_trim(value));
+        if (jsonb_trim(line).size) infer_record(in, line);
+    }
+}
+
+static void infer_array(Inference *in, Str head) {
+    ArrayPiece piece = {.next = ARRAY_START};
+    for (bool begin = true; head.size && in->records < INFER_RECORDS; begin = false) {
+        size_t size = array_piece(head, piece.next, begin, &piece);
+        head = (Str){head.data + size, head.size - size};
+        if (piece.text.size) infer_record(in, piece.text);
     }
 }
 
@@ -143,8 +156,9 @@ void inference_free(Inference **in) {
     *in = NULL;
 }
 
-bool inference_look(Inference *in, Str head, bool csv, char delimiter) {
-    if (csv && head.size) infer_csv(in, head, delimiter);
+bool inference_look(Inference *in, Str head, const Format *format, char delimiter) {
+    if (format == &csv_format && head.size) infer_csv(in, head, delimiter);
+    else if (format == &json_array_format) infer_array(in, head);
     else infer_json(in, head);
     return in->records < INFER_RECORDS;
 }
@@ -167,9 +181,9 @@ Status inference_schema(const Inference *in, Schema *out, Error *error) {
     return OK;
 }
 
-static Status read_lines(int fd, const char *name, Buffer *head, Error *error) {
+static Status read_lines(int fd, const char *name, size_t least, Buffer *head, Error *error) {
     int lines = 0;
-    while (lines <= INFER_RECORDS && head->size < INFER_MOST_BYTES) {
+    while ((lines <= INFER_RECORDS || head->size < least) && head->size < INFER_MOST_BYTES) {
         char *to = buffer_reserve(head, 65536);
         ssize_t got = read(fd, to, 65536);
         if (got < 0 && errno == EINTR) continue;
@@ -181,10 +195,10 @@ static Status read_lines(int fd, const char *name, Buffer *head, Error *error) {
     return OK;
 }
 
-Status read_head(const char *path, Buffer *head, Error *error) {
+Status read_head(const char *path, size_t least, Buffer *head, Error *error) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) return fail(error, "cannot open %s: %s", path, strerror(errno));
-    Status status = read_lines(fd, path, head, error);
+    Status status = read_lines(fd, path, least, head, error);
     close(fd);
     return status;
 }
@@ -222,9 +236,9 @@ static void *feed_thread(void *context) {
     return NULL;
 }
 
-Status read_stdin_head(Buffer *head, Error *error) {
+Status read_stdin_head(size_t least, Buffer *head, Error *error) {
     off_t start = lseek(STDIN_FILENO, 0, SEEK_CUR);
-    Status status = read_lines(STDIN_FILENO, "standard input", head, error);
+    Status status = read_lines(STDIN_FILENO, "standard input", least, head, error);
     if (status != OK) return status;
     if (start >= 0)
         return lseek(STDIN_FILENO, start, SEEK_SET) == start

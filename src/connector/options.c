@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 /* Those behind a '-' come with a later version. */
-static const char *const formats[] = {"json", "csv", "-json_array", "-avro", NULL};
+static const char *const formats[] = {"json", "csv", "json_array", "-avro", NULL};
 static const char *const on_errors[] = {"dead_letter", "null", "skip", "fail", NULL};
 static const char *const deliveries[] = {"exactly_once", "at_least_once", NULL};
 static const char *const modes[] = {"-lookup", NULL};

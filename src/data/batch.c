@@ -128,6 +128,7 @@ Batch *batch_gather(const Batch *batch, const int32_t *indexes, int rows, Arena 
         out->columns[i] = column_gather(&batch->columns[i], indexes, rows, arena);
     out->errors = errors_gather(batch->errors, batch->rows, indexes, rows, arena);
     out->positions = gather(batch->positions, sizeof *batch->positions, indexes, rows, arena);
+    out->elements = gather(batch->elements, sizeof *batch->elements, indexes, rows, arena);
     out->ordinals = gather(batch->ordinals, sizeof *batch->ordinals, indexes, rows, arena);
     out->records = gather(batch->records, sizeof *batch->records, indexes, rows, arena);
     out->event_times = gather(batch->event_times, sizeof *batch->event_times, indexes, rows, arena);
@@ -169,6 +170,7 @@ Batch *batch_slice(const Batch *batch, int first, int rows, Arena *arena) {
         column->states = behind(column->states, 1, first);
     }
     out->positions = behind(batch->positions, sizeof *batch->positions, first);
+    out->elements = behind(batch->elements, sizeof *batch->elements, first);
     out->ordinals = behind(batch->ordinals, sizeof *batch->ordinals, first);
     out->records = behind(batch->records, sizeof *batch->records, first);
     out->event_times = behind(batch->event_times, sizeof *batch->event_times, first);

@@ -64,6 +64,8 @@ typedef struct Batch {
     const int64_t *positions;
     /* Which of the several rows that one record became (hop windows); NULL: all 0. */
     const int32_t *ordinals;
+    /* Which element of its record a row is (a Kafka message that holds an array); NULL: all 0. */
+    const int32_t *elements;
     const Str *records; /* the raw record */
     /* Microseconds; for a windowed result its window_end; NULL: rows have no event time. */
     const int64_t *event_times;

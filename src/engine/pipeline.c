@@ -339,7 +339,36 @@ static Status take_batch(Engine *e, Partition *p, Slot *slot, Error *error) {
     return operator_push(run->op, 0, batch, error);
 }
 
+/* The rows of one record (an array in a message) may be cut into batches; but what was taken ends
+ * between records, since that is where the home may stand. */
+static bool within_record(const Slot *slot) {
+    const Decoded *d = &slot->decoded;
+    int64_t last = INT64_MIN;
+    if (slot->next_batch == d->batch_count && slot->next_reject == d->reject_count) return false;
+    if (slot->next_batch && d->batches[slot->next_batch - 1]->elements) {
+        const Batch *batch = d->batches[slot->next_batch - 1];
+        last = batch->positions[batch->rows - 1];
+    }
+    if (slot->next_reject && d->rejects[slot->next_reject - 1].position > last)
+        last = d->rejects[slot->next_reject - 1].position;
+    return next_position(slot) <= last;
+}
+
 /* One batch of the partition's first slot, and the bad records before it. */
+static Status take_some(Engine *e, Partition *p, Slot *slot, Error *error) {
+    Decoded *d = &slot->decoded;
+    Status status = OK;
+    if (slot->next_batch < d->batch_count) status = take_batch(e, p, slot, error);
+    bool over = slot->next_batch == d->batch_count;
+    while (status == OK && slot->next_reject < d->reject_count &&
+           (over || d->rejects[slot->next_reject].row_before <= slot->rows_taken)) {
+        status = reject_record(e, p, slot->chunk, &d->rejects[slot->next_reject++]);
+        p->records++;
+        e->epoch_records++;
+    }
+    return status;
+}
+
 static Status take(Engine *e, Partition *p, Error *error) {
     SourceRun *run = p->source;
     Slot *slot = p->first;
@@ -349,14 +378,9 @@ static Status take(Engine *e, Partition *p, Error *error) {
         if (error) *error = d->error;
         return FAIL;
     }
-    if (slot->next_batch < d->batch_count) status = take_batch(e, p, slot, error);
-    bool over = slot->next_batch == d->batch_count;
-    while (status == OK && slot->next_reject < d->reject_count &&
-           (over || d->rejects[slot->next_reject].row_before <= slot->rows_taken)) {
-        status = reject_record(e, p, slot->chunk, &d->rejects[slot->next_reject++]);
-        p->records++;
-        e->epoch_records++;
-    }
+    do status = take_some(e, p, slot, error);
+    while (status == OK && within_record(slot));
+    bool over = slot->next_batch == d->batch_count && slot->next_reject == d->reject_count;
     if (status != OK) return status;
     p->position = next_position(slot);
     p->dirty = true;

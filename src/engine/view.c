@@ -15,7 +15,9 @@ static void row_key(ViewOperator *view, const Batch *batch, int row) {
         buffer_add_str(&view->key, batch->keys[row]);
         return;
     }
-    buffer_add_varint(&view->key, (uint64_t)(batch->ordinals ? batch->ordinals[row] : 0));
+    uint64_t element = batch->elements ? (uint64_t)batch->elements[row] : 0;
+    uint64_t ordinal = batch->ordinals ? (uint64_t)batch->ordinals[row] : 0;
+    buffer_add_varint(&view->key, element << 32 | ordinal);
     buffer_add_varint(&view->key, (uint64_t)(batch->source + 1));
     buffer_add_varint(&view->key, (uint64_t)(batch->partition + 1));
     buffer_add_i64(&view->key, batch->positions ? batch->positions[row] : 0);

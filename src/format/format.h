@@ -36,8 +36,10 @@ struct Chunk {
     void (*headers)(const Record *, Buffer *out);
     void (*release)(Chunk *); /* frees the chunk and its bytes */
     void *owner;              /* the connector's own */
-    bool log_append_time;     /* Kafka: the record timestamps are the broker's clock: max_future is
-                                 judged by them */
+    char place; /* json_array: where `bytes` begin: 0 at the start, ',' inside, ']' outside */
+    bool last;  /* nothing comes behind the bytes */
+    bool log_append_time; /* Kafka: the record timestamps are the broker's clock: max_future is
+                             judged by them */
 };
 
 typedef enum DecodeKind {
@@ -113,11 +115,11 @@ struct Format {
     const char *name, *help;
     /* How many of the bytes are whole records: the rest is kept for the next chunk. `last`: no more
      * bytes will come, so an unended last record is a record. A csv record may hold newlines in
-     * quotes; what is a quote depends on the delimiter (other formats: any). Bytes begin at a
-     * record's begin. */
-    size_t (*split)(Str bytes, char delimiter, bool last);
+     * quotes. Bytes begin at a record's begin. `context`: csv: the delimiter; json_array: as
+     * Chunk.place; others: any. */
+    size_t (*split)(Str bytes, char context, bool last);
     /* The size of the first record with its newline; 0: it is not whole. */
-    size_t (*first)(Str bytes, char delimiter, bool last);
+    size_t (*first)(Str bytes, char context, bool last);
     /* The spec is lent for the decoder's life. */
     CHECKED Status (*decoder_new)(const DecodeSpec *, Decoder **, Error *);
     /* `header`: as Chunk.header, which is taken when this is empty. *out need not be initialised;
@@ -125,7 +127,7 @@ struct Format {
     void (*decode)(Decoder *, const Chunk *, Str header, Decoded *out);
     void (*decoder_free)(Decoder **);
 };
-extern const Format json_format, csv_format;
+extern const Format json_format, csv_format, json_array_format;
 const Format *format_find(const char *name);
 const Format *format_at(int index);
 void decoded_free(Decoded *);

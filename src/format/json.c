@@ -7,6 +7,7 @@
  * by that. */
 #include "data/jsonb.h"
 #include "format/index.h"
+#include "format/json_array.h"
 #include "format/json_value.h"
 #include "format/json_walk.h"
 #include <stdlib.h>
@@ -39,8 +40,13 @@ struct Node { /* a name that is read, or leads to one */
     int guess_count;
 };
 
+/* What is wrong with an array's structure there. OPEN: it ends without its bracket; CUT: so, right
+ * behind an element, which says nothing more if that is broken itself. */
+typedef enum LineProblem { LINE_FINE, LINE_MISSING, LINE_OPEN, LINE_CUT, LINE_OUTSIDE } LineProblem;
+
 typedef struct Line { /* from byte to byte of the chunk */
     uint32_t begin, end;
+    LineProblem problem;
 } Line;
 
 struct Decoder {
@@ -51,6 +57,8 @@ struct Decoder {
     Str **steps; /* of each path column */
     Line *lines;
     int line_count, line_capacity;
+    bool arrays; /* json_array */
+    bool fine;   /* the line before became a row */
 };
 
 /* ---- the tree ---- */
@@ -274,7 +282,8 @@ static bool take_record(Decoder *d, JsonWalk *w, Str record, int64_t position,
     } else if (!walk_object(d, w, &d->root)) {
         if (w->problem) rows_bad_record(rows, "not JSON: %s", w->problem);
     } else if (!walk_ended(w)) {
-        rows_bad_record(rows, "not JSON: something follows the object");
+        rows_bad_record(rows, d->arrays ? "not JSON: a comma is missing behind the object"
+                                        : "not JSON: something follows the object");
     } else {
         fine = true;
     }
@@ -298,16 +307,42 @@ static bool take_alone(Decoder *d, Str record, int64_t position, const Record *s
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
+static void push_line(Decoder *d, const char *begin, const char *end, const char *base,
+                      LineProblem problem) {
+    if (d->line_count == d->line_capacity) {
+        d->line_capacity = d->line_capacity ? 2 * d->line_capacity : 1024;
+        d->lines = xrealloc(d->lines, (size_t)d->line_capacity * sizeof *d->lines);
+    }
+    d->lines[d->line_count++] = (Line){(uint32_t)(begin - base), (uint32_t)(end - base), problem};
+}
+
 static void add_line(Decoder *d, const char *begin, const char *end, const char *base) {
     const char *p = begin;
     while (p < end && is_blank(*p)) p++;
     if (p == end) return; /* an empty line is no record */
     if (end[-1] == '\r') end--;
-    if (d->line_count == d->line_capacity) {
-        d->line_capacity = d->line_capacity ? 2 * d->line_capacity : 1024;
-        d->lines = xrealloc(d->lines, (size_t)d->line_capacity * sizeof *d->lines);
+    push_line(d, begin, end, base, LINE_FINE);
+}
+
+/* The elements of an array, and what is wrong with its structure, in place. `last`: behind the
+ * bytes there is nothing. */
+static void find_elements(Decoder *d, Str bytes, char place, bool begin, bool last) {
+    const char *base = bytes.data, *end = base + bytes.size, *solid = end;
+    d->line_count = 0;
+    while (solid > base && is_blank(solid[-1])) solid--;
+    ArrayPiece piece = {.next = place};
+    for (bool first = begin; bytes.size; first = false) {
+        size_t size = array_piece(bytes, piece.next, first, &piece);
+        const char *text = piece.text.data, *text_end = text + piece.text.size;
+        bytes = (Str){bytes.data + size, bytes.size - size};
+        if (piece.text.size)
+            push_line(d, text, text_end, base,
+                      piece.place == ARRAY_OUTSIDE ? LINE_OUTSIDE : LINE_FINE);
+        else if (piece.terminator && !(piece.opened && piece.terminator == ']'))
+            push_line(d, bytes.data - 1, bytes.data, base, LINE_MISSING);
     }
-    d->lines[d->line_count++] = (Line){(uint32_t)(begin - base), (uint32_t)(end - base)};
+    if (last && piece.next == ARRAY_INSIDE && solid > base)
+        push_line(d, solid - 1, solid, base, piece.text.size ? LINE_CUT : LINE_OPEN);
 }
 
 static void find_lines(Decoder *d, const Chunk *chunk) {
@@ -323,47 +358,110 @@ static void find_lines(Decoder *d, const Chunk *chunk) {
     }
 }
 
-static Str line_text(const Chunk *chunk, Line line) {
-    return (Str){chunk->bytes.data + line.begin, line.end - line.begin};
+static Str line_text(const char *base, Line line) {
+    return (Str){base + line.begin, line.end - line.begin};
+}
+
+static bool take_problem(Decoder *d, Str text, LineProblem problem, int64_t position,
+                         const Record *source) {
+    if (problem == LINE_CUT && !d->fine) return true;
+    Rows *rows = &d->rows;
+    rows_begin(rows, text, position, source);
+    if (problem == LINE_MISSING)
+        rows_bad_record(rows, "not JSON: an element of the array is missing before '%c'",
+                        *text.data);
+    else if (problem == LINE_OUTSIDE)
+        rows_bad_record(rows, "expected one JSON array of objects, got %s outside of it",
+                        json_kind_name(text));
+    else rows_bad_record(rows, "not JSON: the array ends without ]");
+    return rows_reject(rows);
+}
+
+/* The text that `lines` are of. */
+typedef struct Text {
+    const char *base;
+    int64_t position; /* of its first byte; with a record: of all of it */
+    const Record *record;
+} Text;
+
+/* `w`: stands on the line's index; NULL: the line is indexed by itself. */
+static bool take_line(Decoder *d, const Text *from, Line line, JsonWalk *w) {
+    Str text = line_text(from->base, line);
+    int64_t position = from->record ? from->position : from->position + line.begin;
+    int64_t accepted = d->rows.accepted;
+    bool go_on;
+    if (line.problem != LINE_FINE)
+        go_on = take_problem(d, text, line.problem, position, from->record);
+    else if (w) go_on = take_record(d, w, text, position, from->record);
+    else go_on = take_alone(d, text, position, from->record);
+    d->fine = d->rows.accepted > accepted;
+    return go_on;
 }
 
 /* false: the window holds something broken and nothing of it was taken. */
-static bool take_window(Decoder *d, const Chunk *chunk, int first, int end, bool *go_on) {
+static bool take_window(Decoder *d, const Text *from, int first, int end, bool *go_on) {
     uint32_t begin = d->lines[first].begin;
-    JsonWalk w = {.text = chunk->bytes.data + begin};
+    JsonWalk w = {.text = from->base + begin};
     size_t count;
     if (json_index_run(d->index, w.text, d->lines[end - 1].end - begin, &w.at, &count) || !count)
         return false;
     for (int i = first; i < end && *go_on; i++) {
+        while (*w.at < d->lines[i].begin - begin) w.at++; /* an array's commas */
         w.limit = d->lines[i].end - begin;
-        *go_on = take_record(d, &w, line_text(chunk, d->lines[i]), chunk->begin + d->lines[i].begin,
-                             NULL);
+        d->rows.element = i;
+        *go_on = take_line(d, from, d->lines[i], &w);
         while (!walk_ended(&w)) w.at++;
     }
     return true;
 }
 
-static void take_bytes(Decoder *d, const Chunk *chunk, Decoded *out) {
-    find_lines(d, chunk);
-    rows_begin_chunk(&d->rows, chunk, out, d->line_count);
+static bool take_lines(Decoder *d, const Text *from) {
     bool go_on = true;
+    d->fine = true;
     for (int first = 0, end; first < d->line_count && go_on; first = end) {
         for (end = first + 1; end < d->line_count; end++)
             if (d->lines[end].end - d->lines[first].begin > WINDOW_BYTES) break;
-        if (take_window(d, chunk, first, end, &go_on)) continue;
-        for (int i = first; i < end && go_on; i++)
-            go_on = take_alone(d, line_text(chunk, d->lines[i]), chunk->begin + d->lines[i].begin,
-                               NULL);
+        if (take_window(d, from, first, end, &go_on)) continue;
+        for (int i = first; i < end && go_on; i++) {
+            d->rows.element = i;
+            go_on = take_line(d, from, d->lines[i], NULL);
+        }
     }
+    return go_on;
+}
+
+static void take_bytes(Decoder *d, const Chunk *chunk, Decoded *out) {
+    if (d->arrays)
+        find_elements(d, chunk->bytes, chunk->place, chunk->begin == chunk->offset_base,
+                      chunk->last);
+    else find_lines(d, chunk);
+    rows_begin_chunk(&d->rows, chunk, out, d->line_count);
+    (void)take_lines(d, &(Text){chunk->bytes.data, chunk->begin, NULL});
+}
+
+/* The elements of an array, all at the record's position. An empty array is no row. */
+static bool take_array(Decoder *d, const Record *record) {
+    find_elements(d, record->body, ARRAY_START, true, true);
+    if (d->line_count) return take_lines(d, &(Text){record->body.data, record->position, record});
+    if (memchr(record->body.data, '[', record->body.size)) return true;
+    rows_begin(&d->rows, record->body, record->position, record);
+    rows_bad_record(&d->rows, "the record is empty");
+    return rows_reject(&d->rows);
 }
 
 static void take_records(Decoder *d, const Chunk *chunk, Decoded *out) {
-    rows_begin_chunk(&d->rows, chunk, out, chunk->record_count);
+    int64_t expected = chunk->record_count;
+    for (int i = 0; d->arrays && i < chunk->record_count; i++)
+        expected += (int64_t)chunk->records[i].body.size / 8; /* about */
+    rows_begin_chunk(&d->rows, chunk, out, expected);
+    d->rows.many_elements = d->arrays;
     bool go_on = true;
     for (int i = 0; i < chunk->record_count && go_on; i++) {
         const Record *record = &chunk->records[i];
+        d->rows.element = 0;
         if (record->body.size && !record->whole_bytes && record->body.size <= RECORD_MOST_BYTES) {
-            go_on = take_alone(d, record->body, record->position, record);
+            go_on = d->arrays ? take_array(d, record)
+                              : take_alone(d, record->body, record->position, record);
             continue;
         }
         rows_begin(&d->rows, record->body, record->position, record);
@@ -429,3 +527,20 @@ const Format json_format = {.name = "json",
                             .decoder_new = json_decoder_new,
                             .decode = json_decode,
                             .decoder_free = json_decoder_free};
+
+/* ---- arrays ---- */
+
+static Status json_array_decoder_new(const DecodeSpec *spec, Decoder **out, Error *error) {
+    Status status = json_decoder_new(spec, out, error);
+    if (status == OK) (*out)->arrays = true;
+    return status;
+}
+
+const Format json_array_format = {.name = "json_array",
+                                  .help = "one JSON array of objects, each a record: a whole file, "
+                                          "or a message",
+                                  .split = array_split,
+                                  .first = array_first,
+                                  .decoder_new = json_array_decoder_new,
+                                  .decode = json_decode,
+                                  .decoder_free = json_decoder_free};

@@ -69,6 +69,7 @@ void rows_begin_chunk(Rows *rows, const Chunk *chunk, Decoded *out, int64_t expe
     rows->accepted = 0;
     rows->removal_count = 0;
     rows->row = rows->capacity = 0;
+    rows->many_elements = false;
 }
 
 static void open_batch(Rows *rows) {
@@ -86,6 +87,9 @@ static void open_batch(Rows *rows) {
     }
     rows->positions = arena_alloc(rows->arena, count * sizeof *rows->positions);
     rows->records = arena_alloc(rows->arena, count * sizeof *rows->records);
+    rows->elements = NULL;
+    if (rows->many_elements)
+        rows->elements = arena_alloc(rows->arena, count * sizeof *rows->elements);
     rows->timestamps = NULL;
     if (rows->chunk->log_append_time && rows->any_computed)
         rows->timestamps = arena_alloc(rows->arena, count * sizeof *rows->timestamps);
@@ -311,6 +315,7 @@ bool rows_accept(Rows *rows) {
     }
     rows->positions[rows->row] = rows->position;
     rows->records[rows->row] = rows->record;
+    if (rows->elements) rows->elements[rows->row] = rows->element;
     if (rows->timestamps)
         rows->timestamps[rows->row] = rows->source ? rows->source->timestamp_us : NO_TIME;
     rows->row++;
@@ -340,6 +345,7 @@ static Batch *batch_of(Rows *rows) {
                      .arena = rows->arena,
                      .partition = rows->chunk->partition,
                      .positions = rows->positions,
+                     .elements = rows->elements,
                      .records = rows->records,
                      .taken_us = rows->chunk->taken_us};
     for (int i = 0; i < batch->column_count; i++) {

@@ -43,6 +43,7 @@ typedef struct Rows {
     int row, capacity;
     int64_t *positions;
     Str *records;
+    int32_t *elements;   /* NULL unless records hold several rows */
     int64_t *timestamps; /* NULL unless max_future needs them */
     RowErrors errors;
 
@@ -53,6 +54,8 @@ typedef struct Rows {
     Str record;
     int64_t position;
     const Record *source; /* NULL: of a byte stream */
+    int32_t element;      /* of the record; set by who asked for them in many_elements */
+    bool many_elements;   /* of the chunk: a record may be several rows */
     Buffer reason;        /* why the row is bad; empty: it is not */
 } Rows;
 

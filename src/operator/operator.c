@@ -127,7 +127,8 @@ static uint8_t *failed_rows(const Column *columns, int count, int rows, Arena *a
 /* One record that stands in several windows is one dead letter. */
 static bool told_before(const Batch *source, const uint8_t *failed, int row) {
     return source->ordinals && source->positions && source->ordinals[row] > 0 && row > 0 &&
-           failed[row - 1] && source->positions[row - 1] == source->positions[row];
+           failed[row - 1] && source->positions[row - 1] == source->positions[row] &&
+           (!source->elements || source->elements[row - 1] == source->elements[row]);
 }
 
 void reject_errors(Operator *op, const Batch *batch, const Column *columns, int count,

@@ -2,6 +2,7 @@
  * refused. */
 #include "connector/file/file.h"
 #include "connector/test_source.h"
+#include "format/json_array.h"
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -84,6 +85,83 @@ static void test_records_across_chunks(void **state) {
     assert_true(str_equal(buffer_str(&got), buffer_str(&text)));
     buffer_free(&got);
     buffer_free(&text);
+    test_done(&t);
+}
+
+/* The pieces of an array, from the first one or from each later one, in chunks of every size. */
+static void test_array(void **state) {
+    (void)state;
+    Buffer text = {0};
+    int64_t begins[301];
+    buffer_add_text(&text, "\xEF\xBB\xBF [ ");
+    for (int i = 0; i < 300; i++) {
+        begins[i] = (int64_t)text.size;
+        buffer_add_format(&text, "{\"i\":%d,\"s\":\"],[%.*s\"}%s", i, i % 60,
+                          "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy",
+                          i == 299 ? "]"
+                          : i % 2  ? ",\n"
+                                   : " , ");
+    }
+    begins[300] = (int64_t)text.size;
+    buffer_add_text(&text, "\n");
+    write_file("array.json", text.data, text.size);
+    for (int rows = 0; rows < 4; rows++) {
+        TestSource t;
+        open_file(&t, &json_array_format, path_of("array.json"));
+        t.context.chunk_rows = rows;
+        assert_int_equal(test_open(&t, &file_source), OK);
+        for (int i = 0; i < 300; i += rows ? 60 : 1) {
+            assert_int_equal(file_source.seek(t.source, 0, i ? begins[i] : NO_POSITION, &t.error),
+                             OK);
+            int64_t position = i ? begins[i] : 0;
+            Chunk *chunk;
+            bool at_end;
+            int next = i;
+            while (file_source.next(t.source, 0, &chunk, &at_end, &t.error) == OK) {
+                assert_int_equal(chunk->begin, position);
+                assert_int_equal(chunk->place, position == 0             ? ARRAY_START
+                                               : position >= begins[300] ? ARRAY_OUTSIDE
+                                                                         : ARRAY_INSIDE);
+                position = chunk->end;
+                while (next < 300 && begins[next] < position) next++;
+                assert_int_equal(position, next < 300    ? begins[next]
+                                           : chunk->last ? (int64_t)text.size
+                                                         : begins[300]);
+                chunk->release(chunk);
+            }
+            assert_int_equal(position, text.size);
+        }
+        test_done(&t);
+    }
+    buffer_free(&text);
+}
+
+/* An element that is too long is stepped over, arrays of objects inside of it too. */
+static void test_array_too_long(void **state) {
+    (void)state;
+    FILE *file = fopen(path_of("huge.json"), "w");
+    fputs("[{\"i\":1},\n{\"i\":[", file);
+    int64_t begin = 10, size = 0;
+    for (int i = 0; i < 70000; i++)
+        size += fprintf(file, "%s{\"pad\":\"%01000d\"}", i ? ",\n" : "", i);
+    fputs("]},\n{\"i\":3}]", file);
+    fclose(file);
+    TestSource t;
+    open_file(&t, &json_array_format, path_of("huge.json"));
+    assert_int_equal(test_open(&t, &file_source), OK);
+    assert_int_equal(file_source.seek(t.source, 0, NO_POSITION, &t.error), OK);
+    Chunk *chunk;
+    bool at_end;
+    int64_t begins[] = {0, begin, begin + 6 + size + 3};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(file_source.next(t.source, 0, &chunk, &at_end, &t.error), OK);
+        assert_int_equal(chunk->begin, begins[i]);
+        assert_int_equal(chunk->record_count, i == 1);
+        if (i == 1) assert_int_equal(chunk->records[0].whole_bytes, 6 + size + 3);
+        chunk->release(chunk);
+    }
+    assert_int_equal(file_source.next(t.source, 0, &chunk, &at_end, &t.error), END);
+    unlink(path_of("huge.json"));
     test_done(&t);
 }
 
@@ -333,6 +411,8 @@ static int remove_folder(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_from_every_position),
                                        cmocka_unit_test(test_records_across_chunks),
+                                       cmocka_unit_test(test_array),
+                                       cmocka_unit_test(test_array_too_long),
                                        cmocka_unit_test(test_too_long),
                                        cmocka_unit_test(test_folder_glob_and_order),
                                        cmocka_unit_test(test_csv_header),

@@ -25,6 +25,7 @@ static void free_texts(Lane *lane) {
     free(lane->path);
     free((char *)(uintptr_t)lane->part.header.data);
     buffer_free(&lane->part.carry);
+    free(lane->part.scan);
 }
 
 /* A lane whose file is over, everything of it committed; NULL: there is none. */
@@ -310,6 +311,7 @@ Status follow_open(const SourceContext *context, Source **out, Error *error) {
                      .csv_header = context->format == &csv_format &&
                                    option_bool(context->options, "header", true),
                      .pool = pool_new(context->chunk_bytes > 4096 ? context->chunk_bytes : 4096)};
+    f->reader.arrays = context->format == &json_array_format;
     f->path = option_text(context->options, "path", "");
     f->lanes = xcalloc(LANES_MOST, sizeof(Lane *));
     f->unkept = xcalloc(LANES_MOST, sizeof *f->unkept);

@@ -90,6 +90,15 @@ static FileChunk *chunk_take(FileReader *r, size_t capacity) {
     return c;
 }
 
+/* What splitting needs to know besides the bytes. */
+static char context_of(const FileReader *r, const Part *part) {
+    return r->arrays ? array_place(&part->mark) : r->delimiter;
+}
+
+static void mark_bytes(const FileReader *r, Part *part, Str bytes) {
+    if (r->arrays) array_mark(&part->mark, bytes, part->position == 0);
+}
+
 static void chunk_fill(FileReader *r, Part *part, FileChunk *c, int64_t size) {
     c->chunk = (Chunk){.partition = part->partition,
                        .bytes = {c->bytes, (size_t)size},
@@ -99,6 +108,8 @@ static void chunk_fill(FileReader *r, Part *part, FileChunk *c, int64_t size) {
                        .header = part->header,
                        .taken_us = r->context.env->now_us(r->context.env),
                        .filename = part->path,
+                       .place = r->arrays ? array_place(&part->mark) : 0,
+                       .last = part->eof && !part->carry.size,
                        .release = release,
                        .owner = r->pool};
     if (part->follow && part->header.size) {
@@ -106,6 +117,7 @@ static void chunk_fill(FileReader *r, Part *part, FileChunk *c, int64_t size) {
         memcpy(c->header, part->header.data, part->header.size);
         c->chunk.header.data = c->header;
     }
+    if (!part->long_bytes) mark_bytes(r, part, c->chunk.bytes);
     part->position += size;
 }
 
@@ -140,6 +152,7 @@ void part_begin(const FileReader *r, Part *part) {
     part->position = 0;
     part->eof = false;
     part->header_read = !r->csv_header;
+    part->mark = (ArrayMark){0};
 }
 
 static Status open_part(FileReader *r, Part *part, Error *error) {
@@ -194,12 +207,35 @@ static void keep_header(FileReader *r, Part *part, Str line) {
     part->header_read = true;
 }
 
+/* json_array: the first byte of all and the last one before `skip_to`, blanks left out. */
+static bool look_back(Part *part) {
+    char block[4096];
+    int64_t at = 0;
+    part->mark = (ArrayMark){0};
+    while (!part->mark.first && at < part->skip_to) {
+        size_t wanted = (size_t)(part->skip_to - at < 4096 ? part->skip_to - at : 4096);
+        ssize_t got = pread(part->fd, block, wanted, at);
+        if (got <= 0) return false;
+        array_mark(&part->mark, (Str){block, (size_t)got}, at == 0);
+        at += got;
+    }
+    ArrayMark end = {0};
+    for (at = part->skip_to; !end.first && at > 0;) {
+        size_t wanted = (size_t)(at < 4096 ? at : 4096);
+        at -= (int64_t)wanted;
+        if (pread(part->fd, block, wanted, at) != (ssize_t)wanted) return false;
+        array_mark(&end, (Str){block, wanted}, at == 0);
+    }
+    part->mark.last = end.last;
+    return true;
+}
+
 /* Reads the header and goes to where the run before has come. OK; AGAIN; END. */
 static Status begin_part(FileReader *r, Part *part, Error *error) {
     Status status = OK;
     while (!part->header_read) {
         Str bytes = buffer_str(&part->carry);
-        size_t size = r->context.format->first(bytes, r->delimiter, part->eof);
+        size_t size = r->context.format->first(bytes, context_of(r, part), part->eof);
         if (size || part->eof) {
             keep_header(r, part, (Str){bytes.data, size});
             part->position = (int64_t)size;
@@ -217,7 +253,8 @@ static Status begin_part(FileReader *r, Part *part, Error *error) {
     }
     if (part->skip_to <= part->position) return OK;
     if (!part->stream) {
-        if (lseek(part->fd, part->skip_to, SEEK_SET) < 0) return read_failed(r, part, error);
+        if ((r->arrays && !look_back(part)) || lseek(part->fd, part->skip_to, SEEK_SET) < 0)
+            return read_failed(r, part, error);
         part->position = part->skip_to;
         part->carry.size = 0;
         part->eof = false;
@@ -239,23 +276,52 @@ static Status begin_part(FileReader *r, Part *part, Error *error) {
         }
         int64_t left = part->skip_to - part->position;
         size_t drop = left < (int64_t)part->carry.size ? (size_t)left : part->carry.size;
+        mark_bytes(r, part, (Str){part->carry.data, drop});
         drop_carry(part, drop);
         part->position += (int64_t)drop;
     }
     return OK;
 }
 
-/* The rest of a record that is too long, up to its newline; then one record that says so. */
+/* Where a record that is too long ends in the block, its end included; 0: not there. */
+static size_t long_end(const FileReader *r, Part *part, Str block) {
+    if (!r->arrays) {
+        const char *newline = memchr(block.data, '\n', block.size);
+        return newline ? (size_t)(newline + 1 - block.data) : 0;
+    }
+    size_t size = 0;
+    if (part->scan) size = array_scan(part->scan, block);
+    size = part->scan && size < block.size ? size + 1 : 0;
+    mark_bytes(r, part, size ? (Str){block.data, size} : block);
+    return size;
+}
+
+/* The beginning of a record that is too long, all that was read of it. */
+static void begin_long(const FileReader *r, Part *part, Str bytes) {
+    part->long_bytes = (int64_t)bytes.size;
+    if (!r->arrays) return;
+    ArrayPiece piece;
+    (void)array_piece(bytes, array_place(&part->mark), part->position == 0, &piece);
+    free(part->scan);
+    part->scan = NULL; /* outside of the array all is one record */
+    if (piece.place == ARRAY_INSIDE) {
+        part->scan = xcalloc(1, sizeof *part->scan);
+        Str text = {piece.text.data, (size_t)(bytes.data + bytes.size - piece.text.data)};
+        (void)array_scan(part->scan, text);
+    }
+    mark_bytes(r, part, bytes);
+}
+
+/* The rest of a record that is too long, up to its end; then one record that says so. */
 static Status next_long(FileReader *r, Part *part, Chunk **out, Error *error) {
     char *block = xmalloc(64 << 10);
-    const char *newline = NULL;
-    size_t got = 0;
+    size_t got = 0, end = 0;
     Status status = OK;
-    while (!newline && (status = read_some(r, part, block, 64 << 10, &got, error)) == OK) {
-        newline = memchr(block, '\n', got);
-        part->long_bytes += newline ? newline + 1 - block : (int64_t)got;
+    while (!end && (status = read_some(r, part, block, 64 << 10, &got, error)) == OK) {
+        end = long_end(r, part, (Str){block, got});
+        part->long_bytes += end ? (int64_t)end : (int64_t)got;
     }
-    if (newline || status == END) {
+    if (end || status == END) {
         FileChunk *c = chunk_take(r, LONG_RECORD_KEPT);
         memcpy(c->bytes, part->carry.data, LONG_RECORD_KEPT);
         c->record = (Record){.body = {c->bytes, LONG_RECORD_KEPT},
@@ -268,7 +334,7 @@ static Status next_long(FileReader *r, Part *part, Chunk **out, Error *error) {
         c->chunk.record_count = 1;
         part->long_bytes = 0;
         part->carry.size = 0;
-        if (newline) buffer_add(&part->carry, newline + 1, got - (size_t)(newline + 1 - block));
+        if (end) buffer_add(&part->carry, block + end, got - end);
         *out = &c->chunk;
         status = OK;
     }
@@ -277,11 +343,18 @@ static Status next_long(FileReader *r, Part *part, Chunk **out, Error *error) {
 }
 
 /* At most chunk_rows records of them. */
-static size_t limit_rows(const FileReader *r, Str bytes, size_t whole, bool eof) {
+static size_t limit_rows(const FileReader *r, const Part *part, Str bytes, size_t whole) {
     if (!r->context.chunk_rows) return whole;
     size_t size = 0;
-    for (int i = 0; i < r->context.chunk_rows && size < whole; i++)
-        size += r->context.format->first((Str){bytes.data + size, whole - size}, r->delimiter, eof);
+    ArrayMark mark = part->mark;
+    for (int i = 0; i < r->context.chunk_rows && size < whole; i++) {
+        Str rest = {bytes.data + size, whole - size};
+        char context = r->arrays ? array_place(&mark) : r->delimiter;
+        size_t first = r->context.format->first(rest, context, part->eof);
+        if (!first) first = rest.size; /* the rest is whole */
+        array_mark(&mark, (Str){rest.data, first}, part->position == 0 && size == 0);
+        size += first;
+    }
     return size;
 }
 
@@ -296,7 +369,7 @@ static Status fill_chunk(FileReader *r, Part *part, FileChunk **chunk, size_t *s
                                                           c->capacity - *size, &got, error)) == OK)
             *size += got;
         if (status == FAIL) return FAIL;
-        *whole = r->context.format->split((Str){c->bytes, *size}, r->delimiter, part->eof);
+        *whole = r->context.format->split((Str){c->bytes, *size}, context_of(r, part), part->eof);
         if (*whole) return OK;
         if (status != OK) return status;
         if (*size >= RECORD_MOST_BYTES) return REJECT;
@@ -324,7 +397,7 @@ Status part_next(FileReader *r, Part *part, Chunk **out, Error *error) {
     size_t size = part->carry.size, whole = 0;
     if (size) memcpy(c->bytes, part->carry.data, size);
     status = fill_chunk(r, part, &c, &size, &whole, error);
-    if (status == OK) whole = limit_rows(r, (Str){c->bytes, size}, whole, part->eof);
+    if (status == OK) whole = limit_rows(r, part, (Str){c->bytes, size}, whole);
     part->carry.size = 0;
     if (size > whole)
         buffer_add(&part->carry, c->bytes + whole,
@@ -334,8 +407,8 @@ Status part_next(FileReader *r, Part *part, Chunk **out, Error *error) {
         *out = &c->chunk;
         return OK;
     }
+    if (status == REJECT) begin_long(r, part, (Str){c->bytes, size});
     release(&c->chunk);
     if (status != REJECT) return status;
-    part->long_bytes = (int64_t)size;
     return next_long(r, part, out, error);
 }

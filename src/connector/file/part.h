@@ -1,6 +1,7 @@
 /* One file that is being read, for source.c. */
 #pragma once
 #include "connector/file/file.h"
+#include "format/json_array.h"
 
 /* Chunks that are free again: large blocks of memory are dear to get and to give back. It outlives
  * the source if a chunk does. */
@@ -12,6 +13,7 @@ void pool_leave(Pool *);
 typedef struct FileReader { /* what the files of a source have in common */
     SourceContext context;
     bool csv_header;
+    bool arrays; /* json_array */
     char delimiter;
     Pool *pool;
     Arena *arena; /* headers, since chunks point to them */
@@ -32,6 +34,8 @@ typedef struct Part {
     bool follow; /* more may be written to it: at its end one waits */
     bool ending; /* followed, and nothing more is expected: what is left is its last record */
     Str header;
+    ArrayMark mark;     /* json_array: what stands before `position` */
+    ArrayScan *scan;    /* json_array: of a record that is too long */
     int64_t long_bytes; /* of a record that is too long, as far as it was read; its beginning is in
                            `carry` */
 } Part;

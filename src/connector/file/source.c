@@ -179,6 +179,7 @@ static void close_source(Source *source) {
     for (int i = 0; i < f->part_count; i++) {
         part_close(&f->parts[i]);
         buffer_free(&f->parts[i].carry);
+        free(f->parts[i].scan);
     }
     free(f->parts);
     arena_free(&f->reader.arena);
@@ -196,6 +197,7 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
     f->reader.delimiter = *option_text(context->options, "delimiter", ",");
     f->reader.csv_header =
         context->format == &csv_format && option_bool(context->options, "header", true);
+    f->reader.arrays = context->format == &json_array_format;
     f->reader.arena = arena_new();
     if (file_list(f->path, context->table, f->reader.arena, &f->files, &f->file_count, error) !=
         OK) {
