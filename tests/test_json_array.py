@@ -82,6 +82,16 @@ def test_followed(leat):
     assert home.count("dead_letters") == 0
 
 
+def test_it_cannot_be_written(leat):
+    for connector in ("connector = 'file', path = 'o'",
+                      "connector = 'kafka', topic = 'o', \"bootstrap.servers\" = 'x:1'"):
+        leat.write("p.sql", "CREATE TABLE t (v int) WITH (connector = 'file', path = 'in');\n"
+                   f"CREATE TABLE o (v int) WITH ({connector}, format = 'json_array');\n"
+                   "INSERT INTO o SELECT v FROM t;")
+        ended = leat.run("check", "p.sql")
+        assert ended.status == 2 and "leave format out" in ended.err, ended
+
+
 @pytest.fixture
 def topic(kafka, request):
     return kafka.create_topic(re.sub(r"\W+", "-", request.node.name), 2)

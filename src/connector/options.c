@@ -18,7 +18,9 @@ enum { EVERYWHERE = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
 const Option common_options[] = {
     {"connector", OPTION_TEXT, NULL, NULL, NULL, "what is outside: file, kafka, generator",
      OPTION_REQUIRED | OPTION_ANSWER | EVERYWHERE},
-    {"format", OPTION_ENUM, "json", formats, NULL, "how records look; json: one object a record",
+    {"format", OPTION_ENUM, "json", formats, NULL,
+     "how records look; json: one object a record; json_array: a file or message is one array, "
+     "each element a record",
      OPTION_ANSWER | EVERYWHERE},
     {"event_time", OPTION_TEXT, NULL, NULL, NULL, "the column that says when a row happened",
      OPTION_ANSWER | OPTION_SOURCE},

@@ -61,6 +61,9 @@ static Status check(const Options *all, bool as_source, bool as_sink, bool has_k
                     "option 'delimiter' expects one character, not a quote or a line end, got '%s'",
                     delimiter);
     if (!as_sink) return OK;
+    if (strcmp(option_text(all, "format", "json"), "json_array") == 0)
+        return fail(error, "format = 'json_array' can be read, not written; leave format out to "
+                           "write one object a line");
     if (has_key)
         return fail(error, "a file cannot replace rows, so its table can have no PRIMARY KEY; "
                            "leave the key out to append");

@@ -122,6 +122,9 @@ static Status check(const Options *given, bool as_source, bool as_sink, bool has
     if (!option_text(given, "bootstrap.servers", NULL))
         return fail(error, "connector 'kafka' needs \"bootstrap.servers\" = 'host:port' (with the "
                            "double quotes)");
+    if (as_sink && strcmp(option_text(given, "format", "json"), "json") != 0)
+        return fail(error, "a Kafka sink writes json, not '%s'; leave format out",
+                    option_text(given, "format", "json"));
     KafkaStart start;
     if (kafka_start_read(given, &start, error) != OK) return FAIL;
     const KafkaSetting *fixed[] = {
