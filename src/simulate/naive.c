@@ -20,6 +20,7 @@ typedef struct Rows {
 
 typedef struct Group {
     int64_t start, end, n, s, q;
+    int64_t last; /* the greatest time of its rows */
     int k, lo, hi;
     bool any_v, any_q;
 } Group;
@@ -99,6 +100,8 @@ static Rows read_source(Naive *n, const Scenario *s, int source, const int64_t *
             rows.rows[rows.count++] = (Row){e, seen};
             if (e->t > highest) highest = e->t;
         }
+        int64_t reached = highest == NO_TIME ? NO_TIME : highest - s->tables[source].delay_us;
+        if (reached > n->reached[source]) n->reached[source] = reached;
     }
     return rows;
 }
@@ -153,9 +156,13 @@ static void count_in(Group *g, const Event *e) {
 }
 
 static void tell_groups(Naive *n, const SimQuery *q, int query, const Groups *groups) {
+    int64_t reached = NO_TIME;
+    for (int i = 0; i < q->source_count; i++)
+        if (n->reached[q->sources[i]] > reached) reached = n->reached[q->sources[i]];
     for (int i = 0; i < groups->count; i++) {
         const Group *g = &groups->groups[i];
         if (g->n <= q->having) continue;
+        if (n->ended && q->ttl_us && reached >= g->last + q->ttl_us) continue;
         const char *sums =
             say(n, "\"n\":%lld,\"s\":%s,\"lo\":%s,\"hi\":%s", (long long)g->n,
                 number(n, g->any_v, g->s), number(n, g->any_v, g->lo), number(n, g->any_v, g->hi));
@@ -263,7 +270,11 @@ static void plain(Naive *n, const Scenario *s, int query, Rows in, Groups *group
         const Event *e = in.rows[i].event;
         if (!survives(n, s, query, e)) continue;
         if (q->shape == SHAPE_GROUPS) {
-            count_in(group_of(groups, 0, 0, e->k), e);
+            Group *g = group_of(groups, 0, 0, e->k);
+            if (g->n && q->ttl_us && in.rows[i].seen >= g->last + q->ttl_us)
+                *g = (Group){.k = e->k}; /* it was forgotten */
+            if (!g->n || e->t > g->last) g->last = e->t;
+            count_in(g, e);
             continue;
         }
         const char *v = number(n, !e->v_null, e->v);
@@ -329,8 +340,10 @@ static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows 
     tell_groups(n, q, query, groups);
 }
 
-void naive_open(Naive *n, const Scenario *s, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS]) {
-    *n = (Naive){.arena = arena_new()};
+void naive_open(Naive *n, const Scenario *s, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS],
+                bool ended) {
+    *n = (Naive){.arena = arena_new(), .ended = ended};
+    for (int i = 0; i < MOST_SOURCES; i++) n->reached[i] = NO_TIME;
     Rows sources[MOST_SOURCES] = {0}, distincts[MOST_SOURCES] = {0};
     for (int i = 0; i < s->table_count; i++) {
         sources[i] = read_source(n, s, i, taken[i]);

@@ -29,11 +29,14 @@ enum { DEDUPS = MOST_QUERIES }; /* the query of source s's DISTINCT ON is DEDUPS
 
 typedef struct Naive {
     Arena *arena;
+    bool ended;
+    int64_t reached[MOST_SOURCES]; /* the greatest watermark of its partitions */
     Answers views[MOST_QUERIES];
     Answers late, dead; /* "query source partition position" */
     int64_t tally[MOST_QUERIES + MOST_SOURCES][MOST_SOURCES][TALLIES];
 } Naive;
 
-/* Of the first taken[source][partition] records of each partition. */
-void naive_open(Naive *, const Scenario *, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS]);
+/* Of the first taken[source][partition] records of each partition; `ended`: no more will come. */
+void naive_open(Naive *, const Scenario *, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS],
+                bool ended);
 void naive_close(Naive *);

@@ -312,6 +312,9 @@ static Status send(Sink *sink, const Delivery *delivery, Error *error) {
     w->staged.size = 0;
     w->staged_epoch = delivery->epoch;
     const char *at = delivery->rows.data, *end = at + delivery->rows.size;
+    const char *breaks = end;
+    if (draw(outside.round->sink_away_of))
+        breaks = at + random_below(&outside.draws, delivery->rows.size + 1);
     while (at < end) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         Str row = {at, (size_t)(newline - at)};
@@ -319,7 +322,7 @@ static Status send(Sink *sink, const Delivery *delivery, Error *error) {
             w->refuse(w->refuse_to, row, "this store never takes it");
         else buffer_add(&w->staged, at, row.size + 1);
         at = newline + 1;
-        if (draw(outside.round->sink_away_of)) return away(w, error);
+        if (at > breaks) return away(w, error); /* some rows were told as refused */
     }
     return OK;
 }

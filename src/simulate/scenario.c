@@ -111,6 +111,9 @@ static void draw_query(Scenario *s, Random *r) {
         }
         if (q->way != WAY_VIEW && s->bounded) q->having = 0;
     }
+    /* The order of a group's rows decides what is forgotten, so it must be certain. */
+    if (q->shape == SHAPE_GROUPS && q->way == WAY_VIEW && s->bounded && s->keys_split)
+        q->ttl_us = PICK(r, 0, 1, 4, 15) * US_PER_SECOND;
     /* Changes of groups go where each group has its place. */
     if (q->shape == SHAPE_COPY && s->queries[q->reads].shape == SHAPE_GROUPS) {
         if (q->way == WAY_LENGTH) q->way = WAY_OUTBOX;
@@ -265,8 +268,12 @@ static void write_sql(Scenario *s) {
         const SimQuery *q = &s->queries[i];
         if (q->out) continue;
         if (q->way == WAY_VIEW) {
-            buffer_add_format(b, "CREATE MATERIALIZED VIEW v%d %sAS ", i,
-                              q->emit_final ? "WITH (emit = 'final') " : "");
+            buffer_add_format(b, "CREATE MATERIALIZED VIEW v%d ", i);
+            if (q->emit_final) buffer_add_text(b, "WITH (emit = 'final') ");
+            if (q->ttl_us)
+                buffer_add_format(b, "WITH (state_ttl = '%lld milliseconds') ",
+                                  (long long)(q->ttl_us / 1000));
+            buffer_add_text(b, "AS ");
         } else {
             buffer_add_format(b, "CREATE TABLE o%d (", i);
             add_columns(s, q, b);
@@ -335,6 +342,7 @@ static void draw_events(Scenario *s, Random *r) {
                     e->t -= e->t % grain_us;
                 }
                 e->kind = bad && one_of(r, bad) ? (EventKind)(1 + below(r, 3)) : EVENT_GOOD;
+                if (s->keys_split) e->k = e->k % 8 + 8 * (MOST_PARTITIONS * i + p);
                 e->source = i;
                 e->partition = p;
                 e->arrives_us = arrives;
@@ -462,6 +470,7 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     Random *r = &pipeline;
     s->bounded = !one_of(r, 3);
     s->table_count = 1 + one_of(r, 3);
+    s->keys_split = one_of(r, 2);
     for (int i = 0; i < s->table_count; i++)
         s->tables[i] = (SimTable){.partitions = 1 + below(r, MOST_PARTITIONS),
                                   .delay_us = PICK(r, 0, 1000, 3000, 10000) * 1000,

@@ -55,6 +55,7 @@ typedef struct SimQuery {
     int outer_m, outer_r;                 /* behind it */
     int having;                           /* count(*) > having; 0: none */
     int64_t size_us, slide_us, offset_us; /* session: size is the gap */
+    int64_t ttl_us;                       /* of groups; 0: none */
     bool out;                             /* left out by the shrinker */
 } SimQuery;
 
@@ -101,6 +102,7 @@ typedef struct Limits {
 typedef struct Scenario {
     uint64_t seed;
     bool bounded;
+    bool keys_split; /* each k is of one partition */
     SimTable tables[MOST_SOURCES];
     int table_count;
     SimQuery queries[MOST_QUERIES];
