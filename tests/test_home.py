@@ -228,6 +228,24 @@ def test_a_wal_and_the_lock_file_that_are_gone(leat, killed):
     assert sorted((leat.folder / "results.ndjson").read_text().splitlines()) == right[1]
 
 
+def test_a_copy_made_while_it_runs(leat, killed):
+    """As SQLite's own backup makes it, put in the home's place without a lock file."""
+    files, right = killed
+    lay_out(leat, files, files["pipeline.leat"], files["pipeline.leat-wal"])
+    with sqlite3.connect(leat.folder / "pipeline.leat") as home, sqlite3.connect(leat.folder / "copy.leat") as copy:
+        home.backup(copy)
+    home.close()
+    copy.close()
+    assert "copy.leat is whole" in leat.ok("check-home", "copy.leat").out
+    leat.ok("run", "pipeline.sql")
+    for path in leat.folder.glob("pipeline.leat*"):
+        path.unlink()
+    shutil.copy(leat.folder / "copy.leat", leat.folder / "pipeline.leat")
+    leat.ok("run", "pipeline.sql")
+    assert tables_of(Home(leat.folder / "pipeline.leat")) == right[0]
+    assert sorted((leat.folder / "results.ndjson").read_text().splitlines()) == right[1]
+
+
 def test_a_home_of_a_newer_version(leat, killed):
     files, _ = killed
     lay_out(leat, files, files["whole"])

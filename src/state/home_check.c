@@ -30,6 +30,7 @@ static void damage(Check *c, HomeDamage kind, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    home_plain_text(text);
     c->summary->damaged[kind]++;
     if (++c->told <= TELL_AT_MOST) c->to->damage(c->to->context, kind, text);
     if (c->told == TELL_AT_MOST + 1)
@@ -248,6 +249,7 @@ static Status open_file(Check *c, bool known, Error *error) {
     struct stat file;
     if (stat(c->path, &file) != 0) return fail(error, "home %s: there is no such file", c->path);
     if (!S_ISREG(file.st_mode)) return fail(error, "home %s is not a file", c->path);
+    if (home_check_header(c->path, error) != OK) return FAIL;
     if (sqlite3_open_v2(c->path, &c->db, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) !=
         SQLITE_OK)
         return home_sqlite_error(c->db, FAIL, c->path, error);

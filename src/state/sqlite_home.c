@@ -2,13 +2,25 @@
  * synchronous=FULL makes every commit durable; a lock file beside it keeps a second process out and
  * remembers the last epoch, so that an old copy put back in its place is noticed. Every write
  * transaction checks that the generation is still this process's. */
+#include "data/utf8.h"
 #include "state/sqlite_home.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* What comes from a damaged file may hold anything; a terminal must not. */
+void home_plain_text(char *text) {
+    size_t size = strlen(text);
+    for (size_t at = 0; at < size;) {
+        size_t length = (unsigned char)text[at] < ' ' ? 0 : utf8_length(text + at, size - at);
+        if (!length) text[at] = '?';
+        at += length ? length : 1;
+    }
+}
 
 Status home_sqlite_error(sqlite3 *db, Status status, const char *what, Error *error) {
     int code = db ? sqlite3_errcode(db) & 0xff : SQLITE_NOMEM;
@@ -25,6 +37,7 @@ Status home_sqlite_error(sqlite3 *db, Status status, const char *what, Error *er
     bool named = strstr(what, name) != NULL; /* "" is everywhere */
     (void)fail(error, "home%s%s: %s: %s%s", named ? "" : " ", named ? "" : name, what, text,
                remedy);
+    if (error) home_plain_text(error->text);
     if (status == AGAIN && (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)) return FAIL;
     return status;
 }
@@ -140,10 +153,24 @@ Status home_check_file(sqlite3 *db, const char *path, bool known, bool *empty, E
     if (sqlite3_exec(db, "SELECT count(*) FROM sqlite_master", take_count, empty, NULL) ==
         SQLITE_OK)
         return OK;
-    if ((sqlite3_errcode(db) & 0xff) != SQLITE_NOTADB)
-        return home_sqlite_error(db, FAIL, path, error);
+    int code = sqlite3_errcode(db) & 0xff;
+    if (code == SQLITE_ERROR) return home_damaged(path, sqlite3_errmsg(db), error);
+    if (code != SQLITE_NOTADB) return home_sqlite_error(db, FAIL, path, error);
     if (known) return home_damaged(path, "it is no SQLite file any more", error);
     return fail(error, "%s is no home of Leat (not a SQLite file); SET home to another file", path);
+}
+
+/* A header that asks for a newer SQLite would be read, but not written. Before SQLite has the file
+ * open: closing it here would take SQLite's locks away. */
+Status home_check_header(const char *path, Error *error) {
+    unsigned char header[20] = {0};
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t got = file < 0 ? 0 : pread(file, header, sizeof header, 0);
+    if (file >= 0) close(file);
+    bool ours = got == sizeof header && memcmp(header, "SQLite format 3", 16) == 0;
+    if (ours && (header[18] > 2 || header[19] > 2))
+        return home_damaged(path, "its header is not as it was made", error);
+    return OK;
 }
 
 /* What stands at the path: a file, or nothing yet. */
@@ -216,6 +243,7 @@ static Status open_in(Home *home, const char *pipeline, bool fresh, char **aside
         status = set_aside(home, aside, error);
         exists = false;
     }
+    if (status == OK && exists) status = home_check_header(home->path, error);
     if (status == OK) status = open_database(home, error);
     if (status == OK && exists)
         status = home_check_file(home->db, home->path, memory.id[0] != 0, &empty, error);

@@ -40,9 +40,11 @@ struct Home {
 };
 
 /* ---- sqlite_home.c ---- */
+void home_plain_text(char *text); /* control characters and what is no UTF-8 become '?' */
 Status home_sqlite_error(sqlite3 *, Status, const char *what, Error *);
 CHECKED Status home_exec(sqlite3 *, const char *sql, Error *);
 CHECKED Status home_prepare(sqlite3 *, const char *sql, sqlite3_stmt **, Error *);
+CHECKED Status home_check_header(const char *path, Error *);
 /* known: its lock file says that it was a home. */
 CHECKED Status home_check_file(sqlite3 *, const char *path, bool known, bool *empty, Error *);
 char *home_quote(const char *name); /* "na""me", owned by the caller */
