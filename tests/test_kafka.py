@@ -575,7 +575,9 @@ WITH (connector = 'kafka', topic = '{topic}', "bootstrap.servers" = '{kafka.boot
 CREATE MATERIALIZED VIEW ids AS SELECT eventId FROM telemetry;""")
     leat.ok("generate", "--events", "5000", "--seed", "3", "--to", "p.sql:telemetry", "--ledger", "ledger")
     assert len(kafka.consume(topic)) >= 5000
-    leat.ok("verify", "--ledger", "ledger", "--in", "p.sql:telemetry")
+    ended = leat.ok("verify", "--ledger", "ledger", "--in", "p.sql:telemetry", "--max-missing-copies", "0", "--json")
+    legs = json.loads(ended.out)["latency_seconds"]       # to the time of the Kafka record
+    assert list(legs) == ["created_stored"] and legs["created_stored"]["rows"] >= 5000
     home = Home(leat.folder / "p.leat")
     run_until(leat, home, 5000, view="ids")
     assert len({row["eventId"] for row in home.rows("ids")}) == 5000

@@ -67,6 +67,8 @@ def test_exact_multiset(leat):
     assert verify(leat, once, "--deduplicated")["missing_copies"] == 0
     thrice = rows + [rows[copy], rows[copy]]
     assert verify(leat, thrice, status=1)["duplicated"] == 2
+    many = rows + [rows[copy]] * 600
+    assert verify(leat, many, status=1)["duplicated"] == 600
 
 
 @pytest.mark.parametrize("column, bend", [

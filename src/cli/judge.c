@@ -271,13 +271,14 @@ static bool count_row(Sent *sent, int64_t number) {
     if (number >= sent->ledger.sent + most_beyond) return false;
     if (number >= sent->capacity) {
         int64_t capacity = number + number / 2 + 1024;
-        if (sent->ledger.ended) capacity = sent->ledger.sent;
+        if (sent->ledger.ended && capacity > sent->ledger.sent) capacity = sent->ledger.sent;
         sent->seen = xrealloc(sent->seen, (size_t)capacity);
         memset(sent->seen + sent->capacity, 0, (size_t)(capacity - sent->capacity));
         sent->capacity = capacity;
     }
     if (number >= sent->ledger.sent) sent->beyond++;
     if (sent->seen[number] < UINT8_MAX) sent->seen[number]++;
+    else sent->uncounted++;
     return true;
 }
 
@@ -382,6 +383,7 @@ static void judge_event(Verdict *v, Sent *sent, int64_t number) {
 void judge_end(Verdict *v) {
     for (int i = 0; i < v->sent_count; i++) {
         for (int64_t n = 0; n < v->sents[i].ledger.sent; n++) judge_event(v, &v->sents[i], n);
+        v->wrong[WRONG_DUPLICATED] += v->sents[i].uncounted;
         v->devices_spread += spread_devices(&v->sents[i]);
     }
     /* What is no JSON can only be a record that was sent cut short. */

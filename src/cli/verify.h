@@ -62,6 +62,7 @@ typedef struct Sent { /* one run of leat generate */
     uint8_t *seen; /* per event: rows that arrived, up to 255 */
     int64_t capacity,
         beyond;         /* beyond: events behind the ledger's end that arrived (of a killed run) */
+    int64_t uncounted;  /* rows of events of which 255 had come */
     uint8_t *explained; /* per event an Explained; NULL: none is */
     uint32_t **newest;  /* per partition and device: greatest sequence number that came, plus 1 */
     int partition_count;

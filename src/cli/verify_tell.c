@@ -87,7 +87,12 @@ static void tell_wrongs(const Verify *v) {
         snprintf(name, sizeof name, "%s", wrong_names[i]);
         for (char *c = name; *c; c++)
             if (*c == '_') *c = ' ';
-        printf("%-14s %9s  %-39s ", name, thousands(r->wrong[i], a), meanings[i]);
+        char meaning[64];
+        double share = r->ordered ? 100 * (double)r->wrong[i] / (double)r->ordered : 0;
+        snprintf(meaning, sizeof meaning, "%s", meanings[i]);
+        if (i == WRONG_ORDER && r->wrong[i])
+            snprintf(meaning, sizeof meaning, "rows behind a later of their device, %.2g%%", share);
+        printf("%-14s %9s  %-39s ", name, thousands(r->wrong[i], a), meaning);
         tell_limit(v->limits[i] >= 0, thousands(v->limits[i], b), count_ok(v, i));
         for (int k = 0;
              v->limits[i] >= 0 && k < EXAMPLES && k < r->wrong[i] && r->examples[i][k][0]; k++)
