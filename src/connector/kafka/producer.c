@@ -94,6 +94,12 @@ static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     if (!code || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
         code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
         return;
+    if (!kafka_refuses_row(code) && !k->context.exactly_once && !kafka_never(code)) {
+        k->lost_code = code;
+        add_part(&k->lost, message->key, message->key_len);
+        add_part(&k->lost, message->payload, message->len);
+        return;
+    }
     if (!kafka_refuses_row(code)) {
         rd_kafka_resp_err_t known = (rd_kafka_resp_err_t)atomic_load(&client->failed);
         if (!kafka_never(known)) atomic_store(&client->failed, (int)code);

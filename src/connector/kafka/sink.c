@@ -157,11 +157,21 @@ static Status split_back(KafkaSink *k, Error *error) {
     return status;
 }
 
+/* Rows that were given up are sent again later. */
+static Status send_later(KafkaSink *k, Error *error) {
+    add_group(k, buffer_str(&k->lost));
+    k->lost.size = 0;
+    (void)fail(error, "topic '%s' at %s: %s", k->topic, k->client.servers,
+               rd_kafka_err2str(k->lost_code));
+    return AGAIN;
+}
+
 /* Everything that was produced is taken, or refused for good. */
 static Status settle(KafkaSink *k, Error *error) {
     for (;;) {
         Status status = flush(k, error);
         if (status != OK) return status;
+        if (k->lost.size) return send_later(k, error);
         if (k->bad.count && (status = split_back(k, error)) != OK) return status;
         if (!k->group_count) break;
         BackGroup *group = &k->groups[k->group_count - 1];
@@ -179,7 +189,7 @@ static Status write_rows(Sink *sink, Str bytes, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
     Status status = k->client.handle ? OK : kafka_make_producer(k, error);
     if (status == OK) status = kafka_look_at_topic(k, error);
-    if (status == OK && (k->bad.count || k->group_count)) status = settle(k, error);
+    if (status == OK && (k->bad.count || k->group_count || k->lost.size)) status = settle(k, error);
     if (status == OK && !k->client.handle) status = kafka_make_producer(k, error);
     if (status == OK) status = produce(k, bytes, &k->written, error);
     if (status == OK) k->written = 0;
@@ -204,6 +214,7 @@ static void close_sink(Sink *sink) {
     free(k->groups);
     buffer_free(&k->scratch);
     buffer_free(&k->back);
+    buffer_free(&k->lost);
     free(k->bad.rows);
     free(k->sources);
     free(k->group);

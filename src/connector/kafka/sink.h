@@ -66,6 +66,8 @@ typedef struct KafkaSink {
     SinkSource *sources;
 
     /* at least once */
+    Buffer lost; /* rows that were given up for a reason that may pass */
+    rd_kafka_resp_err_t lost_code;
     size_t written;    /* of the bytes that write() is called with until it says OK */
     BackGroup *groups; /* the last one first */
     int group_count, group_room;

@@ -250,6 +250,30 @@ static void smaller_batches_are_tried(void **state) {
     buffer_free(&rows);
 }
 
+/* At least once, rows that the client gave up are sent again. */
+static void rows_that_were_given_up_are_sent_again(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t length;
+    Status status = AGAIN;
+    options = options_for(values, "one");
+    context.exactly_once = false;
+    Sink *sink = open_sink();
+    records(sink, 0, 100, &rows);
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1, RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), AGAIN);
+    says(error.text, "topic 'one' at 127.0.0.1:");
+    while (status == AGAIN) status = kafka_sink.write(sink, buffer_str(&rows), &error);
+    must(status, &error);
+    must(kafka_sink.sync(sink, &length, &error), &error);
+    assert_int_equal(rows_in("one", 1), 200);
+    assert_int_equal(refused.size, 0);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
 /* ---- the marker ---- */
 
 static void a_marker_that_is_gone_is_read_back(void **state) {
@@ -415,6 +439,7 @@ int main(void) {
         TEST(nobody_keeps_them),
         TEST(a_refused_row_is_found),
         TEST(smaller_batches_are_tried),
+        TEST(rows_that_were_given_up_are_sent_again),
         TEST(a_marker_that_is_gone_is_read_back),
         TEST(a_lost_answer_without_a_marker),
         TEST(a_marker_is_renewed),
