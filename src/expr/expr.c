@@ -54,6 +54,29 @@ static bool all_constant(Expr *const *args, int count) {
     return true;
 }
 
+/* `e`, or what PostgreSQL's planner makes of it before any row is seen: an error of the other
+ * arguments then is none. */
+static Expr *instead(Arena *arena, Expr *e, Value value) {
+    Expr *constant = expr_constant(arena, value);
+    constant->line = e->line;
+    constant->place = e->place;
+    return constant;
+}
+
+static bool any_null(Expr *const *args, int count) {
+    for (int i = 0; i < count; i++)
+        if (args[i]->kind == EXPR_CONSTANT && args[i]->value.null) return true;
+    return false;
+}
+
+static bool any_bool(Expr *const *args, int count, bool value) {
+    for (int i = 0; i < count; i++)
+        if (args[i]->kind == EXPR_CONSTANT && !args[i]->value.null &&
+            args[i]->value.boolean == value)
+            return true;
+    return false;
+}
+
 Expr *expr_call(Arena *arena, const Function *function, Type result, Expr **args, int arg_count) {
     Expr *e = node(arena, EXPR_CALL, result);
     e->function = function;
@@ -68,6 +91,13 @@ Expr *expr_call(Arena *arena, const Function *function, Type result, Expr **args
     return fold(arena, e);
 }
 
+Expr *expr_strict(Arena *arena, Expr *e) {
+    if (e->kind != EXPR_CALL || !(e->function->flags & FUNCTION_STRICT) ||
+        !any_null(e->args, e->arg_count))
+        return e;
+    return instead(arena, e, (Value){.type = e->type, .null = true});
+}
+
 Expr *expr_of(Arena *arena, ExprKind kind, Type type, Expr **args, int arg_count) {
     Expr *e = node(arena, kind, type);
     e->args = args;
@@ -76,6 +106,9 @@ Expr *expr_of(Arena *arena, ExprKind kind, Type type, Expr **args, int arg_count
         e->line = args[0]->line;
         e->place = args[0]->place;
     }
+    bool decided = kind == EXPR_OR;
+    if ((kind == EXPR_AND || kind == EXPR_OR) && any_bool(args, arg_count, decided))
+        return instead(arena, e, (Value){.type = type, .boolean = decided});
     return all_constant(args, arg_count) ? fold(arena, e) : e;
 }
 

@@ -115,10 +115,12 @@ bool function_exists(Str name);
 
 /* Build trees: all in `arena`. expr_call folds when all arguments are constants and the function is
  * neither volatile nor stable; a folding that fails leaves the call in place (the error then is
- * each row's). */
+ * each row's). false AND … is false, true OR … true. */
 Expr *expr_constant(Arena *, Value);
 Expr *expr_column(Arena *, int column, Type);
 Expr *expr_call(Arena *, const Function *, Type result, Expr **args, int arg_count);
+/* A strict function of a constant NULL is NULL, whatever its other arguments do; else `e`. */
+Expr *expr_strict(Arena *, Expr *e);
 Expr *expr_of(Arena *, ExprKind, Type, Expr **args, int arg_count); /* AND, OR, CASE … */
 bool expr_equal(const Expr *,
                 const Expr *); /* same tree, for GROUP BY matching; places do not count */

@@ -314,5 +314,6 @@ Status bind_function(Scope *scope, const PgQuery__FuncCall *call, Operand *out, 
     if (status == OK)
         status =
             call_function(scope, name, args, (int)call->n_args, call->location, &out->expr, error);
+    if (status == OK) out->expr = expr_strict(scope->arena, out->expr);
     return status;
 }

@@ -303,7 +303,9 @@ static Status bind_plain_operator(Scope *scope, const PgQuery__AExpr *e, const c
     if (!e->rexpr) return refuse(scope->catalog, e->location, error, "a postfix operator", NULL);
     if (e->lexpr) status = bind_node(scope, e->lexpr, &args[count++], error);
     if (status == OK) status = bind_node(scope, e->rexpr, &args[count++], error);
-    return status == OK ? bind_operator(scope, name, args, count, e->location, out, error) : status;
+    if (status == OK) status = bind_operator(scope, name, args, count, e->location, out, error);
+    if (status == OK) *out = expr_strict(scope->arena, *out);
+    return status;
 }
 
 static Status operator_name(Scope *scope, const PgQuery__AExpr *e, const char **name,

@@ -176,7 +176,9 @@ static void test_expressions(void **state) {
         {"f IS UNKNOWN", "($17 is unknown) boolean ?column?"},
         {"s IS DISTINCT FROM 'x'", "($8 is distinct from 'x') boolean ?column?"},
         {"i IS NOT DISTINCT FROM b", "($2 is not distinct from $3) boolean ?column?"},
-        {"f AND NOT f OR true", "(($17 AND (NOT $17)) OR true) boolean ?column?"},
+        {"f AND NOT f OR f", "(($17 AND (NOT $17)) OR $17) boolean ?column?"},
+        {"f OR true", "true boolean ?column?"},
+        {"1 / 0 + NULL::int", "NULL::integer integer ?column?"},
         {"'t' AND f", "(true AND $17) boolean ?column?"},
         {"nullif(i, 0)", "nullif($2, 0) integer nullif"},
         {"nullif(dt, tz)", "CASE WHEN (($11)::timestamp with time zone = $13) THEN NULL::date ELSE "

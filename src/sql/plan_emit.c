@@ -295,6 +295,14 @@ static void mark_growth(const Query *query, Relation *r) {
     r->growth = (r->ungrouped || r->close == CLOSE_TIME) && !r->inputs[0]->results;
 }
 
+static bool shows_growth(const Query *query, const Relation *r) {
+    if (r->query != query) return false;
+    if (r->kind == REL_AGGREGATE && r->growth) return true;
+    for (int i = 0; i < r->input_count; i++)
+        if (shows_growth(query, r->inputs[i])) return true;
+    return false;
+}
+
 static void own_sources(Planner *p, Relation *r, const Query *query, PlanQuery *to) {
     if (r->kind == REL_SOURCE) {
         int number = p->plan->nodes[r->node].index;
@@ -322,7 +330,8 @@ static void emit_view(Planner *p, Query *query, PlanQuery *to, int input) {
                     .schema = set_schema(p, root->set, root->set->declared),
                     .query = query->number,
                     .node = p->plan->node_count,
-                    .emit_final = view->emit_final,
+                    .emit_final = view->emit_final ||
+                                  (root->results && root->windowed && !shows_growth(query, root)),
                     .plain = !root->results,
                     .retention_us = timed ? view->retention_us : 0,
                     .window_start = window_column(root->set, ROLE_WINDOW_START),

@@ -582,6 +582,33 @@ static void test_keys(void **state) {
     catalog_free(&catalog);
 }
 
+/* Which views say that they show groups as they grow. */
+static void test_growing(void **state) {
+    (void)state;
+    Catalog *catalog = NULL;
+    Plan *plan = planned(
+        TABLES
+        "CREATE MATERIALIZED VIEW rows AS SELECT k FROM t; "
+        "CREATE MATERIALIZED VIEW windows AS SELECT window_end, count(*) AS n FROM tumble(t, at, "
+        "INTERVAL '1 hour') GROUP BY 1; "
+        "CREATE MATERIALIZED VIEW groups AS SELECT k, count(*) AS n FROM u GROUP BY 1; "
+        "CREATE MATERIALIZED VIEW finals WITH (emit = 'final') AS SELECT window_end, count(*) AS n "
+        "FROM tumble(t, at, INTERVAL '1 hour') GROUP BY 1; "
+        "CREATE MATERIALIZED VIEW sessions AS SELECT window_end, count(*) AS n FROM session(t, at, "
+        "INTERVAL '1 hour') GROUP BY 1; "
+        "CREATE MATERIALIZED VIEW outer_step AS SELECT window_end, max(n) AS n FROM windows GROUP "
+        "BY "
+        "1; "
+        "CREATE MATERIALIZED VIEW both AS SELECT a.n FROM windows a JOIN sessions b ON "
+        "a.window_end "
+        "= b.window_end;",
+        &catalog);
+    assert_int_equal(plan->view_count, 7);
+    for (int i = 0; i < 7; i++) assert_int_equal(plan->views[i].emit_final, i >= 3);
+    plan_free(&plan);
+    catalog_free(&catalog);
+}
+
 static void test_adhoc(void **state) {
     (void)state;
     Field fields[] = {{"type", {TYPE_TEXT, -1}, false},
@@ -619,11 +646,9 @@ static void test_adhoc(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
 
-        cmocka_unit_test(test_keys),
-        cmocka_unit_test(test_adhoc),
+        cmocka_unit_test(test_keys), cmocka_unit_test(test_growing), cmocka_unit_test(test_adhoc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
