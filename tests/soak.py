@@ -92,6 +92,7 @@ class Soak:
         self.folder.mkdir(parents=True)
         self.leat = Leat(self.folder)
         self.seconds = options.minutes * 60
+        self.ledger = "sent.ledger" if options.kafka else "soak.sql:telemetry"
         self.samples, self.faults, self.problems = [], [], []
         self.life = 0                 # of the pipeline: one a start
         self.running = self.generator = self.source = self.target = None
@@ -125,9 +126,6 @@ class Soak:
             source = GENERATOR_SOURCE.format(columns=COLUMNS, generator=(
                 f"events = {events}, rate = {o.rate}, seed = {o.seed}, start = '2026-01-01', fields = {o.fields}, "
                 "disorder = '2 seconds', bad = 0.001, late = 0.001, duplicates = 0.001"))
-            self.leat.write("sent.ledger", f"leat ledger 2\nseed {o.seed}\nrate {o.rate}\ndevices 1000\n"
-                            f"fields {o.fields}\nduplicates 0.001\nbad 0.001\nlate 0.001\n"
-                            f"disorder_us 2000000\nstart_us 1767225600000000\nsent {events}\nend\n")
         self.leat.write("soak.sql", PIPELINE.format(source=source, keep=o.keep_rejects))
 
     def start_pipeline(self):
@@ -299,10 +297,10 @@ class Soak:
         return events, twice
 
     def verify(self, what, *arguments):
-        ended = self.leat.run("verify", "--ledger", "sent.ledger", "--json", *arguments, seconds=1800)
+        ended = self.leat.run("verify", "--ledger", self.ledger, "--json", *arguments, seconds=1800)
         if ended.status == 2 or not ended.out:
             self.problem(f"verify {what}: {ended.err}")
-            return
+            return {}
         result = json.loads(ended.out)
         (self.folder / f"verify-{what}.json").write_text(ended.out)
         self.say(f"verify {what}: " + ", ".join(f"{name} {result[name]}" for name in (
@@ -311,11 +309,14 @@ class Soak:
             self.say(f"   {leg}: " + ", ".join(f"{n} {v:.3f}" for n, v in figures.items() if n != "rows"))
         if not result["ok"]:
             self.problem(f"verify {what}: {result['broken_limits']} {result['examples']}")
+        return result
 
     def judge(self):
-        self.verify("relay", "--deduplicated", "--in",
-                    "soak.sql:relay" if self.options.kafka else "relay.ndjson")
-        self.verify("copies", "--max-missing-copies", "0", "--in", "copies.ndjson")
+        relay = self.verify("relay", "--deduplicated", "--account", "soak.sql:relay", "--in",
+                            "soak.sql:relay" if self.options.kafka else "relay.ndjson")
+        if not self.options.kafka and relay.get("sent") != int(self.options.rate * self.seconds):
+            self.problem("the pipeline did not come to the end of its events")
+        self.verify("copies", "--max-missing-copies", "0", "--account", "soak.sql:copies", "--in", "copies.ndjson")
         events, twice = self.windows()
         late = self.count_of("per_device", ["late", "late_idle"])
         once = self.query("SELECT sum(events) FROM totals")[0][0]

@@ -286,6 +286,15 @@ def test_standard_input_and_arrays(leat):
     assert json.loads(ended.out)["arrived"] == len(rows)
 
 
+def test_one_long_array(leat):
+    rows = send(leat, events=2000)
+    leat.write("rows.json", json.dumps(rows, indent=1))
+    leat.write("p.sql", "CREATE TABLE t (eventId text) WITH (connector = 'file', path = 'rows.json', "
+               "format = 'json_array');")
+    result = verify(leat, None, "--in", "p.sql:t", "--max-missing-copies", "0", "--whole", "--max-out-of-order", "0")
+    assert result["arrived"] == len(rows)
+
+
 def test_several_ledgers_and_inputs(leat):
     one = send(leat, events=300)
     leat.ok("generate", "--events", 300, "--seed", "8", "--to", "two.ndjson", "--ledger", "ledger2")

@@ -7,6 +7,7 @@
 #include "cli/table_name.h"
 #include "cli/verify.h"
 #include "data/jsonb.h"
+#include "format/json_array.h"
 #include "state/sqlite_file.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -36,6 +37,24 @@ static void progress(Reading *r) {
     fprintf(stderr, "\r%" PRId64 " rows", r->verify->verdict.rows);
 }
 
+static void judge_bytes(Verdict *verdict, const Format *format, const Chunk *chunk, int place) {
+    char where = chunk->place;
+    for (Str rest = chunk->bytes; rest.size;) {
+        ArrayPiece piece;
+        size_t size;
+        if (format == &json_array_format) {
+            size = array_piece(rest, where, rest.data == chunk->bytes.data, &piece);
+            where = piece.next;
+        } else {
+            size = format->first(rest, ',', true);
+            piece.text = jsonb_trim((Str){rest.data, size});
+        }
+        if (piece.text.size) judge_row(verdict, piece.text, place, NO_TIME);
+        if (size == 0) break;
+        rest = (Str){rest.data + size, rest.size - size};
+    }
+}
+
 static Status judge_chunk(Reading *r, int partition, const Chunk *chunk, Error *error) {
     Verdict *verdict = &r->verify->verdict;
     int place = r->verify->partitions + partition;
@@ -49,13 +68,7 @@ static Status judge_chunk(Reading *r, int partition, const Chunk *chunk, Error *
     }
     for (int i = 0; i < chunk->record_count; i++)
         judge_row(verdict, chunk->records[i].body, place, chunk->records[i].timestamp_us);
-    for (Str rest = chunk->bytes; !chunk->records && rest.size;) {
-        size_t size = r->format->first(rest, ',', true);
-        if (size == 0 || size > rest.size) size = rest.size;
-        Str row = jsonb_trim((Str){rest.data, size});
-        if (row.size) judge_row(verdict, row, place, NO_TIME);
-        rest = (Str){rest.data + size, rest.size - size};
-    }
+    if (!chunk->records) judge_bytes(verdict, r->format, chunk, place);
     return OK;
 }
 
