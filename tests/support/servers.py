@@ -361,3 +361,52 @@ class ThreeBrokers(Kafka):
         self.stop()
         for broker in self.brokers.values():
             broker.remove()
+
+
+def openssl(folder, *arguments):
+    subprocess.run(["openssl", *map(str, arguments)], cwd=folder, check=True, capture_output=True)
+
+
+class SaslKafka(Kafka):
+    """A broker whose clients log in as they do at Azure Event Hubs: SASL_SSL, mechanism PLAIN, user
+    `$ConnectionString`. `secure` is that listener's address, which its certificate calls localhost;
+    `authority` and `other_authority` are PEM files of the one that signed it and of another one.
+    `bootstrap` is a plain listener beside it, for the test's own clients."""
+
+    user = "$ConnectionString"
+    password = "Endpoint=sb://leat.servicebus.windows.net/;SharedAccessKeyName=Root;" \
+               "SharedAccessKey=ab+c/123="
+
+    def __init__(self):
+        super().__init__()
+        self.secure_port = free_port()
+        self.secure = f"localhost:{self.secure_port}"
+        self.authority, self.other_authority = self.folder / "ca.pem", self.folder / "other.pem"
+        for name in "ca", "other":
+            openssl(self.folder, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                    f"{name}.key", "-out", f"{name}.pem", "-days", "2", "-subj", f"/CN={name}")
+        openssl(self.folder, "req", "-newkey", "rsa:2048", "-nodes", "-keyout", "broker.key",
+                "-out", "broker.csr", "-subj", "/CN=localhost")
+        (self.folder / "names").write_text("subjectAltName=DNS:localhost\n")
+        openssl(self.folder, "x509", "-req", "-in", "broker.csr", "-CA", "ca.pem", "-CAkey",
+                "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "names", "-out", "broker.crt")
+        openssl(self.folder, "pkcs8", "-topk8", "-nocrypt", "-in", "broker.key", "-out", "broker.p8")
+        store = self.folder / "broker.pem"
+        store.write_text("".join((self.folder / part).read_text()
+                                 for part in ("broker.p8", "broker.crt", "ca.pem")))
+        listener = "listener.name.sasl_ssl."
+        plain = f"PLAINTEXT://127.0.0.1:{self.port}"
+        self.broker.more = {
+            "listeners": f"{plain},SASL_SSL://127.0.0.1:{self.secure_port},"
+                         f"CONTROLLER://127.0.0.1:{self.broker.controller_port}",
+            "advertised.listeners": f"{plain},SASL_SSL://{self.secure}",
+            "listener.security.protocol.map":
+                "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SASL_SSL:SASL_SSL",
+            "sasl.enabled.mechanisms": "PLAIN",
+            "connection.failed.authentication.delay.ms": 100,
+            f"{listener}plain.sasl.jaas.config":
+                "org.apache.kafka.common.security.plain.PlainLoginModule required "
+                f'user_{self.user}="{self.password}";',
+            f"{listener}ssl.keystore.type": "PEM",
+            f"{listener}ssl.keystore.location": store,
+        }

@@ -156,18 +156,12 @@ static bool keeps_positions(const Options *sink, const Options *source) {
 /* librdkafka's own lines: what it repeats at every attempt to connect is told once by the source's
  * or sink's state. */
 static void on_log(const rd_kafka_t *handle, int level, const char *facility, const char *text) {
+    static const char *const told[] = {"FAIL", "ERROR", "SSLCERTVRFY"};
     const KafkaClient *client = rd_kafka_opaque(handle);
     bool quiet = client && atomic_load(&client->quiet) && strcmp(facility, "TXNERR") == 0;
-    if (!quiet && level <= 3 && strcmp(facility, "FAIL") != 0 && strcmp(facility, "ERROR") != 0)
-        log_warning("kafka: %s", text);
+    for (int i = 0; i < 3; i++) quiet = quiet || strcmp(facility, told[i]) == 0;
+    if (!quiet && level <= 3) log_warning("kafka: %s", text);
     else log_debug("kafka: %s: %s", facility, text);
-}
-
-/* What librdkafka's reason leaves open. */
-static const char *remedy(int code) {
-    if (code == RD_KAFKA_RESP_ERR__AUTHENTICATION)
-        return "; correct \"sasl.username\", \"sasl.password\" or \"sasl.mechanisms\"";
-    return "";
 }
 
 /* "host:port/3: what happened" speaks of broker 3; of one whose number is not known yet: -1. */
@@ -192,7 +186,7 @@ static void on_error(rd_kafka_t *handle, int code, const char *reason, void *con
         return; /* the reason came before */
     }
     pthread_mutex_lock(&client->lock);
-    snprintf(client->why, sizeof client->why, "%s%s", reason, remedy(code));
+    kafka_trouble(client, code, reason, client->why, sizeof client->why);
     suspect(client, broker_of(reason));
     pthread_mutex_unlock(&client->lock);
 }
@@ -264,6 +258,7 @@ Status kafka_client_new(KafkaClient *client, rd_kafka_type_t type, rd_kafka_conf
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_opaque(conf, client);
     rd_kafka_conf_set_error_cb(conf, on_error);
+    kafka_watch_certificates(conf);
     client->handle = rd_kafka_new(type, conf, why, sizeof why);
     if (client->handle) kafka_read_secrets(client);
     if (client->handle) return OK;
@@ -271,8 +266,18 @@ Status kafka_client_new(KafkaClient *client, rd_kafka_type_t type, rd_kafka_conf
     return fail(error, "%s: %s", what, why);
 }
 
+void kafka_serve(KafkaClient *client) {
+    rd_kafka_poll(client->handle, 0);
+    if (rd_kafka_type(client->handle) != RD_KAFKA_CONSUMER) return;
+    rd_kafka_message_t *message = rd_kafka_consumer_poll(client->handle, 0);
+    if (message) rd_kafka_message_destroy(message);
+}
+
 Status kafka_away(KafkaClient *client, const char *reason, Error *error) {
-    if (client->handle) kafka_read_secrets(client);
+    if (client->handle) {
+        kafka_read_secrets(client);
+        kafka_serve(client);
+    }
     pthread_mutex_lock(&client->lock);
     (void)fail(error, "no broker answers at %s: %s", client->servers,
                *client->why ? client->why : reason);

@@ -26,7 +26,8 @@ typedef struct KafkaClient {
     _Atomic bool quiet;   /* failed transactions are no news any more */
     _Atomic int failed;   /* of a delivery report: rd_kafka_resp_err_t; 0: none */
     pthread_mutex_t lock;
-    char why[256];                                    /* the last error that was told; under lock */
+    _Atomic int certificate; /* why the last one was refused: OpenSSL's number */
+    char why[512];           /* the last error that was told; under lock */
     int suspects[KAFKA_SUSPECTS_MOST], suspect_count; /* brokers that errors spoke of; under lock */
 } KafkaClient;
 
@@ -47,6 +48,11 @@ CHECKED Status kafka_look(KafkaClient *, const char *topic, const struct rd_kafk
                           Error *);
 /* Secrets in files may have changed: what the client authenticates with next is read again. */
 void kafka_read_secrets(KafkaClient *);
+/* trouble.c: the words for an error of a callback, with its remedy. */
+void kafka_trouble(const KafkaClient *, int code, const char *reason, char *out, size_t size);
+void kafka_watch_certificates(rd_kafka_conf_t *);
+/* Errors that the client tells by callback. */
+void kafka_serve(KafkaClient *);
 /* "no broker answers at …: the reason" */
 Status kafka_away(KafkaClient *, const char *reason, Error *); /* AGAIN */
 void kafka_back(KafkaClient *);                                /* a broker has answered */

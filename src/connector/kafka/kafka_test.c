@@ -390,6 +390,34 @@ static void lost_offsets_are_counted_once(void **state) {
     kafka_gaps_free(&gaps);
 }
 
+static void trouble_names_its_remedy(void **state) {
+    (void)state;
+    static const struct {
+        int code, certificate;
+        const char *reason, *told;
+    } cases[] = {
+        {RD_KAFKA_RESP_ERR__TRANSPORT, 0,
+         "10.0.0.1:9092/3: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in "
+         "state CONNECT, 1 identical error(s) suppressed)",
+         "10.0.0.1:9092/3: Connect to ipv4#10.0.0.1:9092 failed: Connection refused"},
+        {RD_KAFKA_RESP_ERR__AUTHENTICATION, 0,
+         "sasl_ssl://a:1/bootstrap: SASL authentication error: no (after 3ms in state AUTH_REQ)",
+         "SASL authentication error: no; correct \"sasl.username\", \"sasl.password\" or "
+         "\"sasl.mechanisms\""},
+        {RD_KAFKA_RESP_ERR__SSL, 10, "ssl://a:1/bootstrap: SSL: certificate verify failed: x",
+         "the broker's certificate has expired or is not valid yet; renew it, or correct this "
+         "machine's clock"},
+        {RD_KAFKA_RESP_ERR__SSL, 0, "no colon", "no colon"},
+        {RD_KAFKA_RESP_ERR__SSL, 0, "", ""}};
+    KafkaClient client = {0};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char told[512];
+        client.certificate = cases[i].certificate;
+        kafka_trouble(&client, cases[i].code, cases[i].reason, told, sizeof told);
+        assert_string_equal(told, cases[i].told);
+    }
+}
+
 /* The marker of a group: committed offset of partition 0, and its metadata. */
 static void committed_of(const char *group, int64_t *offset, char text[128]) {
     char why[256];
@@ -719,6 +747,7 @@ int main(void) {
         TEST(a_start_is_a_word_or_a_time),
         TEST(what_the_home_knows_is_looked_at),
         TEST(lost_offsets_are_counted_once),
+        TEST(trouble_names_its_remedy),
         TEST(offsets_are_committed_for_monitoring),
         TEST(an_epoch_is_delivered_once),
         TEST(transactions_get_through_errors),

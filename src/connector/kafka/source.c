@@ -204,12 +204,6 @@ static void close_source(Source *source) {
 
 /* ---- partitions ---- */
 
-/* Errors that are told by callback. */
-static void serve(KafkaSource *k) {
-    rd_kafka_message_t *message = rd_kafka_consumer_poll(k->client.handle, 0);
-    if (message) rd_kafka_message_destroy(message);
-}
-
 static void add_partitions(KafkaSource *k, int count) {
     if (count <= k->count) return;
     k->partitions = xrealloc(k->partitions, sizeof *k->partitions * (size_t)count);
@@ -311,7 +305,6 @@ static Status check_fewer(KafkaSource *k, int found, Error *error) {
 
 static Status look(KafkaSource *k, const struct rd_kafka_metadata **metadata, Error *error) {
     Status status = kafka_look(&k->client, k->topic, metadata, error);
-    if (status == AGAIN) serve(k);
     if (status == REJECT && k->count)
         return AGAIN; /* it was there: perhaps a broker still starts */
     if (status != REJECT && status != FAIL) return status;
@@ -322,7 +315,7 @@ static Status look(KafkaSource *k, const struct rd_kafka_metadata **metadata, Er
 static Status partitions(Source *source, int *count, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     const struct rd_kafka_metadata *metadata;
-    serve(k);
+    kafka_serve(&k->client);
     commit_told(k);
     Status status = look(k, &metadata, error);
     if (status != OK) return status;
@@ -492,7 +485,7 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
 
 static void wait_message(Source *source, int64_t timeout_us) {
     KafkaSource *k = (KafkaSource *)(void *)source;
-    serve(k);
+    kafka_serve(&k->client);
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
     int64_t ns = until.tv_nsec + timeout_us * 1000;
