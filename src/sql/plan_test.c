@@ -588,18 +588,18 @@ static void test_growing(void **state) {
     Catalog *catalog = NULL;
     Plan *plan = planned(
         TABLES
-        "CREATE MATERIALIZED VIEW rows AS SELECT k FROM t; "
-        "CREATE MATERIALIZED VIEW windows AS SELECT window_end, count(*) AS n FROM tumble(t, at, "
+        "CREATE MATERIALIZED VIEW few AS SELECT k FROM t; "
+        "CREATE MATERIALIZED VIEW steps AS SELECT window_end, count(*) AS n FROM tumble(t, at, "
         "INTERVAL '1 hour') GROUP BY 1; "
-        "CREATE MATERIALIZED VIEW groups AS SELECT k, count(*) AS n FROM u GROUP BY 1; "
+        "CREATE MATERIALIZED VIEW per_k AS SELECT k, count(*) AS n FROM u GROUP BY 1; "
         "CREATE MATERIALIZED VIEW finals WITH (emit = 'final') AS SELECT window_end, count(*) AS n "
         "FROM tumble(t, at, INTERVAL '1 hour') GROUP BY 1; "
         "CREATE MATERIALIZED VIEW sessions AS SELECT window_end, count(*) AS n FROM session(t, at, "
         "INTERVAL '1 hour') GROUP BY 1; "
-        "CREATE MATERIALIZED VIEW outer_step AS SELECT window_end, max(n) AS n FROM windows GROUP "
+        "CREATE MATERIALIZED VIEW outer_step AS SELECT window_end, max(n) AS n FROM steps GROUP "
         "BY "
         "1; "
-        "CREATE MATERIALIZED VIEW both AS SELECT a.n FROM windows a JOIN sessions b ON "
+        "CREATE MATERIALIZED VIEW pairs AS SELECT a.n FROM steps a JOIN sessions b ON "
         "a.window_end "
         "= b.window_end;",
         &catalog);
