@@ -288,6 +288,56 @@ static void plain(Naive *n, const Scenario *s, int query, Rows in, Groups *group
     }
 }
 
+/* The first row of each id in each window. */
+static void firsts(Naive *n, const Scenario *s, int query, Rows in) {
+    const SimQuery *q = &s->queries[query];
+    const Event *passed[MOST_EVENTS];
+    int count = 0;
+    for (int i = 0; i < in.count; i++) {
+        const Event *e = in.rows[i].event;
+        int64_t start = floor_to(e->t, q->size_us, 0);
+        if (start + q->size_us <= in.rows[i].seen) {
+            late(n, s, query, e);
+            continue;
+        }
+        if (!survives(n, s, query, e)) continue;
+        bool copy = false;
+        for (int k = 0; k < count; k++)
+            if (passed[k]->id == e->id && floor_to(passed[k]->t, q->size_us, 0) == start)
+                copy = true;
+        if (copy) {
+            n->tally[query][e->source][TALLY_DEDUPLICATED]++;
+            continue;
+        }
+        passed[count++] = e;
+        add(n, &n->views[query],
+            (Answer){
+                .text = say(
+                    n, "{\"id\":\"e%d\",\"k\":%d,\"v\":%s,\"t\":\"%s\",\"window_start\":\"%s\"}",
+                    e->id, e->k, number(n, !e->v_null, e->v), moment(n, e->t), moment(n, start)),
+                .source = e->source});
+    }
+}
+
+static void join(Naive *n, const Scenario *s, int query) {
+    const SimQuery *q = &s->queries[query];
+    const Answers *left = &n->views[q->reads], *right = &n->views[q->right];
+    for (int i = 0; i < left->count; i++) {
+        const Answer *a = &left->rows[i];
+        bool any = false;
+        for (int k = 0; k <= right->count; k++) {
+            const Answer *b = k < right->count ? &right->rows[k] : NULL;
+            if (b ? a->end != b->end || (q->by_key && a->k != b->k) : any || !q->left) continue;
+            any = true;
+            add(n, &n->views[query],
+                (Answer){.text =
+                             say(n, "{\"window_end\":\"%s\",\"m\":%lld,\"s\":%s}",
+                                 moment(n, a->end), (long long)a->n, number(n, b, b ? b->n : 0)),
+                         .end = a->end});
+        }
+    }
+}
+
 /* Groups of the final rows of another view. */
 static void outer(Naive *n, const Scenario *s, int query) {
     const SimQuery *q = &s->queries[query];
@@ -317,10 +367,13 @@ static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows 
         for (int i = 0; i < n->views[q->reads].count; i++)
             if (!q->outer_m || n->views[q->reads].rows[i].n % q->outer_m != q->outer_r)
                 add(n, &n->views[query], n->views[q->reads].rows[i]);
-        for (int i = 0; i < n->views[query].count && s->queries[q->reads].shape == SHAPE_PLAIN; i++)
+        for (int i = 0; i < n->views[query].count && (s->queries[q->reads].shape == SHAPE_PLAIN ||
+                                                      s->queries[q->reads].shape == SHAPE_FIRSTS);
+             i++)
             n->tally[query][n->views[query].rows[i].source][TALLY_IN]++;
     }
-    if (q->reads >= 0 && q->shape != SHAPE_COPY) outer(n, s, query);
+    if (q->shape == SHAPE_JOIN) join(n, s, query);
+    else if (q->reads >= 0 && q->shape != SHAPE_COPY) outer(n, s, query);
     if (q->reads >= 0) return;
     Rows in = {.rows = arena_new_array(n->arena, Row, MOST_EVENTS)};
     for (int i = 0; i < q->source_count; i++) {
@@ -334,7 +387,8 @@ static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows 
         }
     }
     Groups *groups = arena_zero(n->arena, sizeof *groups);
-    if (q->shape == SHAPE_SESSION) sessions(n, s, query, in, groups);
+    if (q->shape == SHAPE_FIRSTS) firsts(n, s, query, in);
+    else if (q->shape == SHAPE_SESSION) sessions(n, s, query, in, groups);
     else if (q->shape == SHAPE_PLAIN || q->shape == SHAPE_GROUPS) plain(n, s, query, in, groups);
     else windows(n, s, query, in, groups);
     tell_groups(n, q, query, groups);

@@ -19,7 +19,7 @@ static int64_t pick(Random *r, const int64_t *from, int count) { return from[bel
 bool query_windowed(const Scenario *s, int query) {
     const SimQuery *q = &s->queries[query];
     if (q->shape == SHAPE_COPY) return query_windowed(s, q->reads);
-    return q->shape != SHAPE_PLAIN && q->shape != SHAPE_GROUPS;
+    return q->shape != SHAPE_PLAIN && q->shape != SHAPE_FIRSTS && q->shape != SHAPE_GROUPS;
 }
 
 bool query_refuses(const Scenario *s, int query, Str row) {
@@ -46,13 +46,18 @@ const char *query_name(const Scenario *s, int query) {
 
 /* ---- the pipeline ---- */
 
-static int draw_view(const Scenario *s, Random *r, bool windowed) {
+static bool tumbles(const SimQuery *q) {
+    return q->shape == SHAPE_TUMBLE || q->shape == SHAPE_HOP || q->shape == SHAPE_CUMULATE;
+}
+
+/* A view that a query of that shape may read; -1: there is none. */
+static int draw_view(const Scenario *s, Random *r, Shape shape) {
     int found[MOST_QUERIES], count = 0;
     for (int i = 0; i < s->query_count; i++) {
         const SimQuery *q = &s->queries[i];
-        if (q->way != WAY_VIEW) continue;
-        bool fits = q->shape >= SHAPE_TUMBLE && q->shape <= SHAPE_SESSION;
-        if (windowed ? fits : true) found[count++] = i;
+        if (q->way == WAY_VIEW && (shape == SHAPE_COPY || tumbles(q) ||
+                                   (shape != SHAPE_JOIN && q->shape == SHAPE_SESSION)))
+            found[count++] = i;
     }
     if (!count) return -1;
     int last = found[count - 1];
@@ -69,14 +74,16 @@ static void draw_query(Scenario *s, Random *r) {
         SHAPE_OUTER_SAME, SHAPE_OUTER_TUMBLE, SHAPE_COPY,   SHAPE_COPY};
     q->shape = shapes[below(r, (int)(sizeof shapes / sizeof *shapes))];
     if (q->shape >= SHAPE_OUTER_SAME) {
-        q->reads = draw_view(s, r, q->shape != SHAPE_COPY);
-        if (q->reads < 0) q->shape = SHAPE_TUMBLE;
+        q->reads = draw_view(s, r, q->shape);
+        q->right = q->shape == SHAPE_JOIN ? draw_view(s, r, q->shape) : -1;
+        if (q->reads < 0 || q->right == q->reads) q->shape = SHAPE_TUMBLE, q->reads = -1;
     }
     q->way =
         (Way)PICK(r, WAY_VIEW, WAY_VIEW, WAY_LENGTH, WAY_LENGTH, WAY_OUTBOX, WAY_OUTBOX, WAY_ONCE);
     if (q->shape == SHAPE_COPY && q->way == WAY_VIEW) q->way = WAY_LENGTH;
-    q->emit_final =
-        q->way == WAY_VIEW && q->shape != SHAPE_PLAIN && q->shape != SHAPE_GROUPS && one_of(r, 3);
+    q->left = one_of(r, 2);
+    q->emit_final = q->way == WAY_VIEW && q->shape != SHAPE_PLAIN && q->shape != SHAPE_FIRSTS &&
+                    q->shape != SHAPE_GROUPS && one_of(r, 3);
     q->source_count = 1;
     q->sources[0] = below(r, s->table_count);
     if (s->table_count == 2 && one_of(r, 4)) {
@@ -85,10 +92,12 @@ static void draw_query(Scenario *s, Random *r) {
     }
     q->dedup = one_of(r, 3);
     q->by_key = !one_of(r, 3);
+    if (q->shape == SHAPE_JOIN)
+        q->by_key = s->queries[q->reads].by_key && s->queries[q->right].by_key && q->by_key;
     if (one_of(r, 4)) q->inner_m = 2 + below(r, 3), q->inner_r = below(r, q->inner_m);
     if (one_of(r, 4)) q->outer_m = 2 + below(r, 3), q->outer_r = below(r, q->outer_m);
     q->divides = (q->shape == SHAPE_PLAIN || q->shape == SHAPE_TUMBLE) && one_of(r, 4);
-    if (q->shape != SHAPE_PLAIN && q->shape != SHAPE_COPY && one_of(r, 4)) q->having = 1;
+    if (q->shape >= SHAPE_TUMBLE && q->shape < SHAPE_JOIN && one_of(r, 4)) q->having = 1;
     q->size_us = PICK(r, 2, 5, 10, 20) * US_PER_SECOND;
     q->slide_us = q->size_us;
     if (q->shape == SHAPE_SESSION) q->size_us = PICK(r, 1, 2, 5) * US_PER_SECOND;
@@ -163,6 +172,22 @@ static void add_select(const Scenario *s, int number, Buffer *b) {
         if (q->source_count > 1 || q->inner_m) buffer_add_text(b, " x");
         add_where(q, b);
         break;
+    case SHAPE_FIRSTS:
+        buffer_add_text(
+            b, "SELECT DISTINCT ON (id, window_start) id, k, v, t, window_start FROM tumble(");
+        add_base(s, q, b);
+        buffer_add_text(b, ", t, ");
+        add_interval(b, q->size_us);
+        buffer_add_text(b, ")");
+        add_where(q, b);
+        break;
+    case SHAPE_JOIN:
+        buffer_add_format(
+            b,
+            "SELECT a.window_end AS window_end, a.n AS m, b.n AS s FROM v%d a %sJOIN v%d b "
+            "ON a.window_end = b.window_end%s",
+            q->reads, q->left ? "LEFT " : "", q->right, q->by_key ? " AND a.k = b.k" : "");
+        break;
     case SHAPE_GROUPS:
         buffer_add_text(b, "SELECT k, " SUMS " FROM ");
         add_base(s, q, b);
@@ -214,6 +239,9 @@ static void add_columns(const Scenario *s, const SimQuery *q, Buffer *b) {
     case SHAPE_PLAIN:
         buffer_add_format(b, "id text, k int, v int, t timestamptz%s", q->divides ? ", q int" : "");
         break;
+    case SHAPE_FIRSTS:
+        buffer_add_text(b, "id text, k int, v int, t timestamptz, window_start timestamptz");
+        break;
     case SHAPE_GROUPS: buffer_add_text(b, "k int, n bigint, s bigint, lo int, hi int"); break;
     case SHAPE_TUMBLE:
     case SHAPE_HOP:
@@ -226,8 +254,7 @@ static void add_columns(const Scenario *s, const SimQuery *q, Buffer *b) {
         break;
     case SHAPE_OUTER_SAME:
     case SHAPE_OUTER_TUMBLE:
-        buffer_add_text(b, "window_end timestamptz, m bigint, s bigint");
-        break;
+    case SHAPE_JOIN: buffer_add_text(b, "window_end timestamptz, m bigint, s bigint"); break;
     case SHAPE_COPY: add_columns(s, &s->queries[q->reads], b); break;
     }
     if (!q->keyed) return;
@@ -456,7 +483,8 @@ static void lay_out(Scenario *s, const Limits *limits) {
 static void take_out(Scenario *s, unsigned queries) {
     for (int i = 0; i < s->query_count; i++) {
         SimQuery *q = &s->queries[i];
-        q->out = !(queries >> i & 1) || (q->reads >= 0 && s->queries[q->reads].out);
+        q->out = !(queries >> i & 1) || (q->reads >= 0 && s->queries[q->reads].out) ||
+                 (q->shape == SHAPE_JOIN && s->queries[q->right].out);
         for (int k = 0; k < q->source_count && !q->out && q->reads < 0; k++)
             s->tables[q->sources[k]].read = true;
     }

@@ -32,6 +32,7 @@ typedef struct SimTable {
 
 typedef enum Shape {
     SHAPE_PLAIN,
+    SHAPE_FIRSTS, /* DISTINCT ON (id, window_start) of a tumble */
     SHAPE_TUMBLE,
     SHAPE_HOP,
     SHAPE_CUMULATE,
@@ -39,6 +40,7 @@ typedef enum Shape {
     SHAPE_GROUPS,       /* GROUP BY without a window */
     SHAPE_OUTER_SAME,   /* of a windowed view, by its window_end */
     SHAPE_OUTER_TUMBLE, /* of a windowed view, by a wider window */
+    SHAPE_JOIN,         /* of two windowed views */
     SHAPE_COPY,         /* the rows of a view */
 } Shape;
 
@@ -48,7 +50,9 @@ typedef struct SimQuery {
     Shape shape;
     Way way;
     int sources[MOST_SOURCES], source_count; /* two: UNION ALL */
-    int reads;                               /* OUTER, COPY: the query whose view it reads */
+    int reads;                               /* OUTER, JOIN, COPY: the query whose view it reads */
+    int right;                               /* JOIN: the other one */
+    bool left;                               /* LEFT JOIN */
     bool dedup, by_key, divides, emit_final, keyed;
     bool refuses;                         /* the sink takes some rows never */
     int inner_m, inner_r;                 /* WHERE v % m <> r before the window; 0: none */

@@ -235,14 +235,13 @@ static void begin(void) {
 static int make(void *(*body)(void *), void *argument) {
     if (count == MOST_COROUTINES) abort();
     Coroutine *c = &coroutines[count];
-    void *stack = c->stack;
-    if (!stack)
-        stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (stack == MAP_FAILED) abort();
-    *c = (Coroutine){.stack = stack, .body = body, .argument = argument, .state = READY};
+    if (!c->stack)
+        c->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (c->stack == MAP_FAILED) abort();
+    *c = (Coroutine){.stack = c->stack, .body = body, .argument = argument, .state = READY};
     getcontext(&c->context);
-    c->context.uc_stack.ss_sp = stack;
+    c->context.uc_stack.ss_sp = c->stack;
     c->context.uc_stack.ss_size = STACK_BYTES;
     makecontext(&c->context, begin, 0);
     return count++;
