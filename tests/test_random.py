@@ -124,6 +124,18 @@ class Queries:
         having = " HAVING count(*) > 2" if self.rng.random() < 0.25 else ""
         return f"SELECT {', '.join(items)} FROM {source}{where}{by}{having}"
 
+    def changes(self, group):
+        """What reads a view of groups: its columns, expressions over them, a WHERE."""
+        names = re.findall(r" AS ([ga]\d+)", group)
+        columns = {name: "bigint" for name in names if f"count(*) AS {name}" in group}
+        items = list(names)
+        if columns:
+            items.append(f"{self.expression(columns, 'bigint')} AS e")
+        where = f" WHERE {self.rng.choice(names)} IS NOT NULL"
+        if columns:
+            where = f" WHERE {self.rng.choice(list(columns))} % {self.rng.randrange(2, 5)} <> 0"
+        return f"SELECT {', '.join(items)} FROM @{where}"
+
     def query(self):
         if self.rng.random() < 0.5:
             return self.group(self.rng.randrange(3))
@@ -159,6 +171,46 @@ def test_random_queries(leat, postgres, seed):
     leat.ok("run", "p.sql", env={"LEAT_BATCH_ROWS": f"random:{seed}"} if seed % 2 else {})
     home, wrong = Home(leat.folder / "p.leat"), []
     for view, query in views.items():
+        expected = [parse(re.sub(r'(\d)\+00:00"', r'\1Z"', row)) for row in postgres.json_rows(query)]
+        found = difference(expected, home.rows(view))
+        if found:
+            wrong.append(f"{query}\n  {found}")
+    assert not wrong, "\n".join(wrong)
+
+
+KILLED = {"LEAT_BATCH_ROWS": 5, "LEAT_EPOCH_ROWS": 10, "LEAT_KILL_AT_EPOCH": 3}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_changes(leat, postgres, seed):
+    """Groups without a window over a source that does not end, and views that read them: what they
+    come to, changed and deleted on the way and killed between, is PostgreSQL's answer."""
+    queries = Queries(1000 + seed)
+    rows = queries.rows(150)
+    postgres.load("events", list(COLUMNS.items()), [tuple(row.values()) for row in rows])
+    postgres.load("ref", [("k", "text"), ("site", "text"), ("w", "int")], REFERENCE)
+    views, asked = {}, {}
+    for i in range(8):
+        group = queries.group(queries.rng.randrange(2))
+        first, second = queries.changes(group), "SELECT *, 1 AS one FROM @"
+        views |= {f"g{i}": group, f"r{i}": first.replace("@", f"g{i}"),
+                  f"s{i}": second.replace("@", f"r{i}")}
+        asked |= {f"g{i}": group, f"r{i}": first.replace("@", f"({group}) g")}
+        asked[f"s{i}"] = second.replace("@", f"({asked[f'r{i}']}) r")
+    leat.write("events.ndjson", "".join(map(line, rows)))
+    leat.write("ref.ndjson", [dict(zip(("k", "site", "w"), row)) for row in REFERENCE])
+    leat.write("p.sql", TABLES.replace("'events.ndjson'", "'events.ndjson', follow = true") +
+               "CREATE MATERIALIZED VIEW seen AS SELECT id FROM events;\n" +
+               "".join(f"CREATE MATERIALIZED VIEW {view} AS\n{query};\n"
+                       for view, query in views.items()))
+    home, wrong = Home(leat.folder / "p.leat"), []
+    for _ in range(3):
+        ended = leat.start("run", "p.sql", env=KILLED).wait(60)
+        assert ended.status == -9, ended
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: home.count("seen") == 150, "all rows are counted")
+    assert running.terminate().status == 0
+    for view, query in asked.items():
         expected = [parse(re.sub(r'(\d)\+00:00"', r'\1Z"', row)) for row in postgres.json_rows(query)]
         found = difference(expected, home.rows(view))
         if found:
