@@ -66,7 +66,7 @@ static void disorder(Lines *lines, int64_t delay_us, uint64_t seed) {
     }
     for (int from = 0, to; from < lines->count; from = to + 1) {
         for (to = from; to < lines->count && !lines->items[to].stays;) to++;
-        qsort(&lines->items[from], (size_t)(to - from), sizeof(Line), by_key);
+        if (to > from) qsort(&lines->items[from], (size_t)(to - from), sizeof(Line), by_key);
     }
 }
 
@@ -74,10 +74,11 @@ static Status write_lines(const Lines *lines, Str header, bool array, const char
                           Error *error) {
     FILE *file = fopen(path, "we");
     if (!file) return fail(error, "cannot write '%s': %s", path, strerror(errno));
-    fwrite(header.data, 1, header.size, file);
+    if (header.size) fwrite(header.data, 1, header.size, file);
     if (array) fputs("[\n", file);
     for (int i = 0; i < lines->count; i++) {
-        fwrite(lines->items[i].text.data, 1, lines->items[i].text.size, file);
+        Str text = lines->items[i].text;
+        if (text.size) fwrite(text.data, 1, text.size, file);
         fputs(array && i + 1 < lines->count ? ",\n" : "\n", file);
     }
     if (array) fputs("]\n", file);
