@@ -10,8 +10,9 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     (void)input, (void)error;
     SinkOperator *sink = (SinkOperator *)(void *)op;
     Engine *e = sink->engine;
-    atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows,
-                              memory_order_relaxed);
+    if (!e->replaying)
+        atomic_fetch_add_explicit(&e->report.queries[op->query].rows_out, batch->rows,
+                                  memory_order_relaxed);
     e->dirty = true;
     if (!sink->run) {
         e->options.collect(e->options.context, batch);
@@ -20,6 +21,7 @@ static Status sink_push(Operator *op, int input, const Batch *batch, Error *erro
     SinkRun *run = sink->run;
     size_t before = run->pending.size;
     if (run->upsert) upsert_add(run, batch);
+    else if (run->positions) positions_push(run, batch);
     else run->sink->type->encode(run->sink, batch, &run->pending);
     atomic_fetch_add_explicit(&run->report->rows, batch->rows, memory_order_relaxed);
     atomic_fetch_add_explicit(&run->report->bytes, (int64_t)(run->pending.size - before),
@@ -52,7 +54,7 @@ static bool queue_item(SinkRun *run, int64_t epoch, Str bytes, bool forced) {
 
 static bool queue_pending(SinkRun *run, bool forced) {
     if (!queue_item(run, 0, buffer_str(&run->pending), forced)) return false;
-    if (run->plan->way == SINK_AT_ONCE) buffer_add_str(&run->filling, buffer_str(&run->pending));
+    if (run->way == SINK_AT_ONCE) buffer_add_str(&run->filling, buffer_str(&run->pending));
     run->pending.size = 0;
     run->wrote = true;
     return true;
@@ -61,7 +63,9 @@ static bool queue_pending(SinkRun *run, bool forced) {
 void sinks_flush(Engine *e, bool all) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (run->plan->way == SINK_BY_OUTBOX || run->upsert || !run->pending.size) continue;
+        if (run->positions) positions_flush(run);
+        if (run->way == SINK_BY_OUTBOX || run->way == SINK_BY_POSITION) continue;
+        if (run->upsert || !run->pending.size) continue;
         if (!all && run->pending.size < SINK_ITEM_BYTES) continue;
         if (queue_items(run->queue) < SINK_QUEUE_ITEMS) (void)queue_pending(run, false);
     }
@@ -72,7 +76,7 @@ static bool judge(SinkRun *run) {
     Engine *e = run->engine;
     int64_t fill;
     bool full;
-    if (run->plan->way == SINK_BY_OUTBOX) {
+    if (run->way == SINK_BY_OUTBOX) {
         int64_t limit = e->plan->catalog->settings.outbox_limit;
         mutex_lock(&e->lock);
         int64_t owed = run->owed_bytes + (int64_t)run->pending.size;
@@ -81,7 +85,9 @@ static bool judge(SinkRun *run) {
         fill = limit ? owed * 100 / limit : 0;
         atomic_store_explicit(&run->report->owed_bytes, owed, memory_order_relaxed);
     } else {
-        full = run->pending.size >= SINK_ITEM_BYTES && queue_fill(run->queue) >= 0.9;
+        full = run->positions
+                   ? positions_full(run)
+                   : run->pending.size >= SINK_ITEM_BYTES && queue_fill(run->queue) >= 0.9;
         fill = (int64_t)(100 * queue_fill(run->queue));
     }
     atomic_store_explicit(&run->report->queue_percent, fill, memory_order_relaxed);
@@ -145,7 +151,8 @@ void sinks_epoch(Engine *e, int64_t epoch) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         if (run->upsert && run->pending.size) upsert_close(run);
-        if (run->plan->way == SINK_BY_OUTBOX) close_outbox(run, epoch);
+        if (run->way == SINK_BY_OUTBOX) close_outbox(run, epoch);
+        else if (run->positions) positions_close(run);
         else close_queue(run, epoch);
     }
 }
@@ -156,7 +163,7 @@ bool sinks_ready(Engine *e, int64_t *wait_us) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         const SinkRun *run = &e->sinks[i];
         if (!run->queue || run->synced_epoch >= run->asked_epoch) continue;
-        if (run->plan->way == SINK_BY_LENGTH) {
+        if (run->way == SINK_BY_LENGTH) {
             *wait_us = -1;
             return false;
         }
@@ -170,8 +177,8 @@ void sinks_commit(Engine *e, HomeBatch *batch, int64_t epoch) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
         const char *name = run->plan->table->name;
-        if (run->plan->way == SINK_BY_LENGTH) home_put_length(batch, name, run->length);
-        if (run->plan->way != SINK_AT_ONCE) continue;
+        if (run->way == SINK_BY_LENGTH) home_put_length(batch, name, run->length);
+        if (run->way != SINK_AT_ONCE) continue;
         if (run->closed.size && run->synced_epoch < run->asked_epoch) {
             home_put_outbox(batch, name, buffer_str(&run->closed));
             run->owed_bytes += (int64_t)run->closed.size;
@@ -192,8 +199,9 @@ bool sinks_paid(Engine *e) {
     mutex_lock(&e->lock);
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (run->plan->way == SINK_BY_OUTBOX && !run->settled) paid = false;
-        if (run->plan->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) paid = false;
+        if (run->way == SINK_BY_OUTBOX && !run->settled) paid = false;
+        if (run->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) paid = false;
+        if (run->positions && !positions_paid(run)) paid = false;
     }
     mutex_unlock(&e->lock);
     return paid;
@@ -220,46 +228,87 @@ static Status open_by_length(Engine *e, SinkRun *run, Error *error) {
     return run->sink->type->recover(run->sink, claimed, known.length, error) == OK ? OK : FAIL;
 }
 
-Status sinks_open(Engine *e, Error *error) {
-    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
-        SinkRun *run = &e->sinks[i];
-        const PlanSink *plan = run->plan;
-        SinkContext context = {.env = e->env,
-                               .table = plan->table->name,
-                               .pipeline = e->plan->catalog->settings.pipeline,
-                               .home_id = home_info(e->home)->id,
-                               .generation = home_info(e->home)->generation,
-                               .schema = &plan->schema,
-                               .keys = plan->keys,
-                               .key_count = plan->key_count,
-                               .exactly_once = plan->exactly_once,
-                               .options = &plan->table->options,
-                               .renew_us = e->options.renew_us,
-                               .refuse = refuse_row,
-                               .refuse_to = run};
-        HomeSink known;
-        if (home_sink(e->home, plan->table->name, &known, error) != OK ||
-            home_outbox_bytes(e->home, plan->table->name, &run->owed_bytes, error) != OK)
-            return FAIL;
-        run->delivered_epoch = run->recorded_epoch = context.delivered = known.delivered;
-        run->owed_until = run->owed_bytes ? e->epoch : 0;
-        atomic_store(&run->report->owed_bytes, run->owed_bytes);
-        context.owed = run->owed_bytes > 0;
-        if (plan->table->connector->sink->open(&context, &run->sink, error) != OK) return FAIL;
-        if (plan->way == SINK_BY_LENGTH && open_by_length(e, run, error) != OK) return FAIL;
-        if (plan->table->key_count && run->sink->type->encode_row) run->upsert = upsert_new();
-        run->settled = plan->way != SINK_BY_OUTBOX;
-        if (plan->way != SINK_BY_OUTBOX)
-            run->queue = queue_new(SINK_QUEUE_ITEMS + 16, SINK_QUEUE_BYTES);
+/* By position, unless an earlier run left something in the outbox: then that is delivered first,
+ * and what comes behind it in the same way; the next start goes over. The other way round rows
+ * could be missing or come twice, so it wants a reset. */
+static Status choose_way(SinkRun *run, SinkContext *context, Error *error) {
+    Engine *e = run->engine;
+    const char *name = run->plan->table->name;
+    HomePosition *acked;
+    int count = 0;
+    if (run->way == SINK_BY_POSITION && !run->owed_bytes)
+        return positions_open(run, context, error);
+    if (run->way == SINK_BY_POSITION) {
+        run->way = SINK_BY_OUTBOX;
+        run->report->way = "by outbox";
+        log_info("sink %s: what stands in the outbox is delivered first; by position from the "
+                 "next start on",
+                 name);
     }
+    Status status = home_acked(e->home, name, &acked, &count, e->arena, error);
+    for (int i = 0; i < count && status == OK; i++) {
+        if (acked[i].position == NO_POSITION) continue;
+        if (!e->options.reset)
+            return fail(error,
+                        "sink %s was served by position until now, and cannot be any more: its "
+                        "sources are not on its cluster (is \"bootstrap.servers\" written the same "
+                        "in both tables?), or its delivery or a query has changed; undo that, or "
+                        "leat run --reset its query: then rows of the moments before a crash may "
+                        "be missing or come twice",
+                        name);
+        home_put_acked(e->batch, name, acked[i].source, acked[i].partition, NO_POSITION);
+    }
+    return status;
+}
+
+static Status open_one(Engine *e, SinkRun *run, Error *error) {
+    const PlanSink *plan = run->plan;
+    const HomeInfo *info = home_info(e->home);
+    SinkContext context = {.env = e->env,
+                           .table = plan->table->name,
+                           .pipeline = e->plan->catalog->settings.pipeline,
+                           .home_id = info->id,
+                           .generation = info->generation,
+                           .schema = &plan->schema,
+                           .keys = plan->keys,
+                           .key_count = plan->key_count,
+                           .exactly_once = plan->exactly_once,
+                           .options = &plan->table->options,
+                           .renew_us = e->options.renew_us,
+                           .refuse = refuse_row,
+                           .refuse_to = run};
+    HomeSink known;
+    run->way = plan->way;
+    if (home_sink(e->home, plan->table->name, &known, error) != OK ||
+        home_outbox_bytes(e->home, plan->table->name, &run->owed_bytes, error) != OK)
+        return FAIL;
+    if (choose_way(run, &context, error) != OK) return FAIL;
+    run->delivered_epoch = run->recorded_epoch = context.delivered = known.delivered;
+    run->owed_until = run->owed_bytes ? e->epoch : 0;
+    atomic_store(&run->report->owed_bytes, run->owed_bytes);
+    context.owed = run->owed_bytes > 0;
+    if (plan->table->connector->sink->open(&context, &run->sink, error) != OK) return FAIL;
+    if (run->way == SINK_BY_LENGTH && open_by_length(e, run, error) != OK) return FAIL;
+    if (plan->table->key_count && run->sink->type->encode_row) run->upsert = upsert_new();
+    run->settled = run->way != SINK_BY_OUTBOX;
+    if (run->way != SINK_BY_OUTBOX) run->queue = queue_new(SINK_QUEUE_ITEMS + 16, SINK_QUEUE_BYTES);
+    return OK;
+}
+
+Status sinks_open(Engine *e, Error *error) {
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
+        if (open_one(e, &e->sinks[i], error) != OK) return FAIL;
     return OK;
 }
 
 Status sinks_start(Engine *e, Error *error) {
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        Status status = thread_start(
-            &run->thread, run->queue ? sink_write_thread : sink_outbox_thread, run, error);
+        Status status = thread_start(&run->thread,
+                                     run->positions ? sink_position_thread
+                                     : run->queue   ? sink_write_thread
+                                                    : sink_outbox_thread,
+                                     run, error);
         if (status != OK) return status;
         run->thread_started = true;
     }
@@ -282,6 +331,7 @@ void sinks_close(Engine *e) {
         buffer_free(&run->closed);
         buffer_free(&run->refused.rows);
         buffer_free(&run->settled_refused.rows);
+        positions_free(&run->positions);
         upsert_free(&run->upsert);
     }
 }

@@ -318,9 +318,14 @@ static Status close_now(Engine *e, Error *error) {
     return OK;
 }
 
+/* Told to stop, it waits to the end of patience, but a moment for a commit that nothing holds up.
+ */
 static Status wait_committed(Engine *e, Error *error) {
+    int64_t began = engine_now(e);
     mutex_lock(&e->lock);
-    while (e->committing && !e->failed && !engine_impatient(e)) engine_wait(e, &e->wake, 100000);
+    while (e->committing && !e->failed &&
+           (!engine_impatient(e) || engine_now(e) - began < LAST_COMMIT_US))
+        engine_wait(e, &e->wake, 100000);
     bool failed = e->failed, pending = e->committing != NULL;
     if (failed && error) *error = e->failure;
     mutex_unlock(&e->lock);
@@ -342,7 +347,7 @@ Status epoch_due(Engine *e, Error *error) {
     if (!e->home) return OK;
     size_t owed = home_batch_bytes(e->batch);
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
-        if (e->sinks[i].plan->way == SINK_BY_OUTBOX || e->sinks[i].upsert)
+        if (e->sinks[i].way == SINK_BY_OUTBOX || e->sinks[i].upsert)
             owed += e->sinks[i].pending.size;
     bool rows = e->options.epoch_rows && e->epoch_records >= e->options.epoch_rows;
     bool due = rows || owed > EPOCH_OWED_BYTES ||
@@ -451,6 +456,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
             if (error) *error = e->failure;
         }
         mutex_unlock(&e->lock);
+        sinks_flush(e, true);
     }
     if (status != OK) return status;
     bool finished = ended && sinks_paid(e);

@@ -42,16 +42,8 @@ static void *decode_thread(void *context) {
     return NULL;
 }
 
-static int by_partition(const void *a, const void *b) {
-    const HomePosition *x = a, *y = b;
-    int order = strcmp(x->source, y->source);
-    return order ? order : strcmp(x->partition, y->partition);
-}
-
 static const HomePosition *home_position(Engine *e, const char *source, const char *partition) {
-    if (!e->position_count) return NULL;
-    HomePosition key = {.source = source, .partition = partition};
-    return bsearch(&key, e->positions, (size_t)e->position_count, sizeof key, by_partition);
+    return home_position_find(e->positions, e->position_count, source, partition);
 }
 
 static void tell_state(SourceRun *run, const char *text) {
@@ -109,14 +101,16 @@ static Status list_partitions(SourceRun *run, Error *error) {
         p->number = i;
         p->name = xstrdup(run->source->type->partition_name(run->source, i));
         p->max_time = NO_TIME;
-        p->position = p->closed_position = NO_POSITION;
+        p->position = p->closed_position = p->begun = p->replay_until = NO_POSITION;
         const HomePosition *home = home_position(e, run->plan->table->name, p->name);
         if (home) {
             p->position = home->position;
             p->max_time = home->max_time;
             p->records = home->records;
         }
-        if ((status = run->source->type->seek(run->source, i, p->position, error)) != OK) {
+        p->reached = positions_resume(run, p);
+        if (p->reached < p->position) p->replay_until = p->position;
+        if ((status = run->source->type->seek(run->source, i, p->reached, error)) != OK) {
             free(p->name);
             free(p);
             return status;
@@ -143,6 +137,42 @@ static Status list_partitions(SourceRun *run, Error *error) {
     return OK;
 }
 
+static void add_slot(SourceRun *run, Partition *p, Chunk *chunk, bool replay) {
+    Engine *e = run->engine;
+    Slot *slot = xcalloc(1, sizeof *slot);
+    slot->source = run;
+    slot->chunk = chunk;
+    slot->replay = replay;
+    slot->header =
+        run->source->type->header ? run->source->type->header(run->source, p->number) : (Str){0};
+    slot->bytes = chunk->bytes.size + sizeof(Record) * (size_t)chunk->record_count;
+    for (int i = 0; i < chunk->record_count; i++) slot->bytes += chunk->records[i].body.size;
+    mutex_lock(&e->lock);
+    p->at_end_since_us = 0;
+    if (p->last) p->last->next = slot;
+    else p->first = slot;
+    p->last = slot;
+    p->slots++;
+    p->wanted = false; /* one at a time, or every partition would hold one beyond the limit */
+    run->held_bytes += slot->bytes + SLOT_BYTES;
+    mutex_unlock(&e->lock);
+    if (queue_push(e->decode, slot, 0, -1) != OK) {
+        /* Closed: the engine is ending and frees what stands in the partition's list. */
+    }
+}
+
+/* What the home has counted before goes into slots of its own. */
+static void add_chunk(SourceRun *run, Partition *p, Chunk *chunk) {
+    Chunk *behind = NULL;
+    fault_at(run->engine->env, "source.chunk");
+    if (chunk->begin >= p->replay_until) p->replay_until = NO_POSITION;
+    bool replay = p->replay_until != NO_POSITION;
+    if (replay && chunk->end > p->replay_until)
+        chunk = chunk_split(chunk, p->replay_until, &behind);
+    add_slot(run, p, chunk, replay);
+    if (behind) add_slot(run, p, behind, false);
+}
+
 /* One question to one partition. *got: something came. */
 static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
     Engine *e = run->engine;
@@ -150,31 +180,16 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
     bool at_end = false;
     Status status = run->source->type->next(run->source, p->number, &chunk, &at_end, error);
     if (status == FAIL) return FAIL;
-    int64_t now = engine_now(e);
-    Slot *slot = NULL;
     if (status == OK) {
-        fault_at(e->env, "source.chunk");
-        slot = xcalloc(1, sizeof *slot);
-        slot->source = run;
-        slot->chunk = chunk;
-        slot->header = run->source->type->header ? run->source->type->header(run->source, p->number)
-                                                 : (Str){0};
-        slot->bytes = chunk->bytes.size + sizeof(Record) * (size_t)chunk->record_count;
-        for (int i = 0; i < chunk->record_count; i++) slot->bytes += chunk->records[i].body.size;
         *got = true;
+        add_chunk(run, p, chunk);
+        return OK;
     }
+    int64_t now = engine_now(e);
     if (status == AGAIN && at_end && p->number < REPORT_PARTITIONS)
         atomic_store(&run->report->partitions[p->number].lag, 0);
     mutex_lock(&e->lock);
-    if (status == OK) {
-        p->at_end_since_us = 0;
-        if (p->last) p->last->next = slot;
-        else p->first = slot;
-        p->last = slot;
-        p->slots++;
-        p->wanted = false; /* one at a time, or every partition would hold one beyond the limit */
-        run->held_bytes += slot->bytes + SLOT_BYTES;
-    } else if (status == END) {
+    if (status == END) {
         p->read_ended = true;
         e->news++;
         cond_signal(&e->wake);
@@ -184,9 +199,6 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
         p->at_end_since_us = now;
     }
     mutex_unlock(&e->lock);
-    if (slot && queue_push(e->decode, slot, 0, -1) != OK) {
-        /* Closed: the engine is ending and frees what stands in the partition's list. */
-    }
     return OK;
 }
 
@@ -307,7 +319,7 @@ static Status fact_set(void *context, const char *name, const char *value, Error
 Status intake_open(Engine *e, Error *error) {
     e->decode = queue_new(1024, SIZE_MAX);
     if (e->position_count)
-        qsort(e->positions, (size_t)e->position_count, sizeof *e->positions, by_partition);
+        qsort(e->positions, (size_t)e->position_count, sizeof *e->positions, home_position_order);
     for (int i = 0; i < e->plan->source_count; i++) {
         SourceRun *run = &e->sources[i];
         Table *table = run->plan->table;

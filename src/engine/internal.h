@@ -26,6 +26,7 @@ typedef struct Slot {
     bool done; /* decoded; under Engine.lock */
     int next_batch, next_reject;
     int64_t rows_taken;
+    bool replay; /* all of it was counted before: it is for sinks by position that lack it */
 } Slot;
 
 typedef struct Partition {
@@ -43,7 +44,10 @@ typedef struct Partition {
     int64_t position, max_time, records;
     int64_t closed_position; /* in the last closed epoch; the committing thread tells it to the
                                 source */
+    int64_t begun;           /* where the first slot of this run began */
+    int64_t reached;         /* how far sinks by position have had it */
     bool ended, idle, dirty;
+    int64_t replay_until; /* the reader's: below it slots are for a replay; NO_POSITION: none is */
 } Partition;
 
 struct SourceRun {
@@ -74,6 +78,7 @@ struct SourceRun {
 
 typedef struct Upsert Upsert;
 typedef struct QueryTime QueryTime;
+typedef struct Positions Positions;
 
 /* Rows that a sink refused. */
 typedef struct Refusals {
@@ -88,15 +93,17 @@ struct SinkRun {
     Sink *sink;
     Thread thread;
     bool thread_started;
-    Buffer pending;    /* encoded and not handed on yet */
-    Upsert *upsert;    /* of a table with a PRIMARY KEY: one write a key and epoch; else NULL */
-    Queue *queue;      /* of SinkItem; by length and at once */
-    bool wrote;        /* since the last sync token */
-    bool full;         /* it has more than it may hold; the engine thread's, of its last look */
-    Buffer filling;    /* at once: what went into the queue since the last epoch was closed */
-    Refusals refused;  /* its thread's: told by the sink and not in the home yet */
-    bool refusal_told; /* on the log, once; its thread's */
-    bool again;        /* by outbox: what comes next may have been sent before; its thread's */
+    SinkWay way;
+    Buffer pending;       /* encoded and not handed on yet */
+    Upsert *upsert;       /* of a table with a PRIMARY KEY: one write a key and epoch; else NULL */
+    Positions *positions; /* by position; else NULL */
+    Queue *queue;         /* of SinkItem; by length and at once */
+    bool wrote;           /* since the last sync token */
+    bool full;            /* it has more than it may hold; the engine thread's, of its last look */
+    Buffer filling;       /* at once: what went into the queue since the last epoch was closed */
+    Refusals refused;     /* its thread's: told by the sink and not in the home yet */
+    bool refusal_told;    /* on the log, once; its thread's */
+    bool again;           /* by outbox: what comes next may have been sent before; its thread's */
     int64_t renew_us, renew_at_us; /* its marker; 0: at the first rest; its thread's */
     /* under Engine.lock */
     int64_t asked_epoch;          /* of the last sync token put into the queue */
@@ -112,8 +119,9 @@ struct SinkRun {
 };
 
 typedef struct SinkItem {
-    int64_t epoch; /* > 0: a sync token */
+    int64_t epoch; /* > 0: a sync token; by position: the last that was committed */
     size_t size;
+    size_t positions_size; /* by position: so many bytes are SinkPositions, before the rows */
     char bytes[];
 } SinkItem;
 
@@ -155,7 +163,8 @@ struct Engine {
     QueryTime *query_times; /* [plan->query_count] */
     bool *feeds; /* [plan->node_count][plan->sink_count]: rows of that node reach that sink */
     bool *waits; /* [plan->node_count]: its time has more to emit, and a sink behind it was full */
-    bool paused; /* some node waits */
+    bool replaying; /* a batch that was counted before is on its way */
+    bool paused;    /* some node waits */
     SourceRun *sources;
     SinkRun *sinks;
     ReferenceRun *references;
@@ -209,6 +218,7 @@ enum {
     SINK_PATIENCE_US = 60000000, /* for a file that cannot be written to */
     SYNC_PATIENCE_US = 1000000,  /* for a sink at once; then what it owes goes into the outbox */
     STOP_PATIENCE_US = 9000000,  /* for what is owed when told to stop: all is over within 10 s */
+    LAST_COMMIT_US = 500000,
     EPOCH_OWED_BYTES = 16 << 20, /* closes an epoch before its time */
     EPOCH_MOST_BYTES = 64 << 20, /* waits for the one being committed */
 };
@@ -262,6 +272,25 @@ void epoch_stop(Engine *);
 
 /* view.c */
 extern const OperatorType view_operator;
+
+/* position.c */
+CHECKED Status positions_open(SinkRun *, SinkContext *, Error *);
+void positions_free(Positions **);
+/* Where to begin reading a partition of which sinks may lack rows; from any thread. */
+int64_t positions_resume(const SourceRun *, const Partition *);
+void positions_push(SinkRun *, const Batch *);
+void positions_flush(SinkRun *);
+void positions_close(SinkRun *); /* the epoch closes */
+bool positions_full(SinkRun *);
+bool positions_paid(SinkRun *); /* with Engine.lock held */
+void *sink_position_thread(void *run);
+int home_position_order(const void *, const void *); /* by source and partition, for qsort */
+const HomePosition *home_position_find(const HomePosition *, int count, const char *source,
+                                       const char *partition);
+
+/* replay.c */
+Chunk *chunk_split(Chunk *, int64_t position, Chunk **behind); /* takes it over, gives two */
+CHECKED Status replay_batch(Engine *, Partition *, Batch *, Error *);
 
 /* deliver.c */
 extern const OperatorType sink_operator;

@@ -9,6 +9,7 @@
 static void reject_row(OperatorHost *host, Operator *op, RejectKind kind, const Batch *batch,
                        int row, const char *reason) {
     Engine *e = (Engine *)(void *)((char *)host - offsetof(Engine, host));
+    if (e->replaying) return; /* it was told then */
     _Atomic int64_t *count = kind == REJECT_LATE        ? &op->counters.late
                              : kind == REJECT_LATE_IDLE ? &op->counters.late_idle
                                                         : &op->counters.dead;
@@ -354,6 +355,25 @@ static bool within_record(const Slot *slot) {
     return next_position(slot) <= last;
 }
 
+/* One batch of a slot whose records were counted before. */
+static Status take_again(Engine *e, Partition *p, Slot *slot, Error *error) {
+    Decoded *d = &slot->decoded;
+    slot->next_reject = d->reject_count;
+    do {
+        if (slot->next_batch == d->batch_count) break;
+        Batch *batch = d->batches[slot->next_batch++];
+        batch->source = p->source->index;
+        batch->partition = p->number;
+        batch->taken_us = slot->chunk->taken_us;
+        batch->arena = d->arena;
+        Status status = replay_batch(e, p, batch, error);
+        if (status != OK) return status;
+    } while (within_record(slot));
+    p->reached = next_position(slot);
+    if (slot->next_batch == d->batch_count) intake_taken(e, p, slot);
+    return OK;
+}
+
 /* One batch of the partition's first slot, and the bad records before it. */
 static Status take_some(Engine *e, Partition *p, Slot *slot, Error *error) {
     Decoded *d = &slot->decoded;
@@ -378,11 +398,13 @@ static Status take(Engine *e, Partition *p, Error *error) {
         if (error) *error = d->error;
         return FAIL;
     }
+    if (slot->replay) return take_again(e, p, slot, error);
+    if (p->begun == NO_POSITION) p->begun = slot->chunk->begin;
     do status = take_some(e, p, slot, error);
     while (status == OK && within_record(slot));
     bool over = slot->next_batch == d->batch_count && slot->next_reject == d->reject_count;
     if (status != OK) return status;
-    p->position = next_position(slot);
+    p->position = p->reached = next_position(slot);
     p->dirty = true;
     atomic_store(&e->dirty, true);
     if (p->number < REPORT_PARTITIONS) {

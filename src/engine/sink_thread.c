@@ -53,7 +53,7 @@ static Status put_out(SinkRun *run, Str bytes, bool token, Error *error) {
             return OK;
         }
         sink_tell_state(run, error->text);
-        if (run->plan->way == SINK_BY_LENGTH && engine_now(e) - began > SINK_PATIENCE_US) {
+        if (run->way == SINK_BY_LENGTH && engine_now(e) - began > SINK_PATIENCE_US) {
             Error reason = *error;
             return fail(error, "sink %s: %s and start again: nothing is lost",
                         run->plan->table->name, reason.text);
@@ -68,7 +68,7 @@ static void tell_synced(SinkRun *run, int64_t epoch) {
     mutex_lock(&e->lock);
     run->synced_epoch = epoch;
     refusals_move(&run->settled_refused, &run->refused);
-    if (run->plan->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) {
+    if (run->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) {
         run->delivered_epoch = epoch; /* of the outbox */
         if (epoch >= run->owed_until) run->owed_bytes = 0;
         e->dirty = true;

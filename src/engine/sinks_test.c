@@ -191,7 +191,8 @@ static void away_from_start_to_stop(const char *sql) {
     for (int i = 0; i < 2; i++) {
         fake_start(&world, &running, sql, &(EngineOptions){.epoch_rows = 100});
         assert_true(fake_until(all_is_taken, &wanted));
-        must(fake_stop(&running), &running.error);
+        /* Time may be over before the last commit is. */
+        if (fake_stop(&running) == FAIL) fail_msg("%s", running.error.text);
         fake_close(&running.run);
         assert_int_equal(out->rows, 0);
     }

@@ -422,6 +422,45 @@ static void make_room(Planner *p) {
     plan->sinks = arena_new_array(p->arena, PlanSink, p->query_count + 1);
 }
 
+/* Whether the sink can keep the positions of a query's sources, each of another topic. */
+static bool keeps_sources(const Plan *plan, const PlanSink *sink, const PlanQuery *query) {
+    const Connector *connector = sink->table->connector;
+    for (int i = 0; i < query->source_count; i++) {
+        const Table *source = plan->sources[query->sources[i]].table;
+        if (source->connector != connector ||
+            !connector->keeps_positions(&sink->table->options, &source->options))
+            return false;
+        for (int s = 0; s < plan->source_count; s++) {
+            const Table *other = plan->sources[s].table;
+            if (other != source && other->connector == connector &&
+                strcmp(option_text(&other->options, "topic", ""),
+                       option_text(&source->options, "topic", "")) == 0)
+                return false;
+        }
+    }
+    return query->source_count > 0;
+}
+
+/* By position instead of by outbox: every row that reaches the sink is made of one record alone,
+ * of a source whose positions the sink can keep. Of a PRIMARY KEY one write an epoch leaves, which
+ * is the outbox's. */
+static void choose_positions(Plan *plan) {
+    for (int s = 0; s < plan->sink_count; s++) {
+        PlanSink *sink = &plan->sinks[s];
+        if (!sink->table || sink->way != SINK_BY_OUTBOX || sink->table->key_count ||
+            !sink->table->connector->keeps_positions)
+            continue;
+        bool possible = true;
+        for (int q = 0; q < plan->query_count; q++) {
+            const PlanQuery *query = &plan->queries[q];
+            if (query->kind == QUERY_SINK && query->index == s &&
+                !(query->replayable && keeps_sources(plan, sink, query)))
+                possible = false;
+        }
+        if (possible) sink->way = SINK_BY_POSITION;
+    }
+}
+
 void emit_all(Planner *p) {
     make_room(p);
     for (int i = 0; i < p->catalog->table_count; i++)
@@ -430,4 +469,5 @@ void emit_all(Planner *p) {
         emit_query(p, p->queries[i]);
         p->plan->query_count++;
     }
+    choose_positions(p->plan);
 }

@@ -349,7 +349,6 @@ Status home_forget_query(Home *home, const char *query, const char *view, const 
         "DELETE FROM leat_segments WHERE substr(operator, 1, length(?1) + 1) = ?1 || '.'",
         "DELETE FROM leat_counts WHERE query = ?1",
         "DELETE FROM leat_refused WHERE query = ?1",
-        "DELETE FROM leat_positions WHERE query = ?1",
         "DELETE FROM leat_queries WHERE name = ?1"};
     for (size_t i = 0; status == OK && i < sizeof by_operator / sizeof *by_operator; i++)
         status = run_text(home, by_operator[i], 1, &query, error);
