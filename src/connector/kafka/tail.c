@@ -53,9 +53,10 @@ static rd_kafka_t *reader_new(KafkaSink *k, KafkaClient *client, const char *iso
 
 static Status failed(Reading *r, rd_kafka_resp_err_t code, Error *error) {
     bool never = kafka_never(code);
-    (void)fail(error, "%s%scannot read back the end of topic '%s' at %s: %s",
+    (void)fail(error, "%s%scannot read back the end of topic '%s' at %s: %s%s",
                never ? r->k->what : "", never ? ": " : "", r->k->topic, r->k->client.servers,
-               rd_kafka_err2str(code));
+               rd_kafka_err2str(code),
+               never ? "; its marker is gone, so it has to read its own rows this once" : "");
     return never ? FAIL : AGAIN;
 }
 

@@ -83,12 +83,17 @@ static Status judge_marker(KafkaSink *k, const char *text, Error *error) {
         return fail(error, "%s: the marker in group %s at %s was not written by Leat", k->what,
                     k->group, k->client.servers);
     bool other = found.generation == k->context.generation && strcmp(run, k->run) != 0;
-    if (found.generation > k->context.generation || other)
+    if (found.generation > k->context.generation)
         return fail(error,
-                    "%s: %s of this home (generation %" PRId64 ", ours %" PRId64
-                    ") delivers to it now; one of the two is a copy: end it",
-                    k->what, other ? "another run" : "a later run", found.generation,
-                    k->context.generation);
+                    "%s: a later run of this home (generation %" PRId64 ", ours %" PRId64
+                    ") has delivered to it: this home is an old copy, or another process runs on a "
+                    "copy of it; put back the newest home, or end the other process",
+                    k->what, found.generation, k->context.generation);
+    if (other)
+        return fail(error,
+                    "%s: another run of this home (generation %" PRId64
+                    ", ours too) delivers to it now; one of the two is a copy: end it",
+                    k->what, found.generation);
     k->absent = !*text;
     k->ours = *text && found.generation == k->context.generation;
     if (k->absent && k->marker.epoch < k->context.delivered) k->marker.epoch = k->context.delivered;
