@@ -182,6 +182,7 @@ static Status start_over(Follow *f, Lane *lane, const char *what, Error *error) 
                     strerror(errno));
     part_begin(&f->reader, part);
     lane->print_bytes = 0;
+    (void)file_print(part->fd, PRINT_MOST, true, &lane->print, &lane->print_bytes);
     kept_change(f, part->partition, true);
     return kept_write(f, error);
 }
@@ -193,7 +194,7 @@ static Status look_at(Follow *f, Lane *lane, Error *error) {
     int bytes;
     Part *part = &lane->part;
     if (fstat(part->fd, &st) != 0 ||
-        !file_print(part->fd, st.st_size, lane->print_bytes, &print, &bytes))
+        !file_print(part->fd, lane->print_bytes, false, &print, &bytes))
         return fail(error, "source %s: cannot read '%s': %s", f->reader.context.table, lane->path,
                     strerror(errno));
     Status status = OK;
@@ -201,30 +202,27 @@ static Status look_at(Follow *f, Lane *lane, Error *error) {
         status = start_over(f, lane, "was truncated", error);
     } else if (bytes < lane->print_bytes || (bytes && print != lane->print)) {
         if (part_at(part) > 0) status = start_over(f, lane, "was written anew", error);
-        lane->print_bytes = 0;
-    } else if (st.st_size < read_to(lane)) { /* a part of its last line was taken back */
-        part->position = part_at(part);
-        part->carry.size = 0;
-        part->long_bytes = 0;
-        if (lseek(part->fd, 0, SEEK_SET) < 0) return AGAIN;
-        part_begin(&f->reader, part);
+        else lane->print_bytes = 0;
     }
-    if (status == OK && lane->print_bytes < PRINT_MOST && st.st_size > lane->print_bytes &&
-        file_print(part->fd, st.st_size, PRINT_MOST, &lane->print, &lane->print_bytes))
-        kept_change(f, part->partition, false);
     atomic_store(&lane->end, part->base + (int64_t)st.st_size);
     lane->written_ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
     return status;
 }
 
-/* Nothing more is in the file now. What a long last line takes is given back: it is read again. */
-static void stand_at_end(Lane *lane) {
-    enum { CARRY_KEPT = 64 << 10 };
+/* Nothing more is in the file now. The beginning of a last line is forgotten: it is read again when
+ * there is more, since it may have been taken back by then. */
+static Status stand_at_end(Follow *f, Lane *lane, Error *error) {
     Part *part = &lane->part;
     lane->size = read_to(lane);
     lane->pending = false;
-    if (part->carry.size <= CARRY_KEPT || part->long_bytes) return;
-    if (lseek(part->fd, part->position, SEEK_SET) >= 0) buffer_free(&part->carry);
+    if (lane->print_bytes < PRINT_MOST && part_at(part) > lane->print_bytes &&
+        file_print(part->fd, part_at(part), false, &lane->print, &lane->print_bytes))
+        kept_change(f, part->partition, false);
+    if (!part->carry.size || part->long_bytes) return OK;
+    buffer_free(&part->carry);
+    if (lseek(part->fd, part->position, SEEK_SET) >= 0) return OK;
+    return fail(error, "source %s: cannot read '%s': %s", f->reader.context.table, lane->path,
+                strerror(errno));
 }
 
 static Status read_lane(Follow *f, Lane *lane, Chunk **out, bool *at_end, Error *error) {
@@ -236,10 +234,12 @@ static Status read_lane(Follow *f, Lane *lane, Chunk **out, bool *at_end, Error 
         lane->handed = (*out)->end;
         bool all = lane->part.base + read_to(lane) >= atomic_load(&lane->end);
         if (all && !(*out)->records && !f->reader.context.chunk_rows && !lane->part.ending)
-            stand_at_end(lane);
+            return stand_at_end(f, lane, error);
     }
-    if (status == AGAIN) stand_at_end(lane);
-    *at_end = status == AGAIN;
+    if (status == AGAIN) {
+        *at_end = true;
+        return stand_at_end(f, lane, error) == OK ? AGAIN : FAIL;
+    }
     if (status != END) return status;
     lane_over(f, lane);
     rest(f, lane);

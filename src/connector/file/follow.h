@@ -90,7 +90,9 @@ Lane *lane_new(Follow *, Error *); /* NULL: there are too many */
 CHECKED Status follow_list(Follow *, Error *);
 FileId file_id(const struct statx *);
 bool file_statx(const char *path, struct statx *);
-bool file_print(int fd, int64_t size, int most, uint64_t *print, int *bytes);
+/* The hash of a file's first bytes, at most `most` of them; `lines`: whole ones, which nobody takes
+ * back, unlike the beginning of a last line. */
+bool file_print(int fd, int64_t most, bool lines, uint64_t *print, int *bytes);
 void index_add(Follow *, int lane);
 void index_remove(Follow *, int lane);
 

@@ -29,11 +29,12 @@ FileId file_id(const struct statx *st) {
     return id;
 }
 
-bool file_print(int fd, int64_t size, int most, uint64_t *print, int *bytes) {
+bool file_print(int fd, int64_t most, bool lines, uint64_t *print, int *bytes) {
     char first[PRINT_MOST];
-    size_t wanted = size < most ? (size_t)size : (size_t)most;
+    size_t wanted = most < PRINT_MOST ? (size_t)most : PRINT_MOST;
     ssize_t got = wanted ? pread(fd, first, wanted, 0) : 0;
     if (got < 0) return false;
+    while (lines && got && first[got - 1] != '\n') got--;
     *bytes = (int)got;
     *print = hash_bytes((Str){first, (size_t)got});
     return true;
@@ -72,6 +73,7 @@ static Lane *find_lane(const Follow *f, const FileId *id) {
     Lane *other = NULL;
     for (int at = *bucket(f, id->inode); at; at = f->lanes[at - 1]->next) {
         Lane *lane = f->lanes[at - 1];
+        if (lane->over && lane->deleted) continue; /* its inode is another's now */
         if (same_file(&lane->id, id)) return lane;
         /* After a start a disk may have another device number. */
         if (lane->unread && lane->id.inode == id->inode && id->birth_ns &&
@@ -201,10 +203,8 @@ static Status admit(Follow *f, const Arrival *arrival, Error *error) {
     lane->pending = true;
     lane->listing = f->listing;
     lane->changed_us = follow_now(f);
-    struct stat st;
     int fd = open(lane->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd >= 0 && fstat(fd, &st) == 0)
-        (void)file_print(fd, st.st_size, PRINT_MOST, &lane->print, &lane->print_bytes);
+    if (fd >= 0) (void)file_print(fd, PRINT_MOST, true, &lane->print, &lane->print_bytes);
     if (fd >= 0) close(fd);
     index_add(f, lane->part.partition);
     kept_change(f, lane->part.partition, true);
