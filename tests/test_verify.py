@@ -207,6 +207,9 @@ def test_times_that_run_backwards(leat):
     for row in rows:           # a clock that tells milliseconds is not behind
         row.update(enqueuedAt=row["createdAt"][:23] + "Z", processedAt=row["createdAt"])
     assert verify(leat, rows, "--max-backwards", "0")["backwards"] == 0
+    for text in ("infinity", "-infinity", "9999-12-31T23:59:59Z", "0001-01-01", "soon", 1e300, -5, None, {}):
+        rows[7]["processedAt"] = text
+        verify(leat, rows)
     for row in rows:
         row["processedAt"] = "2027-01-01T00:00:00Z"
     leat.write("arrived.ndjson", rows)

@@ -73,7 +73,8 @@ static bool time_of(Str value, Arena *arena, int64_t *us, bool *finer) {
     const char *point = memchr(text.data, '.', text.size), *end = text.data + text.size;
     for (const char *at = point ? point + 1 : end; at < end && *at >= '0' && *at <= '9'; at++)
         *finer |= at - point > 6 && *at != '0';
-    return rfc3339_parse(text, us) == OK || timestamp_parse(text, true, us, &error) == OK;
+    return (rfc3339_parse(text, us) == OK || timestamp_parse(text, true, us, &error) == OK) &&
+           *us >= FIRST_INPUT_US && *us <= LAST_INPUT_US;
 }
 
 /* ---- columns ---- */

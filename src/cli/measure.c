@@ -27,8 +27,8 @@ static int step_of(int64_t us) {
 static int64_t step_end(int step) { /* the greatest duration of that step */
     if (step < 2 << STEP_BITS) return step;
     int shift = (step >> STEP_BITS) - 1;
-    int64_t mantissa = step - ((int64_t)shift << STEP_BITS);
-    return ((mantissa + 1) << shift) - 1;
+    uint64_t mantissa = (uint64_t)(step - (shift << STEP_BITS));
+    return (int64_t)(((mantissa + 1) << shift) - 1);
 }
 
 static void fold(Latency *l) {

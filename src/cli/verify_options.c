@@ -100,7 +100,7 @@ static Status read_duration(const char *name, const char *text, int64_t *us) {
     Error error;
     Interval interval;
     if (interval_parse(str_from(text), &interval, &error) == OK &&
-        interval_to_us(interval, us, &error) == OK && *us >= 0)
+        interval_to_us(interval, us, &error) == OK && *us >= 0 && *us <= LAST_INPUT_US)
         return OK;
     usage_error("verify", "%s expects a duration like '2 seconds', got '%s'", name, text);
     return FAIL;

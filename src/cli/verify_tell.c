@@ -156,6 +156,9 @@ static void tell_rate(const Verify *v) {
     }
     snprintf(limit, sizeof limit, "%.1f", v->least_rate);
     tell_limit(v->least_rate >= 0, limit, rate_ok(v));
+    if (r->arrivals.outside)
+        printf("%s rows are not in it: their times are weeks away from the first row's.\n",
+               thousands(r->arrivals.outside, text));
 }
 
 static const char *const account_names[ACCOUNT_KINDS] = {"filtered", "deduplicated", "late",
@@ -251,6 +254,7 @@ static void add_rate(const Verify *v, Buffer *out) {
     const Minutes *m = &v->minutes;
     buffer_add_format(out, ",\"rate\":{\"offered\":%.17g,\"full_minutes\":%" PRId64,
                       v->offered_rate, m->count);
+    add_count(out, "outside", v->verdict.arrivals.outside);
     if (m->count) {
         buffer_add_format(out, ",\"by\":\"%s\",\"worst\":%.3f,\"mean\":%.3f,\"worst_at\":\"",
                           stage_names[v->verdict.last_stage], (double)m->worst / 60,
