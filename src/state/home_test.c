@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "state/sqlite_home.h"
 #include "state/state.h"
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -460,6 +461,181 @@ static void a_flipped_bit_is_found(void **state) {
     home_close(&home);
 }
 
+/* An epoch of a pipeline that has everything: state that changes and ages, rows that come and go,
+ * what is owed and delivered, rejects. All of it moves on; none of it stays. */
+static HomeBatch *busy_epoch(int64_t n) {
+    enum { SIZE = 3000, ROWS = 40, KEPT = 50 };
+    static char bytes[SIZE];
+    for (size_t i = 0; i < SIZE; i++) bytes[i] = (char)((n * 7919 + (int64_t)i * i) >> 3);
+    HomeBatch *batch = home_begin();
+    home_put_position(batch, "t", "0", n * 100, n, n * 100);
+    home_put_mark(batch, "t", n);
+    home_put_count(batch, "q", "t", "in", n * 100);
+    home_put_delta(batch, "q.group", (Str){bytes, SIZE / 2});
+    home_put_snapshot(batch, "q.group", (int)(n % STATE_SHARDS), (Str){bytes, SIZE});
+    home_put_segment(batch, "q.dedup", n, (Str){bytes, SIZE / 2});
+    home_drop_segment(batch, "q.dedup", n - KEPT);
+    home_put_outbox(batch, "out", (Str){bytes, SIZE});
+    home_put_delivered(batch, "out", n - 3);
+    for (int64_t i = 0; i < ROWS; i++) {
+        Buffer key = {0}, values = {0};
+        buffer_add_i64(&key, (n * ROWS + i) * INT64_C(0x9e3779b97f4a7c15));
+        put_number(&values, i);
+        value_encode((Value){.type = type_of(TYPE_TEXT), .str = {bytes, 40}}, &values);
+        home_put_row(batch, 0, buffer_str(&key), n, buffer_str(&values));
+        buffer_free(&key);
+        buffer_free(&values);
+    }
+    home_expire_rows(batch, 0, n - KEPT);
+    HomeReject reject = {.late = n % 2,
+                         .source = "t",
+                         .partition = 0,
+                         .position = n,
+                         .reason = "late",
+                         .record = {bytes, 500}};
+    home_put_reject(batch, &reject);
+    return batch;
+}
+
+static int64_t file_size(const char *suffix) {
+    char name[200];
+    struct stat s;
+    snprintf(name, sizeof name, "%s%s", path, suffix);
+    assert_int_equal(stat(name, &s), 0);
+    return s.st_size;
+}
+
+static Status add_state(void *context, char kind, int64_t number, Str blob) {
+    buffer_add_format(context, "%c%" PRId64 " %zu %" PRIx64 "\n", kind, number, blob.size,
+                      hash_bytes(blob));
+    return OK;
+}
+static Status add_snapshot(void *context, int shard, int64_t epoch, Str blob, Error *error) {
+    (void)error, (void)epoch;
+    return add_state(context, 's', shard, blob);
+}
+static Status add_delta(void *context, int64_t epoch, Str blob, Error *error) {
+    (void)error;
+    return add_state(context, 'd', epoch, blob);
+}
+static Status add_segment(void *context, int64_t bucket, Str blob, Error *error) {
+    (void)error;
+    return add_state(context, 'b', bucket, blob);
+}
+
+static Status read_lists(Home *home, Buffer *out, Arena *arena, Error *error) {
+    HomeQuery *queries;
+    HomePosition *positions;
+    HomeCount *counts;
+    int count;
+    Status status = home_queries(home, &queries, &count, arena, error);
+    for (int i = 0; status == OK && i < count; i++)
+        buffer_add_format(out, "query %s %" PRIx64 " %s %d\n", queries[i].name, queries[i].hash,
+                          queries[i].plan, queries[i].finished);
+    for (int acked = 0; acked < 2 && status == OK; acked++) {
+        status = acked ? home_acked(home, "out", &positions, &count, arena, error)
+                       : home_positions(home, &positions, &count, arena, error);
+        for (int i = 0; status == OK && i < count; i++)
+            buffer_add_format(out, "position %s %s %" PRId64 " %" PRId64 " %" PRId64 "\n",
+                              positions[i].source, positions[i].partition, positions[i].position,
+                              positions[i].max_time, positions[i].records);
+    }
+    if (status == OK) status = home_counts(home, &counts, &count, arena, error);
+    for (int i = 0; status == OK && i < count; i++)
+        buffer_add_format(out, "count %s %s %s %" PRId64 "\n", counts[i].query, counts[i].source,
+                          counts[i].kind, counts[i].count);
+    return status;
+}
+
+/* All that a start reads of a home, as text. */
+static Status read_all(Home *home, Buffer *out, Error *error) {
+    Arena *arena = arena_new();
+    const HomeInfo *info = home_info(home);
+    buffer_add_format(out, "%s %" PRId64 " %d\n", info->id, info->epoch, info->finished);
+    Status status = read_lists(home, out, arena, error);
+    HomeStateReader reader = {out, add_snapshot, add_delta, add_segment};
+    if (status == OK) status = home_read_state(home, "q.group", &reader, error);
+    if (status == OK) status = home_read_state(home, "q.dedup", &reader, error);
+    int64_t mark, epoch = 0;
+    if (status == OK) status = home_mark(home, "t", &mark, error);
+    if (status == OK) buffer_add_format(out, "mark %" PRId64 "\n", mark);
+    HomeSink sink;
+    for (int i = 0; i < 2 && status == OK; i++) {
+        status = home_sink(home, i ? "out" : "file", &sink, error);
+        if (status == OK)
+            buffer_add_format(out, "sink %d %" PRId64 " %" PRId64 "\n", sink.known, sink.length,
+                              sink.delivered);
+    }
+    Buffer blob = {0};
+    while (status == OK &&
+           (status = home_outbox_next(home, "out", epoch, &epoch, &blob, error)) == OK)
+        (void)add_state(out, 'o', epoch, buffer_str(&blob));
+    if (status == END) status = OK;
+    const char *fact = home_get(home, "seed");
+    buffer_add_format(out, "fact %s\n", fact ? fact : "none");
+    buffer_free(&blob);
+    arena_free(&arena);
+    return status;
+}
+
+static void write_file(const char *data, size_t size) {
+    char wal[200];
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    unlink(wal);
+    FILE *file = fopen(path, "w");
+    assert_int_equal(fwrite(data, 1, size, file), size);
+    fclose(file);
+}
+
+/* What a start reads of a home with a changed byte is what was written, or it is refused. */
+static void any_changed_byte_is_found_or_harmless(void **state) {
+    (void)state;
+    enum { BYTES = 150, EPOCHS = 5 };
+    Home *home = open_home();
+    fill(home);
+    Error error = {0};
+    Field fields[] = {{"n", type_of(TYPE_INT8), false}, {"text", type_of(TYPE_TEXT), false}};
+    assert_int_equal(home_open_view(home, "v", &(Schema){2, fields}, &error), OK);
+    for (int64_t n = 2; n < EPOCHS; n++) {
+        HomeBatch *batch = busy_epoch(n);
+        home_put_acked(batch, "out", "t", "0", n);
+        commit(home, batch);
+    }
+    home_close(&home);
+    size_t size = (size_t)file_size("");
+    char *good = xmalloc(size), *bad = xmalloc(size);
+    FILE *file = fopen(path, "r");
+    assert_int_equal(fread(good, 1, size, file), size);
+    fclose(file);
+    copy_file(".lock", ".lock.good");
+    Buffer right = {0}, got = {0};
+    home = open_home();
+    assert_int_equal(read_all(home, &right, &error), OK);
+    home_close(&home);
+    int found = 0;
+    for (uint64_t i = 0; i < BYTES; i++) {
+        size_t at = i * 7919 % size;
+        while (!good[at]) at = (at + 1) % size;
+        memcpy(bad, good, size);
+        bad[at] = (char)(bad[at] ^ 1 << i % 8);
+        write_file(bad, size);
+        copy_file(".lock.good", ".lock");
+        got.size = 0;
+        home = NULL;
+        Status status = home_open(path, "p", false, env_system(), &home, NULL, &error);
+        if (status == OK) status = read_all(home, &got, &error);
+        home_close(&home);
+        if (status == FAIL) found++;
+        else if (!str_equal(buffer_str(&right), buffer_str(&got)))
+            fail_msg("byte %zu of %zu:\n%.*s", at, size, (int)got.size, got.data);
+    }
+    assert_in_range(found, BYTES / 3, BYTES);
+    buffer_free(&right);
+    buffer_free(&got);
+    free(good);
+    free(bad);
+}
+
 static void what_a_sink_acknowledged_stands_beside_positions(void **state) {
     (void)state;
     Home *home = open_home();
@@ -537,50 +713,6 @@ static void what_a_sink_refuses_counts_once(void **state) {
     home_close(&home);
     home = open_home();
     home_close(&home);
-}
-
-/* An epoch of a pipeline that has everything: state that changes and ages, rows that come and go,
- * what is owed and delivered, rejects. All of it moves on; none of it stays. */
-static HomeBatch *busy_epoch(int64_t n) {
-    enum { SIZE = 3000, ROWS = 40, KEPT = 50 };
-    static char bytes[SIZE];
-    for (size_t i = 0; i < SIZE; i++) bytes[i] = (char)((n * 7919 + (int64_t)i * i) >> 3);
-    HomeBatch *batch = home_begin();
-    home_put_position(batch, "t", "0", n * 100, n, n * 100);
-    home_put_mark(batch, "t", n);
-    home_put_count(batch, "q", "t", "in", n * 100);
-    home_put_delta(batch, "q.group", (Str){bytes, SIZE / 2});
-    home_put_snapshot(batch, "q.group", (int)(n % STATE_SHARDS), (Str){bytes, SIZE});
-    home_put_segment(batch, "q.dedup", n, (Str){bytes, SIZE / 2});
-    home_drop_segment(batch, "q.dedup", n - KEPT);
-    home_put_outbox(batch, "out", (Str){bytes, SIZE});
-    home_put_delivered(batch, "out", n - 3);
-    for (int64_t i = 0; i < ROWS; i++) {
-        Buffer key = {0}, values = {0};
-        buffer_add_i64(&key, (n * ROWS + i) * INT64_C(0x9e3779b97f4a7c15));
-        put_number(&values, i);
-        value_encode((Value){.type = type_of(TYPE_TEXT), .str = {bytes, 40}}, &values);
-        home_put_row(batch, 0, buffer_str(&key), n, buffer_str(&values));
-        buffer_free(&key);
-        buffer_free(&values);
-    }
-    home_expire_rows(batch, 0, n - KEPT);
-    HomeReject reject = {.late = n % 2,
-                         .source = "t",
-                         .partition = 0,
-                         .position = n,
-                         .reason = "late",
-                         .record = {bytes, 500}};
-    home_put_reject(batch, &reject);
-    return batch;
-}
-
-static int64_t file_size(const char *suffix) {
-    char name[200];
-    struct stat s;
-    snprintf(name, sizeof name, "%s%s", path, suffix);
-    assert_int_equal(stat(name, &s), 0);
-    return s.st_size;
 }
 
 static void a_home_does_not_grow(void **state) {
@@ -686,6 +818,7 @@ int main(void) {
         CASE(an_empty_file_is_a_home_only_where_none_was),
         CASE(a_changed_row_is_found),
         CASE(a_flipped_bit_is_found),
+        CASE(any_changed_byte_is_found_or_harmless),
         CASE(what_a_sink_acknowledged_stands_beside_positions),
         CASE(what_a_sink_refuses_counts_once),
         CASE(a_home_does_not_grow),
