@@ -182,10 +182,10 @@ static bool play_all(const Settings *s, Verdict *verdict, uint64_t *failed) {
             *verdict = v;
             *failed = first.seed;
         }
-        if (isatty(2) && seconds() - told > 1) {
+        if (seconds() - told > (isatty(2) ? 1 : 60)) {
             told = seconds();
-            fprintf(stderr, "\r%lld of %llu seeds", (long long)totals.seeds,
-                    (unsigned long long)s->seeds);
+            fprintf(stderr, isatty(2) ? "\r%lld of %llu seeds" : "%lld of %llu seeds\n",
+                    (long long)totals.seeds, (unsigned long long)s->seeds);
         }
     }
     if (isatty(2)) fputs("\r", stderr);

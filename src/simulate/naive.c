@@ -166,8 +166,10 @@ static void tell_groups(Naive *n, const SimQuery *q, int query, const Groups *gr
         const char *sums =
             say(n, "\"n\":%lld,\"s\":%s,\"lo\":%s,\"hi\":%s", (long long)g->n,
                 number(n, g->any_v, g->s), number(n, g->any_v, g->lo), number(n, g->any_v, g->hi));
-        Answer answer = {
-            .end = g->end, .n = g->n, .key = say(n, "%lld %d", (long long)g->start, g->k)};
+        Answer answer = {.k = g->k,
+                         .end = g->end,
+                         .n = g->n,
+                         .key = say(n, "%lld %d", (long long)g->start, g->k)};
         if (q->shape == SHAPE_GROUPS) answer.text = say(n, "{\"k\":%d,%s}", g->k, sums);
         else
             answer.text = say(n, "{\"window_start\":\"%s\",\"window_end\":\"%s\"%s,%s%s}",

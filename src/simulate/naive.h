@@ -7,7 +7,7 @@ typedef struct Answer {
     char *text;     /* the row as JSON */
     char *key;      /* of its group, or its id */
     int64_t end, n; /* of a window */
-    int source;        /* of a plain row */
+    int source;     /* of a plain row */
     int k;
 } Answer;
 

@@ -64,22 +64,38 @@ static int draw_view(const Scenario *s, Random *r, Shape shape) {
     return s->queries[last].shape == SHAPE_GROUPS ? last : found[below(r, count)];
 }
 
-static void draw_query(Scenario *s, Random *r) {
+/* What is rare when every query is drawn for itself. */
+static void follow_theme(const Scenario *s, SimQuery *q, int theme, bool *view) {
+    int number = s->query_count;
+    if (theme == 1) *view = number == 0;
+    if (theme == 1 && number < 2) q->shape = number ? SHAPE_COPY : SHAPE_GROUPS;
+    if (theme == 2) *view = number < 2;
+    if (theme == 2 && number < 2 && !tumbles(q)) q->shape = SHAPE_TUMBLE;
+    if (theme == 2 && number == 2) q->shape = SHAPE_JOIN;
+}
+
+static void draw_query(Scenario *s, Random *r, int theme) {
     SimQuery *q = &s->queries[s->query_count];
     *q = (SimQuery){.reads = -1};
     static const Shape shapes[] = {
-        SHAPE_PLAIN,      SHAPE_PLAIN,        SHAPE_TUMBLE, SHAPE_TUMBLE,
-        SHAPE_TUMBLE,     SHAPE_HOP,          SHAPE_HOP,    SHAPE_SESSION,
-        SHAPE_SESSION,    SHAPE_CUMULATE,     SHAPE_GROUPS, SHAPE_GROUPS,
-        SHAPE_OUTER_SAME, SHAPE_OUTER_TUMBLE, SHAPE_COPY,   SHAPE_COPY};
+        SHAPE_PLAIN,  SHAPE_PLAIN,  SHAPE_FIRSTS,     SHAPE_TUMBLE,       SHAPE_TUMBLE,
+        SHAPE_HOP,    SHAPE_HOP,    SHAPE_CUMULATE,   SHAPE_SESSION,      SHAPE_SESSION,
+        SHAPE_GROUPS, SHAPE_GROUPS, SHAPE_OUTER_SAME, SHAPE_OUTER_TUMBLE, SHAPE_JOIN,
+        SHAPE_JOIN,   SHAPE_COPY,   SHAPE_COPY,       SHAPE_COPY};
     q->shape = shapes[below(r, (int)(sizeof shapes / sizeof *shapes))];
+    bool missing = false; /* a view that it would read: this one shall be it */
+    follow_theme(s, q, theme, &missing);
     if (q->shape >= SHAPE_OUTER_SAME) {
         q->reads = draw_view(s, r, q->shape);
         q->right = q->shape == SHAPE_JOIN ? draw_view(s, r, q->shape) : -1;
-        if (q->reads < 0 || q->right == q->reads) q->shape = SHAPE_TUMBLE, q->reads = -1;
+        if (q->reads < 0 || q->right == q->reads) missing = true;
+        /* Results of windows are waited for, also when the source behind them fell silent. */
+        if (q->shape == SHAPE_JOIN && !s->bounded && s->table_count > 1) missing = true;
+        if (missing) q->shape = SHAPE_TUMBLE, q->reads = -1;
     }
-    q->way =
-        (Way)PICK(r, WAY_VIEW, WAY_VIEW, WAY_LENGTH, WAY_LENGTH, WAY_OUTBOX, WAY_OUTBOX, WAY_ONCE);
+    q->way = (Way)PICK(r, WAY_VIEW, WAY_VIEW, WAY_VIEW, WAY_LENGTH, WAY_LENGTH, WAY_OUTBOX,
+                       WAY_OUTBOX, WAY_ONCE);
+    if (missing) q->way = WAY_VIEW;
     if (q->shape == SHAPE_COPY && q->way == WAY_VIEW) q->way = WAY_LENGTH;
     q->left = one_of(r, 2);
     q->emit_final = q->way == WAY_VIEW && q->shape != SHAPE_PLAIN && q->shape != SHAPE_FIRSTS &&
@@ -127,6 +143,7 @@ static void draw_query(Scenario *s, Random *r) {
     if (q->shape == SHAPE_COPY && s->queries[q->reads].shape == SHAPE_GROUPS) {
         if (q->way == WAY_LENGTH) q->way = WAY_OUTBOX;
         q->keyed = true;
+        if (one_of(r, 2)) q->outer_m = 2, q->outer_r = below(r, 2);
     } else if (q->shape == SHAPE_COPY) {
         q->outer_m = 0;
     }
@@ -506,8 +523,8 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     s->checkpoint_us = PICK(r, 20, 100, 1000) * 1000;
     s->idle_us = 1000000;
     s->outbox_limit = one_of(r, 4) ? 200 : 0;
-    int queries = 1 + below(r, MOST_QUERIES - 1);
-    while (s->query_count < queries) draw_query(s, r);
+    int queries = 1 + below(r, MOST_QUERIES), theme = below(r, 5);
+    while (s->query_count < queries) draw_query(s, r, theme);
     take_out(s, limits->queries);
     for (int i = 0; i < s->query_count; i++)
         if (s->queries[i].size_us > s->longest_us) s->longest_us = s->queries[i].size_us;
