@@ -364,6 +364,52 @@ static void results_of_windows_age_by_their_ends(void **state) {
          TIME(21), CLOSE_EPOCH);
 }
 
+/* Of groups that change without end only those are told as gone that were told to be there. */
+static void who_never_passed_is_not_deleted(void **state) {
+    (void)state;
+    static Field in[] = {FIELD("id", TYPE_TEXT), FIELD("keep", TYPE_BOOL)};
+    static Field out[] = {FIELD("id", TYPE_TEXT), FIELD("last", TYPE_BOOL)};
+    AggregateCall last[1] = {{.aggregate = aggregate_find(STR("last_value"), 1, TYPE_BOOL),
+                              .arg = 1,
+                              .filter = -1,
+                              .arg_type = {TYPE_BOOL, -1},
+                              .result = {TYPE_BOOL, -1}}};
+    AggregateSpec spec = {.keys = by_id,
+                          .key_count = 1,
+                          .calls = last,
+                          .call_count = 1,
+                          .block_size = aggregates_layout(last, 1),
+                          .close = CLOSE_NEVER,
+                          .bucket = -1,
+                          .output = {2, out},
+                          .ttl_us = 10};
+    Expr condition = {.kind = EXPR_COLUMN, .type = {TYPE_BOOL, -1}, .column = 1};
+    FilterSpec having = {&condition, true, true};
+    static const Step steps[] = {ROWS("1 - : a, t\n 1 - : b, f"),
+                                 CLOSE_EPOCH,
+                                 ROWS("2 1 : a, f\n 2 1 : b, f\n 2 1 : c, t"),
+                                 CLOSE_EPOCH,
+                                 ROWS("3 2 : a, f\n 3 2 : b, t\n 3 2 : c, null"),
+                                 CLOSE_EPOCH,
+                                 TIME(13)};
+    Scene scene = {.inputs = {{2, in}},
+                   .links = {{&aggregate_operator, &spec}, {&filter_operator, &having}},
+                   .link_count = 2,
+                   .steps = steps,
+                   .step_count = 7};
+    for (int killed = 0; killed < 2; killed++) {
+        Stage stage;
+        stage_begin(&stage, &scene);
+        for (int i = 0; i < 7; i++) {
+            run_step(&stage, &steps[i], WHOLE);
+            if (killed && steps[i].kind == EPOCH) kill_and_restore(&stage);
+        }
+        assert_lines(&stage, "a|t\ngone: a|f\nc|t\ngone: c|null\nb|t\ngone: b|null", WHOLE);
+        assert_int_equal(state_entries(stage.ops[1]->state), 0);
+        stage_end(&stage);
+    }
+}
+
 /* More than a batch of them, some touched again, in another order than they came. */
 static void many_groups_are_forgotten_in_batches(void **state) {
     (void)state;
@@ -422,6 +468,7 @@ int main(void) {
         cmocka_unit_test(a_row_after_that_begins_its_group_anew),
         cmocka_unit_test(a_huge_ttl_forgets_nothing),
         cmocka_unit_test(results_of_windows_age_by_their_ends),
+        cmocka_unit_test(who_never_passed_is_not_deleted),
         cmocka_unit_test(many_groups_are_forgotten_in_batches),
     };
     return cmocka_run_group_tests(tests, make_calls, NULL);

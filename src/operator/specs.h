@@ -9,6 +9,8 @@ typedef struct FilterSpec {
     Expr *condition;
     bool changes; /* the rows are groups that readers have perhaps seen before (HAVING): rows that
                      fail leave as ROW_DELETE with their keys instead of being dropped */
+    bool remembers; /* … and change without end: which of them readers have is kept as state, others
+                       are dropped */
 } FilterSpec;
 
 /* Computes new columns. Rows with an error in any become dead letters. */

@@ -430,6 +430,10 @@ static void operator_lines(Explain *x, int depth, const PlanNode *node) {
         const FilterSpec *spec = node->spec;
         line(x, depth, "keep rows where %s",
              words_of(x, spec->condition, input_schema(x, node, 0)));
+        if (spec->remembers)
+            line(x, depth + 1,
+                 "state: which groups pass now; those that no longer do are deleted, others not "
+                 "told");
     } else if (node->type == &project_operator) project_lines(x, depth, node);
     else if (node->type == &window_operator) window_lines(x, depth, node);
     else if (node->type == &dedup_operator) dedup_lines(x, depth, node);

@@ -74,6 +74,7 @@ static int emit_filter(Planner *p, Relation *r, int input) {
     FilterSpec *spec = arena_zero(p->arena, sizeof *spec);
     spec->condition = expr_placed(p, r->condition, r->set);
     spec->changes = rows_change(r);
+    spec->remembers = r->changes;
     return add_node(p, r->query, &filter_operator, spec,
                     schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
 }

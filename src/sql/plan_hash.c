@@ -223,7 +223,8 @@ static void own_text(Planner *p, const Relation *r, Buffer *out) {
     case REL_REFERENCE: table_text(p, r, out); break;
     case REL_FILTER: {
         Expr *condition = r->condition;
-        buffer_add_text(out, r->having ? "having" : "filter");
+        buffer_add_format(out, "%s%s", r->changes ? "remembering " : "",
+                          r->having ? "having" : "filter");
         list_text(p, "", &condition, 1, r->set, out);
         break;
     }
