@@ -572,11 +572,14 @@ def test_generate_into_a_topic_and_verify(leat, kafka, topic):
 CREATE TABLE telemetry (eventId text, value double precision, deviceId text,
   deviceSequenceNumber bigint, type text, createdAt timestamptz, complexData jsonb)
 WITH (connector = 'kafka', topic = '{topic}', "bootstrap.servers" = '{kafka.bootstrap}');
+CREATE TABLE later (eventId text) WITH (connector = 'kafka', topic = '{topic}', start = 'latest',
+                                        "bootstrap.servers" = '{kafka.bootstrap}');
 CREATE MATERIALIZED VIEW ids AS SELECT eventId FROM telemetry;""")
     leat.ok("generate", "--events", "5000", "--seed", "3", "--to", "p.sql:telemetry", "--ledger", "ledger")
     assert len(kafka.consume(topic)) >= 5000
     ended = leat.ok("verify", "--ledger", "ledger", "--in", "p.sql:telemetry", "--max-missing-copies", "0", "--json")
     legs = json.loads(ended.out)["latency_seconds"]       # to the time of the Kafka record
+    leat.ok("verify", "--ledger", "ledger", "--in", "p.sql:later")     # from the begin all the same
     assert list(legs) == ["created_stored"] and legs["created_stored"]["rows"] >= 5000
     home = Home(leat.folder / "p.leat")
     run_until(leat, home, 5000, view="ids")

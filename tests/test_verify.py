@@ -340,6 +340,9 @@ def test_sent_is_stored_deduplicated_late_or_dead(done, name):
     assert account["taken"] == account["stored"] + account["deduplicated"] + account["late"] + account["dead"]
     assert account["dead"] == result["broken"] > 20 and account["late"] >= account["missing_late"] > 20
     assert result["missing"] == result["unaccounted"] == account["filtered"] == 0
+    late = {json.loads(row[0])["eventId"] for row in sqlite3.connect(done.folder / "p.leat").execute(
+        "SELECT record FROM late_rows")}
+    assert len(account["late_events"]) == 5 and set(account["late_events"]) <= late and not account["dead_events"]
 
 
 def test_filtered_rows_and_bad_expressions(done):
@@ -488,3 +491,11 @@ def test_tables_that_are_no_ledger(leat):
         ended = leat.run("verify", "--ledger", word, "--in", "out.ndjson")
         assert ended.status in (1, 2) and message in ended.err and not ended.out, ended
     leat.ok("verify", "--ledger", "p.sql:telemetry", "--in", "out.ndjson")
+    ended = leat.run("verify", "--ledger", "p.sql:telemetry", "--in", "p.sql:telemetry")
+    assert ended.status == 1 and "is a generator" in ended.err, ended
+
+
+def test_a_table_that_follows_is_read_to_its_end(leat):
+    rows = send(leat, events=500)
+    leat.write("p.sql", f"CREATE TABLE t ({COLUMNS}) WITH (connector = 'file', path = 'sent.ndjson', follow = true);")
+    assert verify(leat, None, "--in", "p.sql:t")["arrived"] == len(rows)

@@ -367,6 +367,8 @@ static void judge_event(Verdict *v, Sent *sent, int64_t number) {
     v->late += e->late;
     Explained why = sent->explained ? (Explained)sent->explained[number] : EXPLAINED_NOT;
     if (rows == 0 && why != EXPLAINED_NOT) {
+        if (v->explained[why] < EXAMPLES)
+            memcpy(v->explained_ids[why][v->explained[why]], e->id, sizeof e->id);
         v->explained[why]++;
     } else if (rows == 0) {
         wrong(v, WRONG_MISSING, id, e->late ? "was sent late" : "");

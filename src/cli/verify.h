@@ -91,7 +91,8 @@ typedef struct Verdict {
     int64_t stage_rows[STAGES];
     Stage last_stage;
     int64_t explained[EXPLANATIONS]; /* events of which nothing arrived, and why */
-    int64_t devices_spread;          /* devices whose events came in several partitions */
+    char explained_ids[EXPLANATIONS][EXAMPLES][37];
+    int64_t devices_spread; /* devices whose events came in several partitions */
     Event *event;
     Buffer text;
     Arena *arena;            /* for one row */

@@ -186,20 +186,35 @@ static Str declared_names(const Table *table, Arena *arena) {
     return kept;
 }
 
+/* A topic is read from its begin, wherever the pipeline starts, and a file to its end as it is. */
+static Options settled_options(const Table *table, Arena *arena) {
+    Options all = {0, arena_new_array(arena, OptionValue, table->options.count + 1)};
+    for (int i = 0; i < table->options.count; i++) {
+        const char *name = table->options.values[i].name;
+        if (strcmp(name, "start") != 0 && strcmp(name, "follow") != 0)
+            all.values[all.count++] = table->options.values[i];
+    }
+    return all;
+}
+
 static int read_table(Verify *v, const char *file, const char *name, Error *error) {
     Catalog *catalog;
     const Table *table = open_table(file, name, false, &catalog);
     if (!table) return EXIT_USAGE;
     const char *format = option_text(&table->options, "format", "json");
+    Options options = settled_options(table, catalog->arena);
     SourceContext context = {.env = env_system(),
                              .table = table->name,
                              .pipeline = catalog->settings.pipeline,
                              .format = format_find(format),
-                             .options = &table->options,
+                             .options = &options,
                              .chunk_bytes = CHUNK_BYTES};
     Str header = {0};
     Status status = OK;
-    if (!context.format) status = fail(error, "format '%s' cannot be read", format);
+    if (strcmp(table->connector->name, "generator") == 0)
+        status = fail(error, "table \"%s\" is a generator: what it sends does not arrive there",
+                      table->name);
+    else if (!context.format) status = fail(error, "format '%s' cannot be read", format);
     else if (context.format == &csv_format && !option_bool(&table->options, "header", true))
         header = declared_names(table, catalog->arena);
     if (status == OK) status = read_through(v, table->connector, &context, header, error);

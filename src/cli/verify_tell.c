@@ -313,6 +313,12 @@ static void add_account(const Verify *v, Buffer *out) {
     add_count(out, "missing_late", v->verdict.explained[EXPLAINED_LATE]);
     add_count(out, "missing_dead", v->verdict.explained[EXPLAINED_DEAD]);
     add_count(out, "missing_excused", a->excused);
+    for (int why = EXPLAINED_LATE; why < EXPLANATIONS; why++) {
+        buffer_add_format(out, ",\"%s_events\":[", why == EXPLAINED_LATE ? "late" : "dead");
+        for (int k = 0; k < EXAMPLES && v->verdict.explained_ids[why][k][0]; k++)
+            buffer_add_format(out, "%s\"%s\"", k ? "," : "", v->verdict.explained_ids[why][k]);
+        buffer_add_char(out, ']');
+    }
     buffer_add_char(out, '}');
 }
 
