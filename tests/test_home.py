@@ -58,6 +58,16 @@ def test_a_home_of_version_2_goes_on(version2):
     assert "is finished" in again.err
 
 
+def test_killed_while_it_is_brought_up_to_date(version2):
+    leat, (tables, results) = version2
+    assert leat.run("run", "pipeline.sql", env={"LEAT_FAULT": "home.upgrade:1"}).status == -9
+    home = Home(leat.folder / "pipeline.leat")
+    assert home.query("SELECT value FROM leat_meta WHERE name = 'version'")[0]["value"] == "2"
+    leat.ok("run", "pipeline.sql")
+    assert tables_of(home) == tables
+    assert sorted((leat.folder / "results.ndjson").read_text().splitlines()) == results
+
+
 def test_a_damaged_home_of_version_2_is_not_touched(version2):
     leat, _ = version2
     path = leat.folder / "pipeline.leat"
@@ -325,6 +335,19 @@ def test_what_may_not_be_written(tmp_path, what):
         ended = run()
         assert ended.returncode == 1 and "pipeline.leat" in ended.stderr, ended.stderr
         assert "writable" in ended.stderr, ended.stderr
+
+
+def test_killed_while_the_old_home_is_set_aside(leat, killed):
+    """Neither lost nor torn: the next start refuses, the next --fresh sets all of it aside."""
+    files, right = killed
+    lay_out(leat, files, files["pipeline.leat"], files["pipeline.leat-wal"])
+    (leat.folder / "results.ndjson").unlink()
+    assert leat.run("run", "pipeline.sql", "--fresh", env={"LEAT_FAULT": "home.aside:1"}).status == -9
+    refused(leat, "its lock file says that epoch 7 was committed")
+    leat.ok("run", "pipeline.sql", "--fresh")
+    assert tables_of(Home(leat.folder / "pipeline.leat")) == right[0]
+    assert Home(leat.folder / "pipeline.leat.1").query(
+        "SELECT value FROM leat_meta WHERE name = 'epoch'")[0]["value"] == "7"
 
 
 # ---- leat check-home ----

@@ -12,6 +12,8 @@ const FaultPoint fault_points[] = {
     {"home.make", "a new home: nothing is in its file yet"},
     {"home.made", "a new home is made; its generation is still 0"},
     {"home.raised", "the home's generation is raised, its lock file still tells the old epoch"},
+    {"home.aside", "--fresh: of the old home its -wal file is set aside, the home itself is not"},
+    {"home.upgrade", "a home of an older format is wholly rewritten, and not committed"},
     {"query.forget", "--reset: before a query's state is forgotten"},
     {"query.forgotten", "--reset: it is forgotten, and not known anew yet"},
     {"epoch.close", "an epoch is to be closed: nothing is gathered yet"},

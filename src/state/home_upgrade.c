@@ -239,6 +239,7 @@ Status home_upgrade(Home *home, const char *pipeline, const HomeMemory *memory, 
     if (status == OK) status = home_write_number(home, "version", HOME_VERSION, error);
     if (status == OK) status = home_sum_rows(db, &home->sum, error);
     if (status == OK) status = home_write_sum(home, error);
+    if (status == OK) fault_at(home->env, "home.upgrade");
     if (status == OK) status = home_exec(db, "COMMIT", error);
     if (status != OK) sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     return status;

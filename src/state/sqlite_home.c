@@ -65,7 +65,9 @@ static bool file_exists(const char *path) {
     return stat(path, &s) == 0;
 }
 
-/* FILE -> FILE.1 or the next free number, with what SQLite keeps beside it. */
+/* FILE -> FILE.1 or the next free number, with what SQLite keeps beside it. The -wal file goes
+ * first: a home without it is refused, where a -wal file without its home would be thrown away. A
+ * second try brings the two together again. */
 static Status set_aside(Home *home, char **aside, Error *error) {
     for (int n = 1;; n++) {
         char *to = sqlite3_mprintf("%s.%d", home->path, n);
@@ -73,8 +75,9 @@ static Status set_aside(Home *home, char **aside, Error *error) {
             sqlite3_free(to);
             continue;
         }
-        static const char *const beside[] = {"", "-wal", "-shm"};
+        static const char *const beside[] = {"-wal", "-shm", ""};
         for (int i = 0; i < 3; i++) {
+            if (i == 2) fault_at(home->env, "home.aside");
             char *from = sqlite3_mprintf("%s%s", home->path, beside[i]);
             char *dest = sqlite3_mprintf("%s%s", to, beside[i]);
             bool ok = !file_exists(from) || rename(from, dest) == 0;
