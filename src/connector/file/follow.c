@@ -261,7 +261,7 @@ static Status look_around(Follow *f, Error *error) {
             lane->changed_us = now;
         }
     }
-    return now >= f->list_after_us ? follow_list(f, error) : OK;
+    return follow_list(f, error);
 }
 
 static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
@@ -327,8 +327,7 @@ Status follow_open(const SourceContext *context, Source **out, Error *error) {
 static Status partitions(Source *source, int *count, Error *error) {
     Follow *f = follow_of(source);
     f->source.news = false;
-    Status status = OK;
-    if (follow_now(f) >= f->list_after_us) status = follow_list(f, error);
+    Status status = follow_list(f, error);
     f->source.news = false;
     *count = f->count;
     return status;

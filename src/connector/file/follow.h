@@ -12,7 +12,9 @@ enum {
     PRINT_MOST = 256,           /* bytes of a file's beginning by which it is known again */
     POLL_US = 100000,           /* how often open files are looked at */
     LIST_US = 200000,           /* how often the path is listed, at most; */
-    LIST_SHARE = 50,            /* and not more often than this many times as long as it takes */
+    LIST_SHARE = 50,            /* and not more often than this many times as long as it takes; */
+    LIST_SELDOM_US = 5000000,   /* but at least so often */
+    NAMES_SHARE = 20,           /* the same of a look at names alone, if the folder has changed */
     GONE_SILENCE_US = 1000000,  /* a deleted file is over when nothing came for so long; */
     AWAY_SILENCE_US = 60000000, /* one that was renamed out of the path, for so long */
 };
@@ -63,7 +65,8 @@ typedef struct Follow {
     bool *unkept;       /* [LANES_MOST / KEPT_LANES]: blocks of facts that changed */
     bool urgent, slack; /* to be kept before anything is read; when there is time */
     int64_t kept_us;
-    int64_t listing, listed_us, list_after_us, polled_us;
+    int64_t listing, list_after_us, names_after_us, polled_us;
+    int64_t folder_ns; /* when the folder had changed last, as of the last listing; 0: look again */
     int last_asked;
     bool told_waiting, told_many;
 } Follow;
@@ -87,6 +90,7 @@ void lane_over(Follow *, Lane *);
 Lane *lane_new(Follow *, Error *); /* NULL: there are too many */
 
 /* ---- follow_list.c ---- */
+/* Lists the path if it is time to. */
 CHECKED Status follow_list(Follow *, Error *);
 FileId file_id(const struct statx *);
 bool file_statx(const char *path, struct statx *);

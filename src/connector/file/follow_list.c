@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 /* ---- knowing files ---- */
@@ -94,6 +95,7 @@ typedef struct Listing {
     Follow *f;
     Arrival *items;
     int count, capacity;
+    bool names; /* files that are known by their name's inode are not looked at */
     bool found; /* the path stands for something, if only an empty folder */
 } Listing;
 
@@ -139,6 +141,22 @@ static void met(Listing *l, const char *path) {
     l->items[l->count++] = (Arrival){xstrdup(path), id};
 }
 
+/* A known file under its name. Whether it has grown, a whole listing tells. */
+static bool met_name(Listing *l, const struct dirent *entry) {
+    Follow *f = l->f;
+    if (!l->names || !f->index) return false;
+    for (int at = *bucket(f, entry->d_ino); at; at = f->lanes[at - 1]->next) {
+        Lane *lane = f->lanes[at - 1];
+        const char *slash = strrchr(lane->path, '/'), *name = slash ? slash + 1 : lane->path;
+        if (lane->id.inode != entry->d_ino || lane->over || lane->away || lane->lost ||
+            strcmp(name, entry->d_name) != 0)
+            continue;
+        lane->listing = f->listing;
+        return true;
+    }
+    return false;
+}
+
 static Status list_folder(Listing *l, const char *path, Error *error) {
     DIR *folder = opendir(path);
     if (!folder && errno == ENOENT) return OK;
@@ -150,7 +168,7 @@ static Status list_folder(Listing *l, const char *path, Error *error) {
     size_t size = strlen(path);
     Buffer name = {0};
     for (struct dirent *entry; (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.') continue;
+        if (entry->d_name[0] == '.' || met_name(l, entry)) continue;
         name.size = 0;
         buffer_add_format(&name, "%s%s%s", path, path[size - 1] == '/' ? "" : "/", entry->d_name);
         buffer_add_char(&name, 0);
@@ -335,11 +353,38 @@ static void tell(Follow *f, const Listing *l) {
     }
 }
 
-Status follow_list(Follow *f, Error *error) {
-    int64_t began = follow_now(f);
-    Listing l = {.f = f};
+/* What the thread has worked, so that a busy machine does not make listings rare. */
+static int64_t worked_us(void) {
+    struct timespec t;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t) == 0
+               ? t.tv_sec * INT64_C(1000000) + t.tv_nsec / 1000
+               : 0;
+}
+
+static int64_t later(int64_t now, int64_t worked, int64_t share) {
+    int64_t wait = worked * share;
+    return now + (wait < LIST_US ? LIST_US : wait > LIST_SELDOM_US ? LIST_SELDOM_US : wait);
+}
+
+/* When the folder's names changed last; 0: too near to be told from a change that follows at once;
+ * -1: the path is no folder. */
+static int64_t folder_changed_ns(const Follow *f) {
+    struct stat st;
+    if (stat(f->path, &st) != 0 || !S_ISDIR(st.st_mode)) return -1;
+    int64_t ns = st.st_mtim.tv_sec * INT64_C(1000000000) + st.st_mtim.tv_nsec;
+    Env *env = f->reader.context.env;
+    return env->now_us(env) - ns / 1000 > LIST_US / 2 ? ns : 0;
+}
+
+static Status list(Follow *f, bool names, int64_t folder_ns, Error *error) {
+    Listing l = {.f = f, .names = names};
+    int64_t began = worked_us();
     f->listing++;
     Status status = list_path(&l, error);
+    int64_t now = follow_now(f), worked = worked_us() - began;
+    f->folder_ns = status == OK ? folder_ns : 0;
+    f->names_after_us = later(now, worked, NAMES_SHARE);
+    if (!names) f->list_after_us = later(now, worked, LIST_SHARE);
     if (status == OK && l.count) qsort(l.items, (size_t)l.count, sizeof *l.items, by_path);
     for (int i = 0; i < l.count && status == OK; i++)
         if (!f->index || !find_lane(f, &l.items[i].id)) /* it may have two names */
@@ -349,8 +394,14 @@ Status follow_list(Follow *f, Error *error) {
     if (status == OK) settle_missing(f);
     if (status == OK) status = kept_write(f, error);
     if (status == OK) tell(f, &l);
-    int64_t now = follow_now(f), least = (now - began) * LIST_SHARE;
-    f->listed_us = now;
-    f->list_after_us = now + (least > LIST_US ? least : LIST_US);
     return status;
+}
+
+Status follow_list(Follow *f, Error *error) {
+    int64_t now = follow_now(f);
+    bool whole = now >= f->list_after_us;
+    if (!whole && now < f->names_after_us) return OK;
+    int64_t changed = folder_changed_ns(f);
+    if (!whole && (changed < 0 || (changed && changed == f->folder_ns))) return OK;
+    return list(f, !whole, changed, error);
 }

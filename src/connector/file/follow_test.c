@@ -228,7 +228,7 @@ static void test_many_files_few_descriptors(void **state) {
     for (int times = 0; times < 2; times++) {
         int count;
         for (int round = 0; round < 3; round++) {
-            r.t.env.clock_us += 300000;
+            r.t.env.clock_us += LIST_SELDOM_US + 1;
             assert_int_equal(type->partitions(r.t.source, &count, &r.t.error), OK);
             assert_int_equal(count, 1000);
             for (int p = 0; p < count; p++) {
