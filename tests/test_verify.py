@@ -4,7 +4,9 @@ The simulator's events are written as another system might have stored them, wit
 repeated, swapped or bent; each fault must be found, counted, and nothing else told."""
 import csv
 import json
+import os
 import pathlib
+import pty
 import random
 import re
 import sqlite3
@@ -390,7 +392,8 @@ def test_ledgers(leat):
     verify(leat, rows)
     cases = {"": "is empty", "leat ledger 3\nseed 7\n": "version 3", "leat ledger 2\nseed 7\nrate 0\n": "cut off",
              "hello\n": "not a ledger", text.replace("devices 1000", "devices 0"): "not a ledger",
-             text.replace("seed 7", "seed x"): "line 2"}
+             text.replace("seed 7", "seed x"): "line 2", text.replace("rate 0", "rate nan"): "not a ledger",
+             text.replace("rate 0", "rate -1"): "not a ledger", text.replace("late 0", "late 2"): "not a ledger"}
     for content, message in cases.items():
         (leat.folder / "bad").write_text(content)
         ended = leat.run("verify", "--ledger", "bad", "--in", "arrived.ndjson")
@@ -499,3 +502,19 @@ def test_a_table_that_follows_is_read_to_its_end(leat):
     rows = send(leat, events=500)
     leat.write("p.sql", f"CREATE TABLE t ({COLUMNS}) WITH (connector = 'file', path = 'sent.ndjson', follow = true);")
     assert verify(leat, None, "--in", "p.sql:t")["arrived"] == len(rows)
+
+
+def test_colours_on_a_terminal(leat):
+    rows = send(leat, events=100)
+    leat.write("arrived.ndjson", rows[1:])
+    for more, coloured in (({}, True), ({"NO_COLOR": "1"}, False)):
+        environment = {k: v for k, v in os.environ.items() if k != "NO_COLOR"} | more
+        mine, its = pty.openpty()
+        try:
+            subprocess.run([BINARY, "verify", "--ledger", "ledger", "--in", "arrived.ndjson"], cwd=leat.folder,
+                           stdout=its, stderr=subprocess.DEVNULL, env=environment, timeout=60, check=False)
+            shown = os.read(mine, 65536).decode()
+        finally:
+            os.close(mine)
+            os.close(its)
+        assert "BROKEN" in shown and ("\033[31mBROKEN\033[0m" in shown) == coloured, shown

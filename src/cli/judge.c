@@ -47,6 +47,16 @@ static Str string_of(Str value, Arena *arena) {
                                                                                        : (Str){0};
 }
 
+/* "0.<digits>", as the simulator writes its numbers. */
+static Str fraction_text(uint32_t digits, char to[16]) {
+    int at = 16;
+    do to[--at] = (char)('0' + digits % 10);
+    while (digits /= 10);
+    to[--at] = '.';
+    to[--at] = '0';
+    return (Str){to + at, (size_t)(16 - at)};
+}
+
 static bool same_number(Verdict *v, Str value, Str expected) {
     double a, b;
     if (str_equal(value, expected)) return true;
@@ -117,8 +127,8 @@ static int column_of(Verdict *v, int place, Str key) {
 /* ---- comparing ---- */
 
 static bool same_field(Verdict *v, int field, int fields, Str value) {
-    return field < fields &&
-           same_number(v, value, text_of(v, "0.%" PRIu32, v->event->fields[field]));
+    char text[16];
+    return field < fields && same_number(v, value, fraction_text(v->event->fields[field], text));
 }
 
 static bool same_complex(Verdict *v, Str value, int fields) {
@@ -140,8 +150,9 @@ static bool same_column(Verdict *v, const Ledger *ledger, int column, Str value)
     const Event *e = v->event;
     int64_t us;
     bool finer;
+    char text[16];
     switch (column) {
-    case COLUMN_VALUE: return same_number(v, value, text_of(v, "0.%" PRIu32, e->value));
+    case COLUMN_VALUE: return same_number(v, value, fraction_text(e->value, text));
     case COLUMN_DEVICE:
         return str_equal(string_of(value, v->arena),
                          text_of(v, "contoso-device-id-%06" PRId64, e->device));

@@ -91,6 +91,19 @@ static Status wrong_ledger(const char *path, FILE *file, const Ledger *l, int ve
     return fail(error, "'%s' is not a ledger of leat generate", path);
 }
 
+static bool is_share(double p) { return p >= 0 && p <= 1; }
+
+/* As leat generate takes its options. */
+static bool in_range(const Ledger *l) {
+    const EventSpec *s = &l->spec;
+    int64_t start_us = l->segments[0].time_us;
+    return s->devices > 0 && s->devices <= 1000000000 && s->fields >= 0 &&
+           s->fields <= EVENT_FIELDS_MOST && l->sent >= 0 && s->rate >= 0 && s->rate <= 1e9 &&
+           is_share(s->duplicates) && is_share(s->bad) && is_share(s->late) &&
+           s->disorder_us >= 0 && s->disorder_us <= LAST_INPUT_US && start_us >= FIRST_INPUT_US &&
+           start_us <= LAST_INPUT_US;
+}
+
 Status ledger_read(const char *path, Ledger *ledger, Rate *offered, Error *error) {
     *ledger = (Ledger){.sent = -1, .segment_count = 1};
     FILE *file = fopen(path, "re");
@@ -108,9 +121,7 @@ Status ledger_read(const char *path, Ledger *ledger, Rate *offered, Error *error
         else fine = read_line(line, ledger, offered);
         if (!fine) bad_line = number;
     }
-    const EventSpec *s = &ledger->spec;
-    fine = fine && s->devices > 0 && s->devices <= 1000000000 && s->fields >= 0 &&
-           s->fields <= EVENT_FIELDS_MOST && ledger->sent >= 0;
+    fine = fine && in_range(ledger);
     if (!fine) return wrong_ledger(path, file, ledger, version, bad_line, error);
     fclose(file);
     return OK;
