@@ -315,6 +315,15 @@ def test_retention_passed_the_position(leat, kafka, topic, http):
         assert f'leat_source_lost_records_total{{source="events"}} {lost}' in numbers(http, running)[1]
         stop(running)
     assert values(home) == [*range(10), *range(20, 30), *range(35, 40)]
+    # nothing is left behind the gap: the home stands there all the same
+    kafka.produce(topic, [(0, event(40))])
+    delete_before(kafka, topic, 41)
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: position(home) == 41, "position 41")
+    stop(running)
+    pipeline(leat, kafka, topic)
+    kafka.produce(topic, [(0, event(41))])
+    run_until(leat, home, 26)
 
 
 def test_retention_passes_while_it_runs(leat, kafka, topic):

@@ -366,7 +366,12 @@ static void what_the_home_knows_is_looked_at(void **state) {
     says(&error, "--fresh");
     strcpy(facts[0], "t\tearliest\t-2 -2 -2 -2 -2");
     assert_int_equal(list(source, &count, &error), AGAIN);
-    assert_int_equal(list(source, &count, &error), FAIL);
+    Status status = AGAIN;
+    for (int look = 0; look < LOOKS && status == AGAIN; look++) {
+        status = kafka_source.partitions(source, &count, &error);
+        if (status == AGAIN) kafka_source.wait(source, 20000);
+    }
+    assert_int_equal(status, FAIL);
     says(&error, "has 4 partitions, before it had 5");
     kafka_source.close(source);
 }

@@ -23,13 +23,14 @@ enum {
     PARTITIONS_PLANNED = 4,       /* for these the first client is made */
     LAST_COMMIT_MS = 500,
     BROKER_LOOK_MS = 200,
-    FEWER_LOOKS = 10, /* a broker that has just started may not know of all partitions yet */
+    FEWER_MOST_US = 3000000, /* a broker that has just started may not know of all partitions */
 };
 
 typedef struct KafkaPartition {
     rd_kafka_queue_t *queue; /* NULL: not assigned yet */
     char name[16];
     int64_t position; /* where the next record is looked for; NO_POSITION: at its start */
+    int64_t told;     /* the same as the engine knows it: the end of the last chunk */
     bool at_end;
     bool away;      /* it has no leader now, or its leader does not answer */
     bool astray;    /* its position is not in the topic: partitions() finds out why */
@@ -44,9 +45,9 @@ typedef struct KafkaSource {
     char *what; /* "source NAME", for messages */
     KafkaPartition **partitions;
     int count;
-    int planned;     /* partitions for which the client's queues are sized */
-    int fewer_looks; /* at a topic that had more partitions */
-    bool skips_gaps; /* on_gap = 'skip' */
+    int planned;            /* partitions for which the client's queues are sized */
+    int64_t fewer_since_us; /* the topic had more partitions before; 0: no */
+    bool skips_gaps;        /* on_gap = 'skip' */
     KafkaBegins begins;
     KafkaGaps gaps;
     rd_kafka_queue_t *answers; /* to commits */
@@ -211,7 +212,7 @@ static void add_partitions(KafkaSource *k, int count) {
         KafkaPartition *p = k->partitions[k->count] = xcalloc(1, sizeof *p);
         snprintf(p->name, sizeof p->name, "%d", k->count);
         p->average = 1024;
-        p->position = NO_POSITION;
+        p->position = p->told = NO_POSITION;
     }
 }
 
@@ -293,14 +294,16 @@ static Status find_place(KafkaSource *k, int partition, Error *error) {
 /* Partitions never get fewer: a topic with fewer is another one of the same name. */
 static Status check_fewer(KafkaSource *k, int found, Error *error) {
     if (found >= k->begins.count) {
-        k->fewer_looks = 0;
+        k->fewer_since_us = 0;
         return OK;
     }
+    int64_t now_us = k->context.env->monotonic_us(k->context.env);
+    if (!k->fewer_since_us) k->fewer_since_us = now_us;
     (void)fail(error,
                "%s: topic '%s' has %d partitions, before it had %d: it was made anew; leat run "
                "--fresh starts over",
                k->what, k->topic, found, k->begins.count);
-    return ++k->fewer_looks < FEWER_LOOKS ? AGAIN : FAIL;
+    return now_us - k->fewer_since_us < FEWER_MOST_US ? AGAIN : FAIL;
 }
 
 static Status look(KafkaSource *k, const struct rd_kafka_metadata **metadata, Error *error) {
@@ -355,7 +358,9 @@ static Status seek(Source *source, int partition, int64_t position, Error *error
         return fail(error, "%s: topic '%s' has no partition %d", k->what, k->topic, partition);
     rd_kafka_queue_forward(p->queue, NULL);
     rd_kafka_queue_cb_event_enable(p->queue, on_message, k);
-    return assign(k, partition, position, false, error);
+    Status status = assign(k, partition, position, false, error);
+    p->told = p->position;
+    return status;
 }
 
 /* ---- chunks ---- */
@@ -443,7 +448,8 @@ static KafkaChunk *new_chunk(KafkaSource *k, int partition, int64_t begin, ssize
 /* Offsets have holes: compacted records, records of aborted transactions, the ends of transactions.
  * A record's own offset tells of those before it. Those at the partition's end are told by
  * PARTITION_EOF, which stands behind them; they are a chunk without records, or the position would
- * stay before them for ever and what deletes them later would look like a loss. */
+ * stay before them for ever and what deletes them later would look like a loss. A gap that was
+ * skipped is told in the same way. */
 static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     KafkaPartition *p = k->partitions[partition];
@@ -473,12 +479,12 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
     *at_end = p->at_end && !p->away && !p->astray && !k->client.down;
     if (status == FAIL && c) release(&c->chunk);
     if (status == FAIL) return FAIL;
-    if (!c && end != p->position) c = new_chunk(k, partition, p->position, 0);
+    if (!c && end != p->told) c = new_chunk(k, partition, p->told, 0);
     if (!c) return AGAIN;
     if (k->client.down) kafka_back(&k->client);
     if (c->chunk.record_count)
         p->average = (p->average + bytes / (size_t)c->chunk.record_count) / 2;
-    p->position = c->chunk.end = end;
+    p->position = p->told = c->chunk.end = end;
     *out = &c->chunk;
     return OK;
 }
