@@ -96,10 +96,14 @@ static int query_index(const char *name) {
 static void take_count(void *context, const char **columns) {
     Case *c = context;
     if (!*columns[0] || !*columns[1]) return; /* of sources and of sinks */
-    if (strcmp(columns[2], "late_idle") == 0) c->late_idle += atoll(columns[3]);
+    if (strcmp(columns[2], "late_idle") == 0) {
+        if (c->scenario->idles)
+            c->tally[query_index(columns[0])][columns[1][1] - '0'][TALLY_LATE] += atoll(columns[3]);
+        else c->late_idle += atoll(columns[3]);
+    }
     for (int k = 0; k < TALLIES; k++)
         if (strcmp(columns[2], TALLY_NAMES[k]) == 0)
-            c->tally[query_index(columns[0])][columns[1][1] - '0'][k] = atoll(columns[3]);
+            c->tally[query_index(columns[0])][columns[1][1] - '0'][k] += atoll(columns[3]);
 }
 
 static void take_length(void *context, const char **columns) {
@@ -144,6 +148,9 @@ static Status read_home(Case *c) {
                ? OK
                : FAIL;
 }
+
+#define LATE_ROWS                                                                                  \
+    "SELECT query, source, partition, position FROM late_rows WHERE source IS NOT NULL"
 
 static Status judge_rejects(Case *c, const char *table, const Answers *answers) {
     Texts got = {.arena = c->arena}, wanted = wanted_of(c, answers);
@@ -326,7 +333,11 @@ static Status judge_all(Case *c) {
     if (status != OK) return FAIL;
     if (c->finished && s->bounded && !c->done)
         return fail(c->error, "the pipeline is at its end and the home does not say so");
-    naive_open(&c->naive, s, (const int64_t(*)[MOST_PARTITIONS])c->taken, c->finished);
+    Texts late = {.arena = c->arena};
+    if (!disk_query(outside.home, LATE_ROWS, take_reject, &late, c->error)) return FAIL;
+    naive_open(&c->naive, s, (const int64_t(*)[MOST_PARTITIONS])c->taken, c->finished, late.texts,
+               late.count);
+    if (c->naive.missed) return fail(c->error, "late_rows: missing: %s", c->naive.missed);
     for (int i = 0; status == OK && i < s->query_count; i++) {
         if (s->queries[i].out) continue;
         status = s->queries[i].way == WAY_VIEW ? judge_view(c, i) : judge_sink(c, i);

@@ -211,6 +211,20 @@ static int64_t end_of(const SimQuery *q, int64_t start, int nth) {
     return start + (q->shape == SHAPE_CUMULATE ? (nth + 1) * q->slide_us : q->size_us);
 }
 
+/* `by_rule`: by what its own partition had reached. */
+static bool judge_late(Naive *n, const Scenario *s, int query, const Event *e, bool by_rule) {
+    if (s->idles) {
+        const char *row =
+            say(n, "%s s%d %d %d", query_name(s, query), e->source, e->partition, e->position);
+        bool told = false;
+        for (int i = 0; i < n->told_count; i++) told |= strcmp(n->told_late[i], row) == 0;
+        if (by_rule && !told) n->missed = row;
+        by_rule = told;
+    }
+    if (by_rule) late(n, s, query, e);
+    return by_rule;
+}
+
 static void windows(Naive *n, const Scenario *s, int query, Rows in, Groups *groups) {
     const SimQuery *q = &s->queries[query];
     for (int i = 0; i < in.count; i++) {
@@ -218,10 +232,7 @@ static void windows(Naive *n, const Scenario *s, int query, Rows in, Groups *gro
         bool grows = q->shape == SHAPE_CUMULATE; /* from one start, a step longer each */
         int64_t seen = in.rows[i].seen;
         int64_t last = floor_to(e->t, grows ? q->size_us : q->slide_us, q->offset_us);
-        if (last + q->size_us <= seen) {
-            late(n, s, query, e);
-            continue;
-        }
+        if (judge_late(n, s, query, e, last + q->size_us <= seen)) continue;
         if (!survives(n, s, query, e)) continue;
         int64_t start = last;
         for (int nth = 0; start + q->size_us > e->t; nth++) {
@@ -249,8 +260,8 @@ static void sessions(Naive *n, const Scenario *s, int query, Rows in, Groups *gr
     Row open[MOST_EVENTS];
     int count = 0;
     for (int i = 0; i < in.count; i++) {
-        if (in.rows[i].event->t < in.rows[i].seen) late(n, s, query, in.rows[i].event);
-        else open[count++] = in.rows[i];
+        const Event *e = in.rows[i].event;
+        if (!judge_late(n, s, query, e, e->t < in.rows[i].seen)) open[count++] = in.rows[i];
     }
     qsort(open, (size_t)count, sizeof *open, q->by_key ? by_key_and_time : by_time);
     for (int first = 0, next; first < count; first = next) {
@@ -397,8 +408,8 @@ static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows 
 }
 
 void naive_open(Naive *n, const Scenario *s, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS],
-                bool ended) {
-    *n = (Naive){.arena = arena_new(), .ended = ended};
+                bool ended, const char *const *late, int late_count) {
+    *n = (Naive){.arena = arena_new(), .ended = ended, .told_late = late, .told_count = late_count};
     for (int i = 0; i < MOST_SOURCES; i++) n->reached[i] = NO_TIME;
     Rows sources[MOST_SOURCES] = {0}, distincts[MOST_SOURCES] = {0};
     for (int i = 0; i < s->table_count; i++) {

@@ -31,13 +31,18 @@ enum { DEDUPS = MOST_QUERIES }; /* the query of source s's DISTINCT ON is DEDUPS
 typedef struct Naive {
     Arena *arena;
     bool ended;
+    const char *const *told_late;
+    int told_count;
+    const char *missed;            /* a row that is late, and was not told as such */
     int64_t reached[MOST_SOURCES]; /* the greatest watermark of its partitions */
     Answers views[MOST_QUERIES];
     Answers late, dead; /* "query source partition position" */
     int64_t tally[MOST_QUERIES + MOST_SOURCES][MOST_SOURCES][TALLIES];
 } Naive;
 
-/* Of the first taken[source][partition] records of each partition; `ended`: no more will come. */
+/* `late`, of partitions that fall idle: the rows that the engine held for late, in its words; no
+ * other may be, and those that are late by their own partition must be among them.
+ * Of the first taken[source][partition] records of each partition; `ended`: no more will come. */
 void naive_open(Naive *, const Scenario *, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS],
-                bool ended);
+                bool ended, const char *const *late, int late_count);
 void naive_close(Naive *);

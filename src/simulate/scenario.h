@@ -106,6 +106,7 @@ typedef struct Limits {
 typedef struct Scenario {
     uint64_t seed;
     bool bounded;
+    bool idles;      /* partitions fall idle and come back: who is late, the clock decides */
     bool keys_split; /* each k is of one partition */
     SimTable tables[MOST_SOURCES];
     int table_count;
