@@ -329,6 +329,32 @@ def test_killed_at_every_epoch(leat):
     followed.end()
 
 
+@pytest.mark.parametrize("point", ["source.fact:1", "source.kept:1", "source.fact:2",
+                                   "source.kept:2", "source.chunk:3", "home.committed:2"])
+def test_killed_where_it_hurts(leat, point):
+    """Before and after the home knows which file has which place."""
+    followed = Followed(leat, "logs", LEAT_FAULT=point)
+    followed.append("a", 1, 2)
+    followed.told("made anew")
+    if followed.running.alive() and not point.endswith(":1"):
+        followed.wait_for(1, 2)
+        followed.append("b", 3, 4)
+        followed.append("a", 5)
+        followed.rename("a", "c")
+    if followed.running.alive() and point != "home.committed:2":
+        assert followed.running.wait().status == -9
+    else:
+        followed.running.kill()
+    written = [i for name in os.listdir(leat.folder / "logs")
+               for i in map(lambda line: json.loads(line)["i"],
+                            (leat.folder / "logs" / name).read_text().splitlines())]
+    followed.environment = {}
+    followed.start()
+    followed.append("b", 7)
+    followed.wait_for(7, *written)
+    followed.end()
+
+
 @pytest.mark.parametrize("options, text", [
     ("path = '-', follow = true", "standard input cannot be followed"),
     ("path = 'logs', follow = true, order = 'name'", "leave one of them out"),

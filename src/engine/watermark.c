@@ -60,13 +60,14 @@ void source_watermark(SourceRun *run, int64_t now) {
     if (active) {
         mark = least;
         run->all_idle_since_us = 0;
-    } else if (idle ||
-               (count && !run->source->bounded)) { /* files that were followed may be over */
+    } else if (idle || (count && !run->source->bounded)) {
+        /* Files that were followed may be over, all of them: the silence begins then. */
         if (!run->all_idle_since_us) {
-            run->all_idle_since_us = now;
+            run->all_idle_since_us = idle ? now : now + run->plan->table->idle_timeout_us;
             run->idle_base = run->high;
         }
-        if (run->idle_base != NO_TIME) mark = run->idle_base + (now - run->all_idle_since_us);
+        int64_t passed = now - run->all_idle_since_us;
+        if (run->idle_base != NO_TIME) mark = run->idle_base + (passed > 0 ? passed : 0);
     } else if (run->source->bounded) {
         mark = END_OF_TIME;
         run->ended = true;
