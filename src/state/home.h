@@ -128,9 +128,9 @@ void home_put_finished(HomeBatch *, bool finished);
 /* Rows of an epoch that a sink refused, as dead letters, in one transaction of its own, before the
  * far side commits. It first forgets what was written for (sink, epoch) before, so an epoch that is
  * delivered again counts once; no rows: it only forgets. home_counts tells them as kind "refused"
- * of the rows' query and source; an epoch that is known as delivered (home_put_delivered) is not
- * forgotten any more. Not for several threads at once, as all that takes a Home. AGAIN: may succeed
- * later; FAIL: never. */
+ * of the rows' query and source; an epoch that is known as delivered (home_put_delivered), or lies
+ * a thousand behind, is not forgotten any more. Not for several threads at once, as all that takes
+ * a Home. AGAIN: may succeed later; FAIL: never. */
 CHECKED Status home_refuse(Home *, const char *sink, int64_t epoch, const HomeReject *rows,
                            int count, Error *);
 /* Commits the batch as `epoch` (the home's last + 1), synchronously; the batch stays the caller's,

@@ -710,6 +710,13 @@ static void what_a_sink_refuses_counts_once(void **state) {
     assert_int_equal(number_of(COUNTED), 3);
     assert_int_equal(number_of("SELECT count(*) FROM leat_refused"), 1);
     assert_int_equal(number_of("SELECT count(*) FROM dead_letters"), 2); /* keep_rejects */
+    /* a sink by position: deliveries without end */
+    for (int64_t n = 1; n <= 1200; n += 400)
+        assert_int_equal(home_refuse(home, "far", n, rows, 1, &error), OK);
+    assert_int_equal(number_of("SELECT count(*) FROM leat_refused WHERE sink = 'far'"), 3);
+    assert_int_equal(home_refuse(home, "far", 1500, rows, 1, &error), OK);
+    assert_int_equal(number_of("SELECT count(*) FROM leat_refused WHERE sink = 'far'"), 2);
+    assert_int_equal(number_of(COUNTED), 7);
     home_close(&home);
     home = open_home();
     home_close(&home);

@@ -343,6 +343,10 @@ static Status refuse_one(Home *home, const char *sink, int64_t epoch, const Home
     return step(home, s, error);
 }
 
+/* A sink by position never tells what is settled for good; deliveries come in order, so what lies
+ * this far behind does not come again. */
+enum { MAY_COME_AGAIN = 1000 };
+
 Status home_refuse(Home *home, const char *sink, int64_t epoch, const HomeReject *rows, int count,
                    Error *error) {
     Status status = home_transaction(home, AGAIN, error);
@@ -350,6 +354,8 @@ Status home_refuse(Home *home, const char *sink, int64_t epoch, const HomeReject
     static const Put clear[] = {FORGET_REFUSED, UNCOUNT_REFUSED, FORGET_COUNTED};
     for (int i = 0; i < 3 && status == OK; i++)
         status = put_texts(home, clear[i], sink, epoch, NULL, NULL, error);
+    if (status == OK)
+        status = put_texts(home, SETTLE_REFUSED, sink, epoch - MAY_COME_AGAIN, NULL, NULL, error);
     for (int i = 0; i < count && status == OK; i++)
         status = refuse_one(home, sink, epoch, &rows[i], error);
     status = home_end(home, status, AGAIN, error);
