@@ -30,7 +30,7 @@ static FakeWorld world;
 static int set_up(void **state) {
     (void)state;
     fake_world_open(&world);
-    world.speed = 100;
+    world.speed = 10; /* a stop has 9 s, which must be enough for a commit */
     return 0;
 }
 

@@ -42,7 +42,7 @@ typedef struct OperatorReport {
 } OperatorReport;
 
 typedef struct SinkReport {
-    const char *name, *connector, *way;                   /* "by length", "by outbox", "at once" */
+    const char *name, *connector, *way;                   /* "by length", "by outbox" … */
     Number rows, bytes, queue_percent, owed_bytes, epoch; /* epoch: last delivered or synced */
     Number refused;  /* rows that it will never take, earlier runs included */
     char state[256]; /* "", or "away since …: reason"; under lock */

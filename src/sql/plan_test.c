@@ -559,6 +559,57 @@ static void test_bad(void **state) {
     assert_false(failed);
 }
 
+/* One way a sink: `w` of sinks a, b, c … in the order of the INSERTs. */
+static void test_ways(void **state) {
+    (void)state;
+#define TOPIC(name, columns, servers)                                                              \
+    "CREATE TABLE " name " (" columns ") WITH (connector = 'kafka', topic = '" name                \
+    "', \"bootstrap.servers\" = '" servers "'"
+    static const char sql[] =
+        TOPIC("u", "k text, v int, at timestamptz", "h:1") ", event_time = 'at');" TOPIC("far", "k text, v int", "h:2") ");" TOPIC("plain", "k text, n bigint", "h:1") ");" TOPIC(
+            "other", "k text, n bigint",
+            "h:2") ");" TOPIC("keyed", "k text PRIMARY KEY, n bigint",
+                              "h:1") ");" TOPIC("grouped", "k text, n bigint",
+                                                "h:1") ");" TOPIC("twofold", "k text, n bigint",
+                                                                  "h:1") ");" TOPIC("mixed",
+                                                                                    "k text, n "
+                                                                                    "bigint",
+                                                                                    "h:1") ")"
+                                                                                           ";" TOPIC("loose",
+                                                                                                     "k text, n "
+                                                                                                     "bigint",
+                                                                                                     "h:1") ", "
+                                                                                                            "deliver"
+                                                                                                            "y = "
+                                                                                                            "'at_"
+                                                                                                            "least_"
+                                                                                                            "once')"
+                                                                                                            ";" TOPIC(
+                                                                                                                "timed",
+                                                                                                                "k text, n timestamptz",
+                                                                                                                "h:1") ");"
+                                                                                                                       "INSERT INTO plain SELECT k, v FROM u WHERE v > 1;"
+                                                                                                                       "INSERT INTO other SELECT k, v FROM u;"
+                                                                                                                       "INSERT INTO keyed SELECT k, v FROM u;"
+                                                                                                                       "INSERT INTO grouped SELECT k, count(*) FROM tumble(u, at, INTERVAL '1 minute') "
+                                                                                                                       "GROUP BY k, window_start;"
+                                                                                                                       "INSERT INTO twofold SELECT k, v FROM u; INSERT INTO twofold SELECT k, v + 1 FROM u;"
+                                                                                                                       "INSERT INTO mixed SELECT k, v FROM u; INSERT INTO mixed SELECT k, v FROM far;"
+                                                                                                                       "INSERT INTO loose SELECT k, v FROM u;"
+                                                                                                                       "INSERT INTO timed SELECT k, now() FROM u;";
+#undef TOPIC
+    static const SinkWay ways[] = {SINK_BY_POSITION, SINK_BY_OUTBOX,   SINK_BY_OUTBOX,
+                                   SINK_BY_OUTBOX,   SINK_BY_POSITION, SINK_BY_OUTBOX,
+                                   SINK_AT_ONCE,     SINK_BY_OUTBOX};
+    Catalog *catalog = NULL;
+    Plan *plan = planned(sql, &catalog);
+    assert_int_equal(plan->sink_count, 8);
+    for (int i = 0; i < 8; i++)
+        if (plan->sinks[i].way != ways[i]) fail_msg("%s", plan->sinks[i].table->name);
+    plan_free(&plan);
+    catalog_free(&catalog);
+}
+
 static void test_keys(void **state) {
     (void)state;
     Catalog *catalog = NULL;
@@ -646,9 +697,10 @@ static void test_adhoc(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good), cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_good),    cmocka_unit_test(test_bad),
 
-        cmocka_unit_test(test_keys), cmocka_unit_test(test_growing), cmocka_unit_test(test_adhoc),
+        cmocka_unit_test(test_ways),    cmocka_unit_test(test_keys),
+        cmocka_unit_test(test_growing), cmocka_unit_test(test_adhoc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
