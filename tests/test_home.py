@@ -58,6 +58,27 @@ def test_a_home_of_version_2_goes_on(version2):
     assert "is finished" in again.err
 
 
+def test_a_wide_view_of_version_2(version2):
+    """More columns than a function of SQLite takes arguments."""
+    leat, _ = version2
+    columns = range(300)
+    with sqlite3.connect(leat.folder / "pipeline.leat") as home:
+        home.execute("CREATE TABLE leat_view_wide (leat_key BLOB PRIMARY KEY, leat_time INTEGER, "
+                     + ", ".join(f"c{i} {('INTEGER', 'REAL', 'TEXT')[i % 3]}" for i in columns) + ") WITHOUT ROWID")
+        home.execute("CREATE VIEW wide AS SELECT " + ", ".join(f"c{i}" for i in columns) + " FROM leat_view_wide")
+        for row in range(5):
+            home.execute("INSERT INTO leat_view_wide VALUES (" + ", ".join("?" * 302) + ")",
+                         [bytes([row]), None, *((i, i / 7, None if i % 2 else "text")[i % 3] for i in columns)])
+    home.close()
+    leat.ok("run", "pipeline.sql")
+    assert "4 views with" in leat.ok("check-home", "pipeline.sql").out
+    with sqlite3.connect(leat.folder / "pipeline.leat") as home:
+        home.execute("UPDATE leat_view_wide SET c200 = 'text?' WHERE leat_key = x'03'")
+    home.close()
+    checked = leat.run("check-home", "pipeline.sql")
+    assert checked.status == 1 and "view wide, row 4 by its key" in checked.out, checked
+
+
 def test_killed_while_it_is_brought_up_to_date(version2):
     leat, (tables, results) = version2
     assert leat.run("run", "pipeline.sql", env={"LEAT_FAULT": "home.upgrade:1"}).status == -9
