@@ -78,7 +78,7 @@ static void remember(Filter *f, const Batch *batch, const uint8_t *ops, uint8_t 
         }
         void *known = state_find(bucket, hash, key);
         if (known) state_forget(state, known);
-        else keep[row] = 0;
+        else keep[row] = f->spec->tells_all;
     }
     count_state(&f->base);
 }

@@ -7,10 +7,12 @@
 /* Keeps rows whose condition is true; an error makes a dead letter. */
 typedef struct FilterSpec {
     Expr *condition;
-    bool changes; /* the rows are groups that readers have perhaps seen before (HAVING): rows that
-                     fail leave as ROW_DELETE with their keys instead of being dropped */
+    bool changes;   /* the rows are groups that readers have perhaps seen before (HAVING): rows that
+                       fail leave as ROW_DELETE with their keys instead of being dropped */
     bool remembers; /* … and change without end: which of them readers have is kept as state, others
                        are dropped */
+    bool tells_all; /* … are told as gone all the same: a reader may have rows of an epoch that was
+                       never committed */
 } FilterSpec;
 
 /* Computes new columns. Rows with an error in any become dead letters. */
@@ -77,7 +79,8 @@ typedef struct AggregateSpec {
     bool bounded; /* CLOSE_NEVER over bounded sources only: each group once, at the end; with
                      `growth` also as it grows */
     Schema output;
-    /* CLOSE_NEVER: a group to which nothing came for so long of event time is forgotten; 0: never */
+    /* CLOSE_NEVER: a group to which nothing came for so long of event time is forgotten; 0: never
+     */
     int64_t ttl_us;
 } AggregateSpec;
 

@@ -432,8 +432,10 @@ static void operator_lines(Explain *x, int depth, const PlanNode *node) {
              words_of(x, spec->condition, input_schema(x, node, 0)));
         if (spec->remembers)
             line(x, depth + 1,
-                 "state: which groups pass now; those that no longer do are deleted, others not "
-                 "told");
+                 "state: which groups pass now; those that no longer do are deleted, others %s",
+                 spec->tells_all
+                     ? "too, since a sink that is written at once may have them from before a crash"
+                     : "not told");
     } else if (node->type == &project_operator) project_lines(x, depth, node);
     else if (node->type == &window_operator) window_lines(x, depth, node);
     else if (node->type == &dedup_operator) dedup_lines(x, depth, node);

@@ -70,11 +70,22 @@ static bool rows_change(const Relation *r) {
     return r->changes;
 }
 
+/* A keyed sink that is written at once has, after a crash, perhaps rows that nobody remembers. */
+static bool writes_at_once(const Planner *p) {
+    for (int i = 0; i < p->catalog->table_count; i++) {
+        const Table *t = &p->catalog->tables[i];
+        if (t->is_sink && t->key_count > 0 && t->connector->sink_way(&t->options) == SINK_AT_ONCE)
+            return true;
+    }
+    return false;
+}
+
 static int emit_filter(Planner *p, Relation *r, int input) {
     FilterSpec *spec = arena_zero(p->arena, sizeof *spec);
     spec->condition = expr_placed(p, r->condition, r->set);
     spec->changes = rows_change(r);
     spec->remembers = r->changes;
+    spec->tells_all = r->changes && writes_at_once(p);
     return add_node(p, r->query, &filter_operator, spec,
                     schema_copy(p, &p->plan->nodes[input].schema, 0), &input, 1);
 }

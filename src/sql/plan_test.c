@@ -264,6 +264,12 @@ static const Good good[] = {
      "m: view(project(aggregate(project(window(reference join(t)))))) bounded windowed\n", NULL},
     {"INSERT INTO pk SELECT k, n * 2 FROM totals WHERE n > 10;",
      "totals: aggregate(u) grouped\npk: sink(project(filter(totals))) grouped\n", NULL},
+    {"INSERT INTO pk SELECT k, n FROM totals WHERE n > 10;", NULL,
+     "those that no longer do are deleted, others not told"},
+    {"CREATE TABLE now (k text PRIMARY KEY, n bigint) WITH (connector = 'kafka', topic = 'now', "
+     "\"bootstrap.servers\" = 'h:1', delivery = 'at_least_once'); INSERT INTO now SELECT k, n FROM "
+     "totals WHERE n > 10;",
+     NULL, "others too, since a sink that is written at once"},
     {"CREATE VIEW a WITH (state_ttl = '1 hour') AS SELECT k, count(*) AS n FROM u GROUP BY k; "
      "INSERT INTO pk SELECT k, n FROM a;",
      "a: aggregate(u) grouped\npk: sink(project(a)) grouped\n",
