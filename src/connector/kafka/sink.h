@@ -1,6 +1,7 @@
 /* What the files of the Kafka sink share: sink.c (the verbs, rows as bytes, at least once),
- * producer.c (the producer, rows on their way, reports), transaction.c (exactly once: transactions,
- * markers, rows that are refused) and tail.c (a marker that is gone). */
+ * producer.c (the producer, rows on their way, reports), marker.c (what stands outside, trouble),
+ * transaction.c (exactly once: transactions, rows that are refused) and tail.c (a marker that is
+ * gone). */
 #pragma once
 #include "connector/kafka/kafka.h"
 
@@ -100,9 +101,21 @@ CHECKED Status kafka_refuse(KafkaSink *, Str key, Str value, rd_kafka_resp_err_t
 /* What reports said of all rows but those in k->bad: OK, AGAIN, FAIL. */
 CHECKED Status kafka_check_reports(KafkaSink *, Error *);
 
-/* ---- transaction.c ---- */
+/* ---- marker.c ---- */
+/* Where there is no producer: makes one, ends what an earlier one left open, reads the marker. */
+CHECKED Status kafka_begin(KafkaSink *, Error *);
+/* After an error of a transaction: the producer is gone; AGAIN, or FAIL for what never can work.
+ * With k->gap it is still there, and the same is to be tried again. */
+CHECKED Status kafka_transaction_failed(KafkaSink *, rd_kafka_error_t *, const char *verb, Error *);
+/* Waits for a call that goes on where it was when it is made again. */
+rd_kafka_error_t *kafka_insist(KafkaSink *, rd_kafka_error_t *(*call)(rd_kafka_t *, int),
+                               int most_ms);
+void kafka_add_offset(rd_kafka_topic_partition_list_t *, const char *topic, int partition,
+                      int64_t offset, const char *metadata);
 Status kafka_sink_marker(Sink *, int64_t *epoch, int64_t *generation, Error *);
 Status kafka_sink_positions(Sink *, SinkMarker *, SinkPosition **, int *count, Error *);
+
+/* ---- transaction.c ---- */
 Status kafka_sink_send(Sink *, const Delivery *, Error *);
 Status kafka_sink_commit(Sink *, Error *);
 Status kafka_sink_deliver(Sink *, int64_t epoch, Str rows, Error *);
