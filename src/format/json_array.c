@@ -63,20 +63,44 @@ static bool close_level(ArrayScan *s, bool object) {
     return depth > 0;
 }
 
+/* Bytes that matter outside of strings (1) and inside (2). */
+static const uint8_t matters[256] = {
+    ['"'] = 3, ['\\'] = 3, ['{'] = 1, ['}'] = 1, ['['] = 1, [']'] = 1, [','] = 1,
+};
+
+static const char *skip_plain(const char *p, const char *end, uint8_t where) {
+    while (end - p >= 4) {
+        if (matters[(uint8_t)p[0]] & where) return p;
+        if (matters[(uint8_t)p[1]] & where) return p + 1;
+        if (matters[(uint8_t)p[2]] & where) return p + 2;
+        if (matters[(uint8_t)p[3]] & where) return p + 3;
+        p += 4;
+    }
+    while (p < end && !(matters[(uint8_t)*p] & where)) p++;
+    return p;
+}
+
 size_t array_scan(ArrayScan *s, Str bytes) {
     const char *p = bytes.data, *end = p + bytes.size;
     for (; p < end; p++) {
         if (s->escaped) {
             s->escaped = false;
-        } else if (*p == '\\') {
+            continue;
+        }
+        p = skip_plain(p, end, s->in_string ? 2 : 1);
+        if (p == end) break;
+        if (*p == '\\') {
             s->escaped = true;
         } else if (*p == '"') {
             s->in_string = !s->in_string;
-        } else if (!s->in_string) {
-            if (*p == ',' && s->depth == 0) break;
-            if (*p == '{' || *p == '[') open_level(s, *p == '{');
-            else if (*p == '}') (void)close_level(s, true);
-            else if (*p == ']' && !close_level(s, false)) break;
+        } else if (*p == ',') {
+            if (s->depth == 0) break;
+        } else if (*p == '{' || *p == '[') {
+            open_level(s, *p == '{');
+        } else if (*p == '}') {
+            (void)close_level(s, true);
+        } else if (!close_level(s, false)) {
+            break;
         }
     }
     return (size_t)(p - bytes.data);
