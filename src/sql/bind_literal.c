@@ -77,25 +77,74 @@ static const char *unit_of_mask(int mask) { /* INTERVAL_MASK of PostgreSQL's dat
     }
 }
 
+/* INTERVAL '1:30' HOUR TO MINUTE: where the text has exactly the fields that are named. */
+typedef struct FieldRange {
+    int mask;
+    const char *shape;  /* n: digits, s: digits with perhaps a fraction; others as they stand */
+    const char *before; /* what makes it an interval's text that means these fields by itself */
+} FieldRange;
+
+enum {
+    YEAR = 1 << 2,
+    MONTH = 1 << 1,
+    DAY = 1 << 3,
+    HOUR = 1 << 10,
+    MINUTE = 1 << 11,
+    SECOND = 1 << 12
+};
+
+static const FieldRange ranges[] = {
+    {YEAR | MONTH, "n-n", ""},
+    {DAY | HOUR | MINUTE, "n n:n", ""},
+    {DAY | HOUR | MINUTE | SECOND, "n n:n:s", ""},
+    {HOUR | MINUTE, "n:n", ""},
+    {HOUR | MINUTE | SECOND, "n:n:s", ""},
+    {MINUTE | SECOND, "n:s", "0:"},
+};
+
+static bool has_shape(const char *text, const char *shape) {
+    for (; *shape; shape++) {
+        if (*shape != 'n' && *shape != 's') {
+            if (*text++ != *shape) return false;
+            continue;
+        }
+        size_t digits = strspn(text, "0123456789");
+        if (digits == 0) return false;
+        text += digits;
+        if (*shape == 's' && *text == '.') text += 1 + strspn(text + 1, "0123456789");
+    }
+    return *text == 0;
+}
+
+static const char *text_of_fields(Scope *scope, int mask, const char *text) {
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (ranges[i].mask == mask && has_shape(text, ranges[i].shape))
+            return arena_format(scope->arena, "%s%s", ranges[i].before, text);
+    return NULL;
+}
+
 /* PostgreSQL gives the number the unit that stands behind the literal. */
 static Status interval_with_field(Scope *scope, const PgQuery__TypeCast *cast, Operand *out,
                                   Error *error) {
     const PgQuery__TypeName *type = cast->type_name;
     const PgQuery__Node *mask = type->typmods[0], *arg = cast->arg;
-    const char *unit = NULL, *text = NULL;
+    const char *unit = NULL, *text = NULL, *whole = NULL;
+    int fields = 0;
     int location = cast->location >= 0 ? cast->location : node_location(arg);
     if (type->n_typmods == 1 && mask->node_case == PG_QUERY__NODE__NODE_A_CONST &&
         mask->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL)
-        unit = unit_of_mask(mask->a_const->ival->ival);
+        fields = mask->a_const->ival->ival;
+    unit = unit_of_mask(fields);
     if (arg->node_case == PG_QUERY__NODE__NODE_A_CONST &&
         arg->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL)
         text = arg->a_const->sval->sval;
-    if (!unit || !text || !is_whole(text))
+    if (unit && text && is_whole(text)) whole = arena_format(scope->arena, "%s %s", text, unit);
+    else if (text) whole = text_of_fields(scope, fields, text);
+    if (!whole)
         return refuse(scope->catalog, location, error, "an interval of fields",
                       "write the units inside the quotes: INTERVAL '1 hour 30 minutes'");
     Value value = {.type = type_of(TYPE_INTERVAL)};
     Error inner = {0};
-    const char *whole = arena_format(scope->arena, "%s %s", text, unit);
     if (value_parse(value.type, str_from(whole), &value, scope->arena, &inner) != OK)
         return error_at(scope->catalog, location, error, "%s", inner.text);
     value.type = type_of(TYPE_INTERVAL);

@@ -432,7 +432,7 @@ static void test_refusals(void **state) {
         {"B'101'", 1, "a bit string"},
         {"current_time", 1, "the type time"},
         {"current_timestamp(3)", 1, "a precision of times"},
-        {"INTERVAL '1:30' MINUTE TO SECOND", 10, "an interval of fields"},
+        {"INTERVAL '1 2' DAY TO HOUR", 10, "an interval of fields"},
         {"INTERVAL(3) '1 s'", 13, "an interval of fields"},
         {"(regexp_match(s, 'a'))[1:2]", 2, "a slice of an array"},
         {"i[1]", 1, "cannot subscript type integer"},
