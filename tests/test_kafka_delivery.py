@@ -86,7 +86,9 @@ class Pipe:
 
 @pytest.fixture
 def pipe(leat, kafka, request):
-    return Pipe(leat, kafka, request.node.name)
+    """What a killed run left open is aborted soon: until then nobody reads what others write behind it."""
+    return Pipe(leat, kafka, request.node.name,
+                options=', "transaction.timeout.ms" = 3000, "message.timeout.ms" = 3000')
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +190,7 @@ def test_marker_is_gone_and_an_epoch_is_owed(pipe, point, last):
     other = Pipe(Leat(pipe.leat.folder / "other"), pipe.broker, f"{pipe.out}-other", out=pipe.out)
     other.send(50)
     running = other.start()
-    running.wait_until(lambda: len(pipe.numbers()) >= pipe.sent - (0 if last else 100) + 50, "others")
+    running.wait_until(lambda: len(pipe.numbers()) >= pipe.sent - (0 if last else 100) + 50, "others", 60)
     assert running.terminate().status == 0
     pipe.forget_marker()
     running = pipe.start()
