@@ -311,6 +311,22 @@ class ThreeBrokers(Kafka):
         except KafkaException:
             return False
 
+    def create_topic(self, name, partitions=4, **config):
+        super().create_topic(name, partitions, **config)
+
+        def everywhere():    # a client's first question goes to the one broker that it knows
+            try:
+                for broker in self.brokers.values():
+                    fresh = AdminClient({"bootstrap.servers": f"127.0.0.1:{broker.port}",
+                                         "log_level": 0})
+                    if len(fresh.list_topics(name, timeout=5).topics[name].partitions) != partitions:
+                        return False
+            except KafkaException:
+                return False
+            return True
+        wait_until(everywhere, f"every broker knows topic {name}")
+        return name
+
     def leader(self, topic, partition=0):
         """The broker that leads a partition now."""
         def known():

@@ -23,7 +23,8 @@ enum {
     PARTITIONS_PLANNED = 4,       /* for these the first client is made */
     LAST_COMMIT_MS = 500,
     BROKER_LOOK_MS = 200,
-    FEWER_MOST_US = 3000000, /* a broker that has just started may not know of all partitions */
+    UNKNOWN_MOST_US = 3000000, /* a broker that has just started may not know of a topic that has
+                                  just been made, or not of all of its partitions */
 };
 
 typedef struct KafkaPartition {
@@ -45,9 +46,9 @@ typedef struct KafkaSource {
     char *what; /* "source NAME", for messages */
     KafkaPartition **partitions;
     int count;
-    int planned;            /* partitions for which the client's queues are sized */
-    int64_t fewer_since_us; /* the topic had more partitions before; 0: no */
-    bool skips_gaps;        /* on_gap = 'skip' */
+    int planned;              /* partitions for which the client's queues are sized */
+    int64_t unknown_since_us; /* the topic is missing, or had more partitions before; 0: no */
+    bool skips_gaps;          /* on_gap = 'skip' */
     KafkaBegins begins;
     KafkaGaps gaps;
     rd_kafka_queue_t *answers; /* to commits */
@@ -291,25 +292,29 @@ static Status find_place(KafkaSource *k, int partition, Error *error) {
     return assign(k, partition, low, true, error);
 }
 
+/* Whether what a broker does not know of may only be new to it. */
+static bool may_pass(KafkaSource *k) {
+    int64_t now_us = k->context.env->monotonic_us(k->context.env);
+    if (!k->unknown_since_us) k->unknown_since_us = now_us;
+    return now_us - k->unknown_since_us < UNKNOWN_MOST_US;
+}
+
 /* Partitions never get fewer: a topic with fewer is another one of the same name. */
 static Status check_fewer(KafkaSource *k, int found, Error *error) {
     if (found >= k->begins.count) {
-        k->fewer_since_us = 0;
+        k->unknown_since_us = 0;
         return OK;
     }
-    int64_t now_us = k->context.env->monotonic_us(k->context.env);
-    if (!k->fewer_since_us) k->fewer_since_us = now_us;
     (void)fail(error,
                "%s: topic '%s' has %d partitions, before it had %d: it was made anew; leat run "
                "--fresh starts over",
                k->what, k->topic, found, k->begins.count);
-    return now_us - k->fewer_since_us < FEWER_MOST_US ? AGAIN : FAIL;
+    return may_pass(k) ? AGAIN : FAIL;
 }
 
 static Status look(KafkaSource *k, const struct rd_kafka_metadata **metadata, Error *error) {
     Status status = kafka_look(&k->client, k->topic, metadata, error);
-    if (status == REJECT && k->count)
-        return AGAIN; /* it was there: perhaps a broker still starts */
+    if (status == REJECT && (k->count || may_pass(k))) return AGAIN;
     if (status != REJECT && status != FAIL) return status;
     Error reason = *error;
     return fail(error, "%s: %s", k->what, reason.text);
