@@ -195,8 +195,9 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
         cond_signal(&e->wake);
     } else if (!at_end) {
         p->at_end_since_us = 0;
-    } else if (!p->at_end_since_us) {
-        p->at_end_since_us = now;
+    } else {
+        if (!p->at_end_since_us) p->at_end_since_us = now;
+        p->at_end_asked_us = now;
     }
     mutex_unlock(&e->lock);
     return OK;

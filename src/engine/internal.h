@@ -40,6 +40,7 @@ typedef struct Partition {
     bool anew;   /* it stands for something new: the engine thread takes it up again, then asks */
     bool wanted; /* the engine waits for this one: read it even when memory is used up */
     int64_t at_end_since_us; /* monotonic; 0: it was not at its end, or was not asked */
+    int64_t at_end_asked_us; /* when it was asked last and stood at its end still */
     /* the engine thread's */
     int64_t position, max_time, records;
     int64_t closed_position; /* in the last closed epoch; the committing thread tells it to the

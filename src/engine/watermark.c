@@ -27,8 +27,10 @@ static void judge_idle(SourceRun *run, int64_t now) {
     mutex_lock(&e->lock);
     for (int i = 0; i < run->partition_count; i++) {
         Partition *p = run->partitions[i];
+        /* What came since it was asked last is not known: the reader may be busy elsewhere. */
+        int64_t known = p->at_end_asked_us < now ? p->at_end_asked_us : now;
         p->idle = !p->ended && !p->first && p->at_end_since_us &&
-                  now - p->at_end_since_us >= run->plan->table->idle_timeout_us;
+                  known - p->at_end_since_us >= run->plan->table->idle_timeout_us;
     }
     mutex_unlock(&e->lock);
 }

@@ -39,7 +39,8 @@ static int set_up(void **state) {
     run.partition_count = 3;
     run.listed = true;
     for (int i = 0; i < 3; i++) {
-        parts[i] = (Partition){.source = &run, .number = i, .max_time = NO_TIME};
+        parts[i] = (Partition){
+            .source = &run, .number = i, .max_time = NO_TIME, .at_end_asked_us = INT64_MAX};
         list[i] = &parts[i];
     }
     return 0;
@@ -48,6 +49,16 @@ static int set_up(void **state) {
 static int64_t mark_at(int64_t now) {
     source_watermark(&run, now);
     return run.mark;
+}
+
+static void who_was_not_asked_is_not_idle(void **state) {
+    (void)state;
+    parts[0].max_time = parts[1].max_time = START + 20 * SECOND;
+    parts[2].at_end_since_us = SECOND;
+    parts[2].at_end_asked_us = 2 * SECOND; /* then the reader was busy elsewhere */
+    assert_int_equal(mark_at(100 * SECOND), NO_TIME);
+    parts[2].at_end_asked_us = 100 * SECOND;
+    assert_int_equal(mark_at(100 * SECOND), START + 18 * SECOND);
 }
 
 static void the_least_of_the_partitions_counts(void **state) {
@@ -192,6 +203,7 @@ static void seen_does_not_know_batches(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_least_of_the_partitions_counts, set_up),
+        cmocka_unit_test_setup(who_was_not_asked_is_not_idle, set_up),
         cmocka_unit_test_setup(an_idle_partition_does_not_hold_back, set_up),
         cmocka_unit_test_setup(rows_on_their_way_are_no_silence, set_up),
         cmocka_unit_test_setup(when_all_are_idle_time_goes_on_by_the_clock, set_up),
