@@ -81,6 +81,7 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
 
 static Status partitions(Source *source, int *count, Error *error) {
     OutSource *s = (OutSource *)(void *)source;
+    take_time(outside.round->slow_list_us);
     if (draw(outside.round->source_away_of)) {
         (void)fail(error, "the source is away");
         return AGAIN;

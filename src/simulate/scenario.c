@@ -154,6 +154,8 @@ static void draw_query(Scenario *s, Random *r, int theme) {
     } else if (q->shape == SHAPE_COPY) {
         q->outer_m = 0;
     }
+    /* At once a window may be out before a crash, and hold more when it closes the second time. */
+    if (s->idles && q->way == WAY_ONCE) q->way = WAY_OUTBOX;
     q->refuses = q->way == WAY_OUTBOX && !q->keyed && one_of(r, 3);
     if (q->shape == SHAPE_PLAIN && q->keyed && q->source_count == 2) q->keyed = false;
     s->query_count++;
@@ -432,6 +434,7 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
         .creep_us = PICK(r, 0, 5, 100, 2000),
         .slow_sync_us = PICK(r, 0, 0, 1000, 50000, 400000),
         .slow_sink_us = PICK(r, 0, 0, 1000, 50000, 400000),
+        .slow_list_us = PICK(r, 0, 0, 20000, 1000000, 4000000),
     };
     Round with = *round;
     int end = below(r, 8);
@@ -469,7 +472,8 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
         round->sink_lost_of = with.sink_lost_of;
         round->sink_breaks_of = with.sink_breaks_of;
     }
-    if (!(faults & FAULT_SLOW)) round->slow_sync_us = round->slow_sink_us = round->creep_us = 0;
+    if (!(faults & FAULT_SLOW))
+        round->slow_sync_us = round->slow_sink_us = round->slow_list_us = round->creep_us = 0;
     if (!(faults & FAULT_BATCHES)) {
         round->batch_rows = 0;
         round->random_rows = 0;
@@ -487,7 +491,8 @@ static void calm(Round *round) {
                      .switch_every = round->switch_every,
                      .creep_us = round->creep_us,
                      .slow_sync_us = round->slow_sync_us,
-                     .slow_sink_us = round->slow_sink_us};
+                     .slow_sink_us = round->slow_sink_us,
+                     .slow_list_us = round->slow_list_us};
 }
 
 static void lay_out(Scenario *s, const Limits *limits) {

@@ -92,7 +92,7 @@ typedef struct Round {
     int64_t slow_sync_us;
     uint32_t commit_fails_of;
     uint32_t source_away_of, sink_away_of, sink_lost_of, sink_breaks_of;
-    int64_t slow_sink_us;
+    int64_t slow_sink_us, slow_list_us; /* to ask which partitions there are */
 } Round;
 
 /* What the shrinker may take away. */
