@@ -8,11 +8,12 @@
 #include <stdlib.h>
 
 enum {
-    FULL_MS = 5,              /* between two tries while the queue is full */
-    NAME_EVERY = 64,          /* rows */
-    MISSING_LOOKS = 5,        /* a broker may make a topic that is asked for */
-    BATCH_BYTES = 1000000,    /* the client's own limit */
-    BATCH_LEAST_BYTES = 4096, /* below, rows go one by one */
+    FULL_MS = 5,               /* between two tries while the queue is full */
+    NAME_EVERY = 64,           /* rows */
+    MISSING_MOST_US = 3000000, /* a broker may make a topic that is asked for, or not know yet of
+                                  one that was just made */
+    BATCH_BYTES = 1000000,     /* the client's own limit */
+    BATCH_LEAST_BYTES = 4096,  /* below, rows go one by one */
 };
 
 const KafkaSetting kafka_sink_fixed[] = {{"delivery.report.only.error", "true"}, {0}};
@@ -213,7 +214,9 @@ Status kafka_look_at_topic(KafkaSink *k, Error *error) {
     }
     if (status == AGAIN) rd_kafka_poll(k->client.handle, 0);
     if (k->looked || status == AGAIN) return AGAIN;
-    if (status == REJECT && ++k->missing_looks < MISSING_LOOKS) return AGAIN;
+    int64_t now_us = k->context.env->monotonic_us(k->context.env);
+    if (!k->missing_since_us) k->missing_since_us = now_us;
+    if (status == REJECT && now_us - k->missing_since_us < MISSING_MOST_US) return AGAIN;
     Error reason = *error;
     return fail(error, "%s: %s", k->what, reason.text);
 }

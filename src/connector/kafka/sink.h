@@ -35,14 +35,14 @@ typedef struct KafkaSink {
     char *what;  /* "sink NAME", for messages */
     char *group; /* leat.HOME_ID.SINK: of the marker; also the transactional id */
     char run[17];
-    bool looked;        /* the topic was seen there */
-    bool client_looked; /* by this producer */
-    int missing_looks;  /* since it was not */
-    int batch_bytes;    /* most of a batch; 0: the client's own limit */
-    int batch_rows;     /* likewise */
-    BadRows bad;        /* of reports since it was emptied */
-    Buffer back;        /* at least once: the rows of `bad` themselves */
-    Buffer scratch;     /* the engine's, for encode() */
+    bool looked;              /* the topic was seen there */
+    bool client_looked;       /* by this producer */
+    int64_t missing_since_us; /* it was not there; 0: not known */
+    int batch_bytes;          /* most of a batch; 0: the client's own limit */
+    int batch_rows;           /* likewise */
+    BadRows bad;              /* of reports since it was emptied */
+    Buffer back;              /* at least once: the rows of `bad` themselves */
+    Buffer scratch;           /* the engine's, for encode() */
     _Atomic bool stopping;
 
     /* exactly once */
