@@ -399,6 +399,7 @@ void outside_open(Scenario *scenario, const char *home) {
 void outside_round(const Round *round, uint64_t seed) {
     outside.round = round;
     outside.passes = 0;
+    memset(outside.taken, -1, sizeof outside.taken); /* until it is sought */
     outside.failures = 0;
     random_seed(&outside.draws, seed);
     *disk_faults() = (DiskFaults){.write_fails_of = round->disk_write_fails_of,
