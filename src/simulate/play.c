@@ -32,7 +32,9 @@ static void *watch(void *context) {
         if (!exhausted && outside_exhausted()) exhausted = now;
         if (run->round->stop_us && now - began >= run->round->stop_us) break;
         /* Sources that have no end are all idle then, and time has passed every window. */
-        int64_t rest = run->last ? s->idle_us + 2 * s->longest_us + 5000000 : 500000;
+        int64_t rest = run->last
+                           ? s->idle_us + 2 * s->longest_us + 5000000 + 3 * run->round->slow_list_us
+                           : 500000;
         if (!s->bounded && exhausted && now - exhausted > rest) break;
         thread_sleep(50000);
     }
