@@ -156,8 +156,14 @@ def test_mistakes(leat, options, word):
     assert ended.status == 2 and word in ended.err, ended
 
 
+def test_a_folder_without_a_slash(leat):
+    (leat.folder / "out").mkdir()
+    ended = run(leat, sink("", "out"))
+    assert ended.status == 1 and "let it end in /" in ended.err, ended
+
+
 def test_generate_wants_json(leat):
     leat.write("p.sql", TABLES + sink(", format = 'csv'") + sink("", "out/", "f"))
-    for table, word in (("o", "format = 'json'"), ("f", "a file an epoch")):
+    for table, status, word in (("o", 2, "format = 'json'"), ("f", 1, "a file an epoch")):
         ended = leat.run("generate", "--events", "5", "--to", f"p.sql:{table}")
-        assert ended.status == 1 and word in ended.err, ended
+        assert ended.status == status and word in ended.err, ended

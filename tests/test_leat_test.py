@@ -147,7 +147,7 @@ def test_several(trial):
     trial.write("u/expected/x.ndjson", "")
     ended = trial.run("test", ".")
     assert ended.status == 2 and "2 tests: 1 passed, 1 failed" in ended.out, ended
-    assert "pipeline.sql:1:1: error:" in ended.err, ended
+    assert "u/pipeline.sql:1:1: error:" in ended.err and "  SELECT nonsense\n  ^" in ended.err, ended
 
 
 @pytest.mark.parametrize("change, word", [

@@ -23,3 +23,5 @@ int usage_error(const char *verb, const char *format, ...) PRINTF(2, 3);
 CHECKED Status pipeline_plan(const char *file, Catalog **, Plan **);
 /* FILE.sql:LINE:COLUMN: error: … on standard error; `catalog` may be NULL. */
 void pipeline_error(const char *file, const Catalog *, const Error *);
+/* The same for a file that stands at another path than the one to be told. */
+void pipeline_error_as(const char *told, const char *file, const Catalog *, const Error *);

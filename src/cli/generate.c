@@ -152,6 +152,7 @@ static int open_sink(Generate *g, const char *file, const char *name) {
                                "table %s takes no JSON records as they are; name one of a file or "
                                "a topic, with format = 'json'",
                                table->name);
+    int wrong = status == OK ? EXIT_FAILED : EXIT_USAGE;
     if (status == OK) status = type->open(&context, &g->sink, &error);
     if (status == OK && g->sink->way == SINK_BY_LENGTH) {
         status = type->check(g->sink, &error);
@@ -159,7 +160,7 @@ static int open_sink(Generate *g, const char *file, const char *name) {
     }
     if (status == OK) return EXIT_DONE;
     fprintf(stderr, "leat generate: %s\n", error.text);
-    return EXIT_FAILED;
+    return wrong;
 }
 
 static int open_output(Generate *g) {

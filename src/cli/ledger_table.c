@@ -85,8 +85,9 @@ int ledger_of_table(const char *file, const char *name, Ledger *l, Error *error)
                       "--ledger: table \"%s\" is no generator, only what generators sent is "
                       "known",
                       table->name);
+    int wrong = status == OK ? EXIT_FAILED : EXIT_USAGE;
     if (status == OK) status = generator_spec(&table->options, &l->spec, error);
     if (status == OK) status = read_home(catalog->settings.home, table->name, l, error);
     catalog_free(&catalog);
-    return status == OK ? EXIT_DONE : EXIT_FAILED;
+    return status == OK ? EXIT_DONE : wrong;
 }

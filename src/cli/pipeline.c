@@ -16,9 +16,14 @@ static void read_text(const char *file, Buffer *text) {
 }
 
 void pipeline_error(const char *file, const Catalog *catalog, const Error *error) {
+    pipeline_error_as(file, file, catalog, error);
+}
+
+void pipeline_error_as(const char *told, const char *file, const Catalog *catalog,
+                       const Error *error) {
     Buffer text = {0}, message = {0};
     if (!catalog && error->line > 0) read_text(file, &text);
-    catalog_error_text(file, catalog ? catalog->text : buffer_str(&text), error, &message);
+    catalog_error_text(told, catalog ? catalog->text : buffer_str(&text), error, &message);
     fwrite(message.data, 1, message.size, stderr);
     buffer_free(&text);
     buffer_free(&message);

@@ -23,6 +23,7 @@ struct Inference {
     Seen *columns;
     int count, capacity;
     int records;  /* looked at, the broken ones too */
+    bool array;   /* the first line begins with [ */
     Map *by_name; /* index + 1 */
 };
 
@@ -75,6 +76,7 @@ static void infer_json(Inference *in, Str head) {
         if (!line_end) line_end = end;
         Str line = {at, (size_t)(line_end - at)};
         at = line_end + 1;
+        in->array |= in->records == 0 && jsonb_trim(line).size && *jsonb_trim(line).data == '[';
         if (jsonb_trim(line).size) infer_record(in, line);
     }
 }
@@ -167,7 +169,8 @@ Status inference_schema(const Inference *in, Schema *out, Error *error) {
     if (!in->count && in->records)
         return fail(
             error,
-            "the input has no columns: none of its first records is a JSON object with a key");
+            "the input has no columns: none of its first records is a JSON object with a key%s",
+            in->array ? "; one array of objects is read with --input-format json_array" : "");
     out->count = in->count;
     out->fields = arena_new_array(in->arena, Field, in->count + 1);
     for (int i = 0; i < in->count; i++) {

@@ -103,6 +103,15 @@ static bool asks_time(Str text) {
     return false;
 }
 
+/* The test runs in its folder, the reader of its error stands outside. */
+static void tell_error(const Trial *t, const Error *error) {
+    Buffer path = {0};
+    if (strcmp(t->folder, ".") != 0) buffer_add_format(&path, "%s/", t->folder);
+    buffer_add_format(&path, "%s%c", t->file, 0);
+    pipeline_error_as(path.data, t->file, t->catalog, error);
+    buffer_free(&path);
+}
+
 Status trial_open(const char *folder, const char *file, Trial **out) {
     Trial *t = xcalloc(1, sizeof *t);
     t->arena = arena_new();
@@ -117,7 +126,7 @@ Status trial_open(const char *folder, const char *file, Trial **out) {
     if (status == OK) status = catalog_read(file, &t->catalog, &error);
     if (status == OK) put_files(t);
     if (status == OK) status = plan_new(t->catalog, &t->plan, &error);
-    if (status != OK) pipeline_error(file, t->catalog, &error);
+    if (status != OK) tell_error(t, &error);
     if (status == OK) status = check_inputs(t);
     if (status != OK) {
         trial_close(&t);

@@ -168,13 +168,14 @@ int account_read(Verify *v) {
                  .sources = arena_new_array(plan->arena, bool, plan->source_count)};
     int query = query_named(plan, name);
     if (query < 0) status = fail(&error, "the pipeline has no query '%s'", name);
+    int wrong = status == OK ? EXIT_FAILED : EXIT_USAGE;
     if (status == OK) status = follow(&l, query, &error);
     if (status == OK) status = read_home(v, &l, &error);
     plan_free(&plan);
     catalog_free(&catalog);
     if (status == OK) return EXIT_DONE;
     fprintf(stderr, "leat verify: %s\n", error.text);
-    return EXIT_FAILED;
+    return wrong;
 }
 
 void account_settle(Verify *v) {

@@ -9,6 +9,7 @@
 #include "data/jsonb.h"
 #include "format/json_array.h"
 #include "state/sqlite_file.h"
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <time.h>
@@ -217,9 +218,10 @@ static int read_table(Verify *v, const char *file, const char *name, Error *erro
     else if (!context.format) status = fail(error, "format '%s' cannot be read", format);
     else if (context.format == &csv_format && !option_bool(&table->options, "header", true))
         header = declared_names(table, catalog->arena);
+    int wrong = status == OK ? EXIT_FAILED : EXIT_USAGE;
     if (status == OK) status = read_through(v, table->connector, &context, header, error);
     catalog_free(&catalog);
-    return status == OK ? EXIT_DONE : EXIT_FAILED;
+    return status == OK ? EXIT_DONE : wrong;
 }
 
 /* A materialized view of that name: its rows stand in the pipeline's home. NULL: there is none, or
@@ -238,11 +240,25 @@ static char *home_of_view(const char *file, const char *name) {
     return home;
 }
 
+/* Files of one folder are alike, so the first that is met tells. */
+static bool is_folder_of_csv(const char *path) {
+    DIR *folder = opendir(path);
+    bool csv = false;
+    for (struct dirent *entry; folder && (entry = readdir(folder));) {
+        size_t size = strlen(entry->d_name);
+        if (*entry->d_name == '.') continue;
+        csv = size > 4 && strcmp(entry->d_name + size - 4, ".csv") == 0;
+        break;
+    }
+    if (folder) closedir(folder);
+    return csv;
+}
+
 static Status read_files(Verify *v, const char *in, Error *error) {
     OptionValue path = {.name = "path", .text = in, .given = true};
     Options options = {1, &path};
     size_t size = strlen(in);
-    bool csv = size > 4 && strcmp(in + size - 4, ".csv") == 0;
+    bool csv = (size > 4 && strcmp(in + size - 4, ".csv") == 0) || is_folder_of_csv(in);
     SourceContext context = {.env = env_system(),
                              .table = "--in",
                              .pipeline = "verify",

@@ -96,8 +96,9 @@ static Status check(Sink *sink, Error *error) {
     struct stat st;
     if (stat(f->path, &st) != 0) return errno == ENOENT ? OK : failed(f, "look at", error);
     if (!S_ISREG(st.st_mode))
-        return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table,
-                    f->path);
+        return fail(
+            error, "sink %s: '%s' is not an ordinary file; name another path%s", f->table, f->path,
+            S_ISDIR(st.st_mode) ? ", or let it end in / to get one file an epoch there" : "");
     if (f->overwrite) return OK;
     return fail(error,
                 "sink %s: '%s' exists already and was not written by this pipeline; move it away, "
