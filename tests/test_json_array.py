@@ -57,7 +57,7 @@ def test_sql(leat):
     assert ended.rows() == [{"total": 3.5, "high": "y"}]
     ended = leat.run("sql", "--input-format=json_array", "SELECT a FROM input", stdin='[{"a":1},2]')
     assert ended.rows() == [{"a": 1}] and ended.status == 1
-    ended = leat.run("sql", "SELECT a FROM input", "a.json")
+    ended = leat.run("sql", "SELECT a FROM input", stdin='[{"a":1},{"a":2}]')
     assert ended.status == 2 and "--input-format json_array" in ended.err, ended
 
 
