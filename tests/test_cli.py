@@ -767,7 +767,7 @@ def test_memory_limit(leat):
     """The end of a run after a last epoch, with a message that names the operator."""
     leat.write("p.sql", """SET http = 'off'; SET memory_limit = '64 MB';
 CREATE TABLE telemetry (eventId text, createdAt timestamptz)
-WITH (connector = 'generator', rate = 1000000, events = 20000000);
+WITH (connector = 'generator', rate = 200000, events = 20000000);
 CREATE MATERIALIZED VIEW grows AS SELECT eventId, count(*) AS n FROM telemetry GROUP BY eventId;""")
     ended = leat.run("run", "p.sql", seconds=120)
     assert ended.status == 1 and "memory_limit" in ended.err and "grows" in ended.err, ended

@@ -194,12 +194,13 @@ void sinks_commit(Engine *e, HomeBatch *batch, int64_t epoch) {
     }
 }
 
-bool sinks_paid(Engine *e) {
+bool sinks_paid(Engine *e, bool compared) {
     bool paid = true;
     mutex_lock(&e->lock);
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (run->way == SINK_BY_OUTBOX && !run->settled) paid = false;
+        if (run->way == SINK_BY_OUTBOX && !run->settled && (compared || run->owed_bytes))
+            paid = false;
         if (run->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) paid = false;
         if (run->positions && !positions_paid(run)) paid = false;
     }

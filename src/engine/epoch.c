@@ -447,7 +447,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     if (!e->home) return OK;
     Status status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
-    while (status == OK && !sinks_paid(e) && !engine_impatient(e)) {
+    while (status == OK && !sinks_paid(e, ended) && !engine_impatient(e)) {
         mutex_lock(&e->lock);
         if (!e->failed) engine_wait(e, &e->wake, 20000);
         atomic_store_explicit(&e->report.now_us, e->env->now_us(e->env), memory_order_relaxed);
@@ -459,7 +459,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
         sinks_flush(e, true);
     }
     if (status != OK) return status;
-    bool finished = ended && sinks_paid(e);
+    bool finished = ended && sinks_paid(e, true);
     if (finished) {
         home_put_finished(e->batch, true);
         atomic_store(&e->dirty, true);

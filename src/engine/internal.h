@@ -307,7 +307,8 @@ bool sink_behind_is_full(Engine *, int node, bool look);
  * of sinks goes along with it. */
 bool sinks_ready(Engine *, int64_t *wait_us);
 void sinks_commit(Engine *, HomeBatch *, int64_t epoch);
-bool sinks_paid(Engine *); /* nothing is owed outside; under no lock */
+/* Nothing is owed outside; `compared`: and each marker was looked at. Under no lock. */
+bool sinks_paid(Engine *, bool compared);
 void sinks_close(Engine *);
 
 /* sink_thread.c */
