@@ -640,6 +640,14 @@ def small_disk(tmp_path):
 DISK = "SET home = 'sqlite:disk/p.leat'; SET checkpoint_interval = '20 milliseconds';\n" + SIMPLE
 
 
+def test_sql_into_a_full_device(leat):
+    leat.write("in.ndjson", '{"a":1}\n')
+    with open("/dev/full", "wb") as full:
+        ended = subprocess.run([BINARY, "sql", "SELECT a FROM input", "in.ndjson"], cwd=leat.folder, stdout=full,
+                               stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert ended.returncode == 1 and "could not be written" in ended.stderr, ended
+
+
 def test_disk_full(leat, small_disk):
     """A commit that finds no room is tried again; nothing is lost once there is some."""
     folder, remount = small_disk

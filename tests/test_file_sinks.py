@@ -156,6 +156,19 @@ def test_mistakes(leat, options, word):
     assert ended.status == 2 and word in ended.err, ended
 
 
+@pytest.mark.parametrize("source, target, refused", [
+    ("in/*.ndjson", "in/out.ndjson", True), ("in", "./in//out", True), (".", "out.ndjson", True), ("o", "o/", True),
+    ("o/*.ndjson", "o/", True), ("in.ndjson", "./in.ndjson", True), ("in", "in/deeper/", False),
+    ("in/*.csv", "in/out.ndjson", False), ("in.ndjson", "in.ndjson.out", False)])
+def test_a_source_never_takes_in_its_own_results(leat, source, target, refused):
+    leat.write("p.sql", f"""CREATE TABLE s (a int) WITH (connector = 'file', path = '{source}', follow = true);
+CREATE TABLE o (a int) WITH (connector = 'file', path = '{target}');
+INSERT INTO o SELECT a FROM s;""")
+    ended = leat.run("check", "p.sql")
+    assert ended.status == (2 if refused else 0), ended
+    assert not refused or f"p.sql:2:14: error: table o writes the file '{target}' that table s reads" in ended.err, ended
+
+
 def test_a_folder_without_a_slash(leat):
     (leat.folder / "out").mkdir()
     ended = run(leat, sink("", "out"))

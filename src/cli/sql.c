@@ -206,6 +206,10 @@ static int run_query(AdHoc *q, const Arguments *a, Error *error) {
     output_close(&q->output);
     engine_close(&q->engine);
     if (status != OK) return EXIT_FAILED;
+    if (ferror(stdout)) {
+        fputs("leat sql: standard output could not be written; make room there\n", stderr);
+        return EXIT_FAILED;
+    }
     if (q->bad) {
         fprintf(stderr, "leat sql: %" PRId64 " bad record%s, the first: %s\n", q->bad,
                 q->bad == 1 ? "" : "s", q->first_bad);

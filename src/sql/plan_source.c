@@ -3,6 +3,7 @@
  * which columns some query reads. A record is judged by these alone, and nothing else of it is
  * parsed. */
 #include "sql/planner.h"
+#include <fnmatch.h>
 
 bool table_bounded(const Table *t) {
     if (!t->connector->source || !t->connector->source->bounded_possible) return false;
@@ -189,6 +190,40 @@ static Status read_and_written(const Catalog *c, const Table *t, Error *error) {
                    t->name);
 }
 
+/* A path without what changes nothing of it: ./ and doubled slashes. */
+static const char *plain_path(Arena *arena, const Table *t) {
+    const char *path = option_text(&t->options, "path", "");
+    char *plain = arena_text(arena, str_from(path)), *to = plain;
+    for (const char *at = path; *at;) {
+        bool begins = to == plain || to[-1] == '/';
+        if (begins && at[0] == '.' && at[1] == '/') at += 2;
+        else if (begins && at[0] == '/' && at != path) at++;
+        else *to++ = *at++;
+    }
+    *to = 0;
+    return *plain ? plain : "./";
+}
+
+/* Whether a source's path, a file, folder or pattern, takes in what a sink writes. */
+static bool takes_in(Arena *arena, const Table *source, const Table *sink) {
+    const char *from = plain_path(arena, source), *written = plain_path(arena, sink);
+    size_t size = strlen(written), from_size = strlen(from);
+    if (written[size - 1] == '/') { /* a file an epoch */
+        bool csv = strcmp(option_text(&sink->options, "format", "json"), "csv") == 0;
+        const char *name = csv ? "epoch-000000000001.csv" : "epoch-000000000001.ndjson";
+        char *file = arena_new_array(arena, char, (int)(size + strlen(name) + 1));
+        stpcpy(stpcpy(file, written), name);
+        written = strncmp(file, "./", 2) == 0 ? file + 2 : file;
+    }
+    const char *slash = strrchr(written, '/');
+    size_t folder = slash ? (size_t)(slash - written) : 0;
+    if (from_size > 1 && from[from_size - 1] == '/') from_size--;
+    if (slash ? from_size == folder && memcmp(from, written, folder) == 0
+              : from_size == 1 && *from == '.')
+        return true;
+    return strcmp(from, written) == 0 || fnmatch(from, written, FNM_PATHNAME) == 0;
+}
+
 /* A sink's file cut or written while it is read, or by two sinks, is never meant. */
 static Status check_file(const Catalog *c, const Table *t, Error *error) {
     const char *path = option_text(&t->options, "path", "");
@@ -196,8 +231,9 @@ static Status check_file(const Catalog *c, const Table *t, Error *error) {
         const Table *other = &c->tables[i];
         if (other == t || other->connector != t->connector) continue;
         if (!other->is_source && !other->is_sink && !other->is_reference) continue;
-        if (!*path || strcmp(path, "-") == 0 ||
-            strcmp(option_text(&other->options, "path", ""), path) != 0)
+        if (!*path || strcmp(path, "-") == 0) continue;
+        if (other->is_sink ? strcmp(plain_path(c->arena, t), plain_path(c->arena, other)) != 0
+                           : !takes_in(c->arena, other, t))
             continue;
         return fail_at(error, t->line, t->place,
                        "table %s writes the file '%s' that table %s %s; give it a file of its own",
