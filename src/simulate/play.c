@@ -22,14 +22,25 @@ typedef struct Run {
     Error error;
 } Run;
 
+/* Rows that the engine has taken by now: with slow commits it is long behind what was given. */
+static int64_t rows_taken(Run *run) {
+    const Report *report = engine_report(run->engine);
+    int64_t rows = 0;
+    for (int s = 0; s < report->plan->source_count; s++)
+        rows += report->sources[s].rows + report->sources[s].dead;
+    return rows;
+}
+
 /* Stops a run that would go on for ever, or that is to be stopped. */
 static void *watch(void *context) {
     Run *run = context;
     const Scenario *s = outside.scenario;
-    int64_t began = schedule_now_us(), exhausted = 0;
+    int64_t began = schedule_now_us(), exhausted = 0, taken = 0;
     while (!run->over) {
         int64_t now = schedule_now_us();
-        if (!exhausted && outside_exhausted()) exhausted = now;
+        int64_t rows = rows_taken(run);
+        if (outside_exhausted() && (!exhausted || rows != taken)) exhausted = now;
+        taken = rows;
         if (run->round->stop_us && now - began >= run->round->stop_us) break;
         /* Sources that have no end are all idle then, and time has passed every window. */
         int64_t rest = run->last
