@@ -199,8 +199,8 @@ bool sinks_paid(Engine *e, bool compared) {
     mutex_lock(&e->lock);
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
         SinkRun *run = &e->sinks[i];
-        if (run->way == SINK_BY_OUTBOX && !run->settled && (compared || run->owed_bytes))
-            paid = false;
+        bool owes = compared || run->owed_until > run->delivered_epoch;
+        if (run->way == SINK_BY_OUTBOX && !run->settled && owes) paid = false;
         if (run->way == SINK_AT_ONCE && run->owed_until > run->delivered_epoch) paid = false;
         if (run->positions && !positions_paid(run)) paid = false;
     }
