@@ -40,8 +40,18 @@ bool rate_ok(const Verify *v) {
            (v->minutes.count && (double)v->minutes.worst / 60 >= v->least_rate);
 }
 
+/* Where no ledger tells of anything sent, what arrived was compared with nothing. */
+static bool any_judged(const Verify *v) {
+    bool sent = false, beyond = false;
+    for (int i = 0; i < v->verdict.sent_count; i++) {
+        sent |= v->verdict.sents[i].ledger.sent > 0;
+        beyond |= v->verdict.sents[i].beyond > 0;
+    }
+    return sent || !beyond;
+}
+
 bool verify_ok(const Verify *v) {
-    bool ok = rate_ok(v);
+    bool ok = rate_ok(v) && any_judged(v);
     for (int i = 0; i < WRONGS; i++) ok &= count_ok(v, i);
     for (int i = 0; i < PERCENTILES; i++) ok &= latency_ok(v, (Percentile)i);
     return ok;
