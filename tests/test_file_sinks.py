@@ -60,6 +60,41 @@ def test_csv_goes_round(leat):
     assert leat.read("back.ndjson") == leat.read("direct.ndjson")
 
 
+EVERY_TYPE = {"t": ["\\.", "a\\b", "", None, "NULL", "\\N"],
+              "y": ["\\xdeadBEEF", "\\x", "\\x5c78", None, "\\x00ff", "\\x2c22"],
+              "u": [None, "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"] * 3,
+              "v": ["1 mon -3 days 00:00:00.5", None, "-1 years", "00:00:00", "1 day", "2:00"],
+              "d": ["0001-01-01", "9999-12-31", None, "2024-02-29", "1970-01-01", "2000-01-01"],
+              "p": ["2020-01-01T00:00:00.000001", None, "1999-12-31T23:59:59"] * 2,
+              "r": [0.1, -0.0, 3.4e38, None, 1e-40, 5],
+              "j": ["\\.", {"a": "\\\""}, None, [], [{}], 1.50]}
+
+
+@pytest.mark.parametrize("columns", ["t, y, u, v, d, p, r, j", "t", "y", "v", "j"])
+def test_csv_is_what_copy_reads(leat, postgres, columns):
+    """PostgreSQL's COPY takes what a sink wrote for the values that were put in."""
+    types = dict(zip("tyuvdprj", ["text", "bytea", "uuid", "interval", "date", "timestamp", "real",
+                                  "jsonb"]))
+    names = columns.split(", ")
+    declared = ", ".join(f"{name} {types[name]}" for name in names)
+    rows = [row for row in zip(*(EVERY_TYPE[name] for name in names))
+            if len(names) > 1 or row[0] is not None]     # an empty line is no row
+    leat.write("in.ndjson", [dict(zip(names, row)) for row in rows])
+    leat.write("p.sql", f"""SET http = 'off';
+CREATE TABLE e ({declared}) WITH (connector = 'file', path = 'in.ndjson');
+CREATE TABLE o ({declared}) WITH (connector = 'file', path = 'out.csv', format = 'csv');
+INSERT INTO o SELECT * FROM e;""")
+    leat.ok("run", "p.sql")
+    postgres.load("asked", [(name, types[name]) for name in names],
+                  [[json.dumps(value) if name == "j" and value is not None else value
+                    for name, value in zip(names, row)] for row in rows])
+    postgres.load("got", [(name, types[name]) for name in names], [])
+    with postgres.connection.cursor() as cursor, \
+            cursor.copy("COPY got FROM STDIN (FORMAT csv, HEADER true)") as copy:
+        copy.write((leat.folder / "out.csv").read_bytes())
+    assert postgres.json_rows("SELECT * FROM got") == postgres.json_rows("SELECT * FROM asked")
+
+
 def test_csv_without_header(leat):
     assert run(leat, sink(", format = 'csv', header = false")).status == 0
     assert (leat.folder / "out.csv").read_text().startswith("1,plain,")

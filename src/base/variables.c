@@ -64,6 +64,11 @@ static Status replace_one(const char **at, Buffer *out, Error *error) {
                     "${%.*s} is no variable; write ${NAME}, ${NAME:-default}, ${file:PATH}, or "
                     "$${ for the characters themselves",
                     STR_ARG(inside));
+    if (memmem(begin, inside.size, "${", 2))
+        return fail(error,
+                    "${%.*s} has a variable within its default, which is not replaced; write the "
+                    "default out",
+                    STR_ARG(name));
     const char *value = environment(name);
     if (with_default && (!value || !*value)) {
         buffer_add_str(out, (Str){begin + name.size + 2, inside.size - name.size - 2});

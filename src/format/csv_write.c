@@ -10,6 +10,10 @@ static void add_plain(Value value, Buffer *out) {
         buffer_add_str(out, value.str);
         return;
     }
+    if (kind == TYPE_BYTEA) { /* JSON would escape the backslash of \x */
+        value_text(value, out);
+        return;
+    }
     size_t start = out->size;
     value_json(value, out);
     if (out->size - start >= 2 && out->data[start] == '"') {
@@ -24,6 +28,7 @@ void csv_plain(Value value, Buffer *out) {
 
 static bool must_quote(Str text, char delimiter) {
     if (text.size == 0) return true;
+    if (str_equal(text, str_from("\\."))) return true; /* alone on a line: the end, to COPY */
     for (size_t i = 0; i < text.size; i++)
         if (text.data[i] == delimiter || text.data[i] == '"' || text.data[i] == '\r' ||
             text.data[i] == '\n')

@@ -262,6 +262,9 @@ Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions
 }
 
 static Status add_ctes(Planner *p, const PgQuery__WithClause *with, Error *error) {
+    if (with->recursive && with->location < 0 && p->view) /* CREATE RECURSIVE VIEW */
+        return fail_at(error, p->view->line, p->view->place,
+                       "RECURSIVE is not supported; write the levels out");
     if (with->recursive)
         return refuse(p->catalog, with->location, error, "WITH RECURSIVE", "write the levels out");
     for (size_t i = 0; i < with->n_ctes; i++) {

@@ -426,6 +426,16 @@ static const Bad bad[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 "
      "minute') GROUP BY 1;",
      "did you mean 'size'?"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t => t, at, INTERVAL '1 "
+     "minute') "
+     "GROUP BY 1;",
+     "an argument without a name cannot stand behind 't'; name it, too"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, step => INTERVAL '1 "
+     "minute', INTERVAL '1 hour') GROUP BY 1;",
+     "an argument without a name cannot stand behind 'step'; name it, too: cumulate(t, time, step"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT k FROM session(t, at, gap => INTERVAL '1 minute', k) "
+     "GROUP BY k, window_start;",
+     "cannot stand behind 'gap'"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM cumulate(t, at, INTERVAL '7 minutes', "
      "INTERVAL '1 hour') GROUP BY 1;",
      "size must be a multiple of step"},
@@ -537,6 +547,7 @@ static const Bad bad[] = {
      "state_ttl expects an interval greater than zero without months"},
     {"CREATE MATERIALIZED VIEW m AS WITH RECURSIVE q AS (SELECT k FROM t) SELECT * FROM q;",
      "WITH RECURSIVE"},
+    {"CREATE RECURSIVE VIEW q (k) AS SELECT k FROM t;", "RECURSIVE is not supported"},
     {"CREATE MATERIALIZED VIEW m AS SELECT nope FROM t;", "nope"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v;",
      "argument of WHERE must be type boolean"},
@@ -581,28 +592,36 @@ static void test_ways(void **state) {
                                                                                     "k text, n "
                                                                                     "bigint",
                                                                                     "h:1") ")"
-                                                                                           ";" TOPIC("loose",
-                                                                                                     "k text, n "
-                                                                                                     "bigint",
-                                                                                                     "h:1") ", "
-                                                                                                            "deliver"
-                                                                                                            "y = "
-                                                                                                            "'at_"
-                                                                                                            "least_"
-                                                                                                            "once')"
-                                                                                                            ";" TOPIC(
-                                                                                                                "timed",
-                                                                                                                "k text, n timestamptz",
-                                                                                                                "h:1") ");"
-                                                                                                                       "INSERT INTO plain SELECT k, v FROM u WHERE v > 1;"
-                                                                                                                       "INSERT INTO other SELECT k, v FROM u;"
-                                                                                                                       "INSERT INTO keyed SELECT k, v FROM u;"
-                                                                                                                       "INSERT INTO grouped SELECT k, count(*) FROM tumble(u, at, INTERVAL '1 minute') "
-                                                                                                                       "GROUP BY k, window_start;"
-                                                                                                                       "INSERT INTO twofold SELECT k, v FROM u; INSERT INTO twofold SELECT k, v + 1 FROM u;"
-                                                                                                                       "INSERT INTO mixed SELECT k, v FROM u; INSERT INTO mixed SELECT k, v FROM far;"
-                                                                                                                       "INSERT INTO loose SELECT k, v FROM u;"
-                                                                                                                       "INSERT INTO timed SELECT k, now() FROM u;";
+                                                                                           ";" TOPIC(
+                                                                                               "loo"
+                                                                                               "se",
+                                                                                               "k "
+                                                                                               "tex"
+                                                                                               "t, "
+                                                                                               "n "
+                                                                                               "big"
+                                                                                               "in"
+                                                                                               "t",
+                                                                                               "h:"
+                                                                                               "1") ", "
+                                                                                                    "deliver"
+                                                                                                    "y = "
+                                                                                                    "'at_"
+                                                                                                    "least_"
+                                                                                                    "once')"
+                                                                                                    ";" TOPIC(
+                                                                                                        "timed",
+                                                                                                        "k text, n timestamptz",
+                                                                                                        "h:1") ");"
+                                                                                                               "INSERT INTO plain SELECT k, v FROM u WHERE v > 1;"
+                                                                                                               "INSERT INTO other SELECT k, v FROM u;"
+                                                                                                               "INSERT INTO keyed SELECT k, v FROM u;"
+                                                                                                               "INSERT INTO grouped SELECT k, count(*) FROM tumble(u, at, INTERVAL '1 minute') "
+                                                                                                               "GROUP BY k, window_start;"
+                                                                                                               "INSERT INTO twofold SELECT k, v FROM u; INSERT INTO twofold SELECT k, v + 1 FROM u;"
+                                                                                                               "INSERT INTO mixed SELECT k, v FROM u; INSERT INTO mixed SELECT k, v FROM far;"
+                                                                                                               "INSERT INTO loose SELECT k, v FROM u;"
+                                                                                                               "INSERT INTO timed SELECT k, now() FROM u;";
 #undef TOPIC
     static const SinkWay ways[] = {SINK_BY_POSITION, SINK_BY_OUTBOX,   SINK_BY_OUTBOX,
                                    SINK_BY_OUTBOX,   SINK_BY_POSITION, SINK_BY_OUTBOX,

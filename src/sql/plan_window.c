@@ -86,13 +86,20 @@ static Status named_slot(Planner *p, const WindowFunction *f, const PgQuery__Nam
 
 static Status read_arguments(Planner *p, const WindowFunction *f, const PgQuery__FuncCall *call,
                              NodeTree *slots[SLOTS], Error *error) {
+    const char *named = NULL;
     for (size_t i = 0; i < call->n_args; i++) {
         NodeTree *arg = call->args[i];
         Slot slot = SLOT_TABLE;
         if (arg->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR) {
             if (named_slot(p, f, arg->named_arg_expr, &slot, error) != OK) return FAIL;
+            named = slot_names[slot];
             arg = arg->named_arg_expr->arg;
         } else {
+            if (named)
+                return error_at(p->catalog, node_location(arg), error,
+                                "an argument without a name cannot stand behind '%s'; name it, "
+                                "too: %s",
+                                named, f->usage);
             if ((int)i >= f->arg_count)
                 return error_at(p->catalog, node_location(arg), error,
                                 "%s has too many arguments; it is %s", f->name, f->usage);

@@ -87,6 +87,11 @@ static int statement_begin(const Trees *trees, int at) {
     return begin;
 }
 
+/* `time => t`: some words that are names elsewhere are none before an arrow. */
+static bool names_argument(const Trees *trees, int at) {
+    return token_is(trees, at + 1, "=>") || token_is(trees, at + 1, ":=");
+}
+
 /* Rules that look at the shape of tokens, not at words. */
 static const char *remedy_by_shape(const Trees *trees, int at, Arena *arena) {
     for (int i = at - 2; i <= at; i++) {
@@ -94,6 +99,10 @@ static const char *remedy_by_shape(const Trees *trees, int at, Arena *arena) {
         if (memchr(text.data, '`', text.size))
             return "names are quoted with double quotes: \"name\"";
     }
+    for (int i = at - 1; i <= at; i++)
+        if (i >= 0 && names_argument(trees, i))
+            return arena_format(arena, "write that argument's name in double quotes: \"%.*s\"",
+                                STR_ARG(token_text(trees, i)));
     if (token_is(trees, at, "["))
         return "names are quoted with double quotes: \"name\"; a nested value is read by d.a.b or "
                "d -> 'a'";

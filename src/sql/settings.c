@@ -128,7 +128,7 @@ static Status check_once(Catalog *c, const char *name, int location, Error *erro
         const Trees *trees = trees_of(c);
         int begin = trees->tokens[token_at(trees, result->stmts[i]->stmt_location)].start;
         if (begin < location && strcmp(other->variable_set_stmt->name, name) == 0)
-            return error_at(c, location, error, "%s is set twice", name);
+            return error_at(c, location, error, "%s is set twice; leave one of them out", name);
     }
     return OK;
 }
