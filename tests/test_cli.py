@@ -99,6 +99,13 @@ TABLE = "CREATE TABLE e (id int, s text, t timestamptz, d jsonb) WITH (connector
         "path = 'e', event_time = 't');\n"
 VIEW = TABLE + "CREATE MATERIALIZED VIEW v AS "
 
+def kafka(source="", sink=""):
+    """A topic into a topic, with properties."""
+    table = "CREATE TABLE %s (x int) WITH (connector = 'kafka', topic = 't', \"bootstrap.servers\" = 'h:1'%s);\n"
+    return (table % ("a", source) + (table % ("b", sink)).replace("'t'", "'u'") +
+            "INSERT INTO b SELECT x FROM a;")
+
+
 MISTAKES = {
     # name: (sql, line, column or None, words in the message)
     "syntax": (VIEW + "SELEC id FROM e;", 2, 31, ["SELEC"]),
@@ -186,6 +193,16 @@ MISTAKES = {
     "secret file": ("CREATE TABLE x (a int) WITH (connector = 'kafka', topic = 't', "
                     "\"bootstrap.servers\" = 'h', \"sasl.password\" = '${file:no/such}');", 1, None,
                     ["no/such"]),
+    "kafka: group of a sink": (kafka(sink=', "group.id" = \'g\''), 2, 93,
+                               ['"group.id" is for sources', "take it away"]),
+    "kafka: transactions of a source": (kafka(', "transactional.id" = \'x\''), 1, 93,
+                                        ['"transactional.id" is for sinks', "take it away"]),
+    "kafka: acks of an exactly-once sink": (kafka(sink=', "acks" = 1'), 2, 93,
+                                            ["acks", "delivery = 'at_least_once'"]),
+    "kafka: a reset that is settled": (kafka(', "auto.offset.reset" = \'latest\''), 1, 93,
+                                       ["option start", "on_gap"]),
+    "kafka: a mistyped property": (kafka().replace("p.servers", "p.server"), 1, 64,
+                                   ['did you mean "bootstrap.servers"?']),
     "two spellings": ('CREATE TABLE x ("Id" int, "id" int) WITH (connector = \'file\', path = \'x\');\n'
                       "CREATE MATERIALIZED VIEW v AS SELECT ID FROM x;", 2, 38, ["quot"]),
     "ambiguous": (TABLE + "CREATE TABLE r (id int PRIMARY KEY) WITH (connector = 'file', path = 'r');\n"

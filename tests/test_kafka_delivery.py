@@ -88,7 +88,7 @@ class Pipe:
 def pipe(leat, kafka, request):
     """What a killed run left open is aborted soon: until then nobody reads what others write behind it."""
     return Pipe(leat, kafka, request.node.name,
-                options=', "transaction.timeout.ms" = 3000, "message.timeout.ms" = 3000')
+                options=', "transaction.timeout.ms" = 3000')
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +245,7 @@ class Wait:
 def test_stopped_for_longer_than_a_transaction(leat, expiring, request):
     """SIGSTOP: the broker aborts what was open and fences it; the process goes on, exactly once."""
     pipe = Pipe(leat, expiring, request.node.name,
-                options=', "transaction.timeout.ms" = 1000, "message.timeout.ms" = 1000')
+                options=', "transaction.timeout.ms" = 1000')
     running = pipe.start(LEAT_EPOCH_ROWS=10, LEAT_BATCH_ROWS=10)
     pipe.send(100)
     pipe.arrived(running)

@@ -252,8 +252,10 @@ struct Sink {
 
 typedef struct Connector {
     const char *name, *help;
-    const Option *options;    /* its own, beside common_options; empty-row ended */
-    bool properties;          /* other names in double quotes are handed through (Kafka) */
+    const Option *options; /* its own, beside common_options; empty-row ended */
+    bool properties;       /* other names in double quotes are handed through (Kafka) */
+    /* Of such a property: OPTION_SOURCE, OPTION_SINK or both. Needed with `properties`. */
+    int (*property_uses)(const char *name);
     const SourceType *source; /* NULL: not possible */
     const SinkType *sink;
     bool reference; /* may be joined as a reference table: read whole through `source` */

@@ -69,8 +69,13 @@ int main(int argc, char **argv) {
         buffer_add_char(&title, 0);
         add_table(title.data, c->help, c->options, &out);
         if (c->properties)
-            buffer_add_text(&out, "\nAny property of the client library may be given under its own "
-                                  "name in double quotes: `\"bootstrap.servers\"`.\n");
+            buffer_add_text(
+                &out, "\nAny property of the client library may be given under its own name in "
+                      "double quotes: `\"bootstrap.servers\"`. One that says nothing where it "
+                      "stands (`\"group.id\"` of a sink), that Leat has settled otherwise "
+                      "(`\"isolation.level\"`), or that goes against the others (`\"acks\" = "
+                      "'1'` without `delivery = 'at_least_once'`) is refused by name, by "
+                      "`leat check` already.\n");
         buffer_free(&title);
     }
     int status = 0;

@@ -165,17 +165,19 @@ static const char *table_uses(const Table *t) {
 
 static Status check_option(const Table *t, const OptionValue *value, Error *error) {
     enum { uses = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
-    if (!value->option || !value->given || !(value->option->flags & uses)) return OK;
-    if (!t->is_source && !t->is_sink && !t->is_reference) return OK;
+    if (!value->given || (!t->is_source && !t->is_sink && !t->is_reference)) return OK;
+    int flags =
+        (value->option ? value->option->flags : t->connector->property_uses(value->name)) & uses;
     int used = (t->is_source ? OPTION_SOURCE : 0) | (t->is_sink ? OPTION_SINK : 0) |
                (t->is_reference ? OPTION_REFERENCE : 0);
-    if (value->option->flags & used) return OK;
-    const char *where = value->option->flags & OPTION_SINK     ? "sinks"
-                        : value->option->flags & OPTION_SOURCE ? "sources"
-                                                               : "reference tables";
+    if (!flags || (flags & used)) return OK;
+    const char *where = flags & OPTION_SINK     ? "sinks"
+                        : flags & OPTION_SOURCE ? "sources"
+                                                : "reference tables";
+    const char *quote = value->option ? "'" : "\"";
     return fail_at(error, value->line, value->place,
-                   "option '%s' is for %s, but table %s is used as %s; take it away", value->name,
-                   where, t->name, table_uses(t));
+                   "option %s%s%s is for %s, but table %s is used as %s; take it away", quote,
+                   value->name, quote, where, t->name, table_uses(t));
 }
 
 static Status read_and_written(const Catalog *c, const Table *t, Error *error) {

@@ -1,6 +1,5 @@
 /* Kafka, and Azure Event Hubs, which speaks its protocol: options, and what source and sink share.
- * Every librdkafka property may be given under its own name in double quotes; only those that
- * Leat's promises rest on are fixed. */
+ * Their configuration is properties.c's. */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
 #include "base/variables.h"
@@ -9,7 +8,7 @@
 
 static const char *const on_gaps[] = {"fail", "skip", NULL};
 
-static const Option options[] = {
+const Option kafka_options[] = {
     {.name = "topic",
      .type = OPTION_TEXT,
      .help = "the topic to read or to write",
@@ -36,111 +35,8 @@ static const Option options[] = {
     {0},
 };
 
-/* ---- configuration ---- */
-
-/* The property whose name is closest, or NULL. */
-static const char *closest_property(const char *name, char *found, size_t size) {
-    rd_kafka_conf_t *all = rd_kafka_conf_new();
-    size_t count;
-    const char **pairs = rd_kafka_conf_dump(all, &count);
-    const char **names = xcalloc(count / 2 + 1, sizeof *names);
-    for (size_t i = 0; i < count; i += 2) names[i / 2] = pairs[i];
-    const char *closest = closest_name(name, names, (int)(count / 2));
-    if (closest) snprintf(found, size, "%s", closest);
-    free(names);
-    rd_kafka_conf_dump_free(pairs, count);
-    rd_kafka_conf_destroy(all);
-    return closest ? found : NULL;
-}
-
-static Status set(rd_kafka_conf_t *conf, const char *name, const char *value, bool must_exist,
-                  Error *error) {
-    char why[512], closest[128];
-    rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, name, value, why, sizeof why);
-    if (result == RD_KAFKA_CONF_OK) return OK;
-    if (result == RD_KAFKA_CONF_INVALID)
-        return fail(error, "property \"%s\" of connector 'kafka': %s", name, why);
-    if (!must_exist) return OK;
-    if (closest_property(name, closest, sizeof closest))
-        return fail(error, "unknown property \"%s\" of connector 'kafka'; did you mean \"%s\"?",
-                    name, closest);
-    return fail(error, "unknown property \"%s\" of connector 'kafka'; librdkafka's are known",
-                name);
-}
-
-/* The text of a property whose secret file is read again; NULL: it holds none, or cannot be read
- * now. The caller frees it. */
-static char *text_now(const OptionValue *value) {
-    if (!value || !value->raw || !strstr(value->raw, "${file:")) return NULL;
-    Buffer text = {0};
-    Error ignored;
-    if (variables_replace(value->raw, &text, &ignored) == OK) {
-        buffer_add_char(&text, 0);
-        return text.data;
-    }
-    buffer_free(&text);
-    return NULL;
-}
-
-rd_kafka_conf_t *kafka_conf(const Options *from, const KafkaSetting *defaults,
-                            const KafkaSetting *fixed, Error *error) {
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    Status status = OK;
-    for (int i = 0; defaults && defaults[i].name && status == OK; i++)
-        status = set(conf, defaults[i].name, defaults[i].value, false, error);
-    for (int i = 0; i < from->count && status == OK; i++) {
-        const OptionValue *value = &from->values[i];
-        if (value->option || !value->given) continue;
-        char *fresh = text_now(value);
-        status = set(conf, value->name, fresh ? fresh : value->text, true, error);
-        free(fresh);
-        for (int f = 0; fixed && fixed[f].name && status == OK; f++)
-            if (strcmp(fixed[f].name, value->name) == 0)
-                status = fail(error,
-                              "property \"%s\" of connector 'kafka' cannot be set: what Leat "
-                              "promises rests on it being '%s'; leave it out",
-                              value->name, fixed[f].value ? fixed[f].value : "Leat's own");
-        if (status != OK && error) {
-            error->line = value->line;
-            error->column = value->place;
-        }
-    }
-    for (int i = 0; fixed && fixed[i].name && status == OK; i++)
-        if (fixed[i].value) status = set(conf, fixed[i].name, fixed[i].value, true, error);
-    if (status == OK) return conf;
-    rd_kafka_conf_destroy(conf);
-    return NULL;
-}
-
-static bool exactly_once(const Options *given) {
-    return strcmp(option_text(given, "delivery", "exactly_once"), "at_least_once") != 0;
-}
-
-static Status check(const Options *given, bool as_source, bool as_sink, bool has_key,
-                    Error *error) {
-    (void)has_key;
-    if (!option_text(given, "bootstrap.servers", NULL))
-        return fail(error, "connector 'kafka' needs \"bootstrap.servers\" = 'host:port' (with the "
-                           "double quotes)");
-    if (as_sink && strcmp(option_text(given, "format", "json"), "json") != 0)
-        return fail(error, "a Kafka sink writes json, not '%s'; leave format out",
-                    option_text(given, "format", "json"));
-    KafkaStart start;
-    if (kafka_start_read(given, &start, error) != OK) return FAIL;
-    const KafkaSetting *fixed[] = {
-        as_source ? kafka_source_fixed : NULL,
-        as_sink ? exactly_once(given) ? kafka_sink_fixed_once : kafka_sink_fixed : NULL};
-    for (int i = 0; i < 2; i++) {
-        if (i && !fixed[i]) continue;
-        rd_kafka_conf_t *conf = kafka_conf(given, NULL, fixed[i], error);
-        if (!conf) return FAIL;
-        rd_kafka_conf_destroy(conf);
-    }
-    return OK;
-}
-
 static SinkWay sink_way(const Options *given) {
-    return exactly_once(given) ? SINK_BY_OUTBOX : SINK_AT_ONCE;
+    return kafka_exactly_once(given) ? SINK_BY_OUTBOX : SINK_AT_ONCE;
 }
 
 /* A transaction may hold the offsets of any topic of its own cluster; that of the sink's own topic
@@ -222,9 +118,23 @@ void kafka_client_close(KafkaClient *client) {
 
 /* ---- secrets ---- */
 
+/* The text of a property whose secret file is read again; NULL: it holds none, or cannot be read
+ * now. The caller frees it. */
+char *kafka_text_now(const OptionValue *value) {
+    if (!value || !value->raw || !strstr(value->raw, "${file:")) return NULL;
+    Buffer text = {0};
+    Error ignored;
+    if (variables_replace(value->raw, &text, &ignored) == OK) {
+        buffer_add_char(&text, 0);
+        return text.data;
+    }
+    buffer_free(&text);
+    return NULL;
+}
+
 static char *secret_of(const Options *given, const char *name) {
     const OptionValue *value = option_find(given, name);
-    char *text = text_now(value);
+    char *text = kafka_text_now(value);
     return text ? text : xstrdup(value && value->text ? value->text : "");
 }
 
@@ -365,11 +275,12 @@ bool kafka_passing(rd_kafka_resp_err_t code) {
 const Connector kafka_connector = {
     .name = "kafka",
     .help = "Apache Kafka and Azure Event Hubs: topics as sources and as sinks",
-    .options = options,
+    .options = kafka_options,
     .properties = true,
     .source = &kafka_source,
     .sink = &kafka_sink,
     .sink_way = sink_way,
     .keeps_positions = keeps_positions,
-    .check = check,
+    .property_uses = kafka_property_uses,
+    .check = kafka_check,
 };

@@ -39,6 +39,10 @@ void kafka_client_close(KafkaClient *); /* its handle is gone before */
  * words. */
 rd_kafka_conf_t *kafka_conf(const Options *, const KafkaSetting *defaults,
                             const KafkaSetting *fixed, Error *error);
+/* properties.c: Connector.property_uses and .check. */
+int kafka_property_uses(const char *name);
+CHECKED Status kafka_check(const Options *, bool as_source, bool as_sink, bool has_key, Error *);
+bool kafka_exactly_once(const Options *);
 /* The client of that configuration, which is used up. FAIL: `what` ("source events") is named. */
 CHECKED Status kafka_client_new(KafkaClient *, rd_kafka_type_t, rd_kafka_conf_t *, const char *what,
                                 Error *);
@@ -46,6 +50,9 @@ CHECKED Status kafka_client_new(KafkaClient *, rd_kafka_type_t, rd_kafka_conf_t 
  * no such topic; FAIL: it may not be used. */
 CHECKED Status kafka_look(KafkaClient *, const char *topic, const struct rd_kafka_metadata **out,
                           Error *);
+/* The text of a property whose secret file is read again; NULL: it holds none, or cannot be read
+ * now. The caller frees it. */
+char *kafka_text_now(const OptionValue *);
 /* Secrets in files may have changed: what the client authenticates with next is read again. */
 void kafka_read_secrets(KafkaClient *);
 /* trouble.c: the words for an error of a callback, with its remedy. */
@@ -109,6 +116,10 @@ Status kafka_gap_refused(const SourceContext *, const char *topic, int partition
 Status kafka_end_refused(const SourceContext *, const char *topic, int partition, int64_t position,
                          int64_t high, Error *);
 
-extern const KafkaSetting kafka_source_fixed[], kafka_sink_fixed[], kafka_sink_fixed_once[];
+extern const Option kafka_options[];
+extern const KafkaSetting kafka_source_defaults[], kafka_source_fixed[];
+/* Of exactly-once sinks, and of the others. */
+extern const KafkaSetting kafka_sink_defaults_once[], kafka_sink_fixed_once[];
+extern const KafkaSetting kafka_sink_defaults[], kafka_sink_fixed[];
 extern const SourceType kafka_source;
 extern const SinkType kafka_sink;

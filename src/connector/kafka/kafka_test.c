@@ -730,24 +730,81 @@ static void keys_are_text_or_an_array(void **state) {
     buffer_free(&rows);
 }
 
+static void refuses(bool as_sink, const char *name, const char *value, const char *words) {
+    Error error = {0};
+    int count = options.count;
+    option(name, value);
+    values[count].line = 7;
+    assert_int_equal(kafka_connector.check(&options, !as_sink, as_sink, false, &error), FAIL);
+    says(&error, words);
+    assert_int_equal(error.line, 7);
+    options.count = count;
+}
+
+static void allows(bool as_sink, const char *name, const char *value) {
+    Error error = {0};
+    int count = options.count;
+    option(name, value);
+    must(kafka_connector.check(&options, !as_sink, as_sink, false, &error), &error);
+    options.count = count;
+}
+
 static void properties_are_checked(void **state) {
     (void)state;
     Error error = {0};
     must(kafka_connector.check(&options, true, true, false, &error), &error);
-    option("enable.auto.commmit", "true");
-    assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
-    assert_string_equal(error.text,
-                        "unknown property \"enable.auto.commmit\" of connector 'kafka'; "
-                        "did you mean \"enable.auto.commit\"?");
-    values[2].name = "enable.auto.commit";
-    assert_int_equal(kafka_connector.check(&options, true, false, false, &error), FAIL);
-    says(&error, "cannot be set");
-    values[2].name = "transactional.id";
-    assert_int_equal(kafka_connector.check(&options, false, true, false, &error), FAIL);
-    says(&error, "cannot be set");
-    values[2].name = "linger.ms";
-    assert_int_equal(kafka_connector.check(&options, false, true, false, &error), FAIL);
-    says(&error, "property \"linger.ms\" of connector 'kafka':");
+    refuses(false, "enable.auto.commmit", "true", "did you mean \"enable.auto.commit\"?");
+    refuses(false, "bootstrap.server", "x:1", "did you mean \"bootstrap.servers\"?");
+    refuses(true, "toppic", "x", "did you mean 'topic'?");
+    refuses(true, "linger.ms", "soon", "property \"linger.ms\" of connector 'kafka':");
+    refuses(true, "metadata.broker.list", "x:1", "\"bootstrap.servers\" says it");
+    refuses(false, "socket.blocking.max.ms", "9", "does nothing any more");
+}
+
+static void properties_that_leat_settles_are_refused(void **state) {
+    (void)state;
+    refuses(false, "enable.auto.commit", "true", "is always 'false': positions live in the home");
+    refuses(false, "auto.offset.reset", "earliest", "option start says where to begin");
+    refuses(false, "isolation.level", "read_uncommitted", "is always 'read_committed'");
+    refuses(false, "session.timeout.ms", "30000", "in no group's membership");
+    refuses(false, "statistics.interval.ms", "1000", "takes nothing of the client but");
+    refuses(true, "transactional.id", "mine", "each sink has its own");
+    refuses(true, "delivery.report.only.error", "false", "is always 'true'");
+    allows(false, "enable.auto.commit", "0");
+    allows(false, "isolation.level", "read_committed");
+    allows(true, "enable.idempotence", "true");
+    assert_int_equal(kafka_connector.property_uses("group.id"), OPTION_SOURCE);
+    assert_int_equal(kafka_connector.property_uses("acks"), OPTION_SINK);
+    assert_int_equal(kafka_connector.property_uses("client.id"), OPTION_SOURCE | OPTION_SINK);
+    assert_int_equal(kafka_connector.property_uses("no.such"), OPTION_SOURCE | OPTION_SINK);
+}
+
+/* Each would end the start of an exactly-once sink; the other kind takes them, but for acks = 0. */
+static void contradictions_are_found_without_a_broker(void **state) {
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"acks", "1"},
+        {"request.required.acks", "1"},
+        {"enable.idempotence", "false"},
+        {"max.in.flight", "6"},
+        {"max.in.flight.requests.per.connection", "6"},
+        {"retries", "0"},
+        {"message.timeout.ms", "90000"},
+        {"queuing.strategy", "lifo"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        refuses(true, pairs[i][0], pairs[i][1], "or say delivery = 'at_least_once'");
+    refuses(false, "fetch.max.bytes", "500", "must be >=");
+    allows(true, "acks", "all");
+    allows(true, "transaction.timeout.ms", "5000");
+    option("delivery", "at_least_once");
+    values[options.count - 1].option = common_options;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        allows(true, pairs[i][0], pairs[i][1]);
+    refuses(true, "acks", "0", "no broker acknowledges");
+    refuses(true, "request.required.acks", "0", "no broker acknowledges");
+    refuses(true, "transaction.timeout.ms", "5000", "has no transactions");
+    refuses(true, "transactional.id", "mine", "has no transactions");
 }
 
 int main(void) {
@@ -775,6 +832,8 @@ int main(void) {
         TEST(at_least_once_waits_for_its_broker),
         TEST(keys_are_text_or_an_array),
         TEST(properties_are_checked),
+        TEST(properties_that_leat_settles_are_refused),
+        TEST(contradictions_are_found_without_a_broker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,11 +16,25 @@ enum {
     BATCH_LEAST_BYTES = 4096,  /* below, rows go one by one */
 };
 
+/* partitioner: as Kafka's own clients, so that topics can be joined by partition. At least once
+ * rows wait for ever, since a broker that is away is no reason to lose them, and go out one request
+ * at a time, so that what is sent again keeps its order on clusters without producers' numbers,
+ * too. */
+#define DEFAULTS                                                                                   \
+    {"client.id", "leat"}, {"linger.ms", "5"}, {"compression.codec", "lz4"},                       \
+        {"partitioner", "murmur2_random"}, {"reconnect.backoff.max.ms", "1000"}, {                 \
+        "queue.buffering.max.kbytes", "16384"                                                      \
+    }
+
+const KafkaSetting kafka_sink_defaults_once[] = {DEFAULTS,
+                                                 {"transaction.timeout.ms", "60000"},
+                                                 {"max.in.flight.requests.per.connection", "5"},
+                                                 {0}};
+const KafkaSetting kafka_sink_defaults[] = {
+    DEFAULTS, {"message.timeout.ms", "0"}, {"max.in.flight.requests.per.connection", "1"}, {0}};
+const KafkaSetting kafka_sink_fixed_once[] = {
+    {"enable.idempotence", "true"}, {"delivery.report.only.error", "true"}, {0}};
 const KafkaSetting kafka_sink_fixed[] = {{"delivery.report.only.error", "true"}, {0}};
-const KafkaSetting kafka_sink_fixed_once[] = {{"enable.idempotence", "true"},
-                                              {"delivery.report.only.error", "true"},
-                                              {"transactional.id", NULL}, /* the sink's own */
-                                              {0}};
 
 /* ---- errors ---- */
 
@@ -170,25 +184,11 @@ void kafka_smaller_batches(KafkaSink *k, int taken_bytes) {
     kafka_drop_producer(k);
 }
 
-/* partitioner: as Kafka's own clients, so that topics can be joined by partition. At least once
- * rows wait for ever, since a broker that is away is no reason to lose them, and go out one request
- * at a time, so that what is sent again keeps its order on clusters without producers' numbers,
- * too. */
 Status kafka_make_producer(KafkaSink *k, Error *error) {
     const bool once = k->context.exactly_once;
-    const KafkaSetting order = {"max.in.flight.requests.per.connection", once ? "5" : "1"};
-    const KafkaSetting defaults[] = {order,
-                                     {"client.id", "leat"},
-                                     {"linger.ms", "5"},
-                                     {"compression.codec", "lz4"},
-                                     {"partitioner", "murmur2_random"},
-                                     {"reconnect.backoff.max.ms", "1000"},
-                                     {"queue.buffering.max.kbytes", "16384"},
-                                     {"message.timeout.ms", once ? "60000" : "0"},
-                                     {"transaction.timeout.ms", "60000"},
-                                     {0}};
-    rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults,
-                                       once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
+    rd_kafka_conf_t *conf =
+        kafka_conf(k->context.options, once ? kafka_sink_defaults_once : kafka_sink_defaults,
+                   once ? kafka_sink_fixed_once : kafka_sink_fixed, error);
     if (!conf) return FAIL;
     char why[512];
     Status status = limit_batches(k, conf, error);

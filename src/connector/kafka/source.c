@@ -61,6 +61,15 @@ typedef struct KafkaSource {
     int told_count;
 } KafkaSource;
 
+/* What the table may set otherwise. fetch.wait.max.ms: a partition's end is told by an empty
+ * answer, which waits so long. */
+const KafkaSetting kafka_source_defaults[] = {{"group.id", "leat"},
+                                              {"client.id", "leat"},
+                                              {"fetch.wait.max.ms", "100"},
+                                              {"fetch.queue.backoff.ms", "20"},
+                                              {"reconnect.backoff.max.ms", "1000"},
+                                              {"topic.metadata.refresh.interval.ms", "10000"},
+                                              {0}};
 const KafkaSetting kafka_source_fixed[] = {
     {"enable.auto.commit", "false"},  {"enable.auto.offset.store", "false"},
     {"enable.partition.eof", "true"}, {"isolation.level", "read_committed"},
@@ -81,16 +90,15 @@ static Status make_client(KafkaSource *k, int partitions, Error *error) {
     int share = QUEUED_MOST_KB / partitions;
     snprintf(kbytes, sizeof kbytes, "%d", share > QUEUED_LEAST_KB ? share : QUEUED_LEAST_KB);
     snprintf(messages, sizeof messages, "%d", QUEUED_MOST_MESSAGES / partitions + 100);
-    /* fetch.wait.max.ms: a partition's end is told by an empty answer, which waits so long. */
-    const KafkaSetting defaults[] = {{"group.id", k->context.pipeline},
-                                     {"client.id", "leat"},
-                                     {"queued.max.messages.kbytes", kbytes},
-                                     {"queued.min.messages", messages},
-                                     {"fetch.wait.max.ms", "100"},
-                                     {"fetch.queue.backoff.ms", "20"},
-                                     {"reconnect.backoff.max.ms", "1000"},
-                                     {"topic.metadata.refresh.interval.ms", "10000"},
-                                     {0}};
+    KafkaSetting defaults[16] = {{0}};
+    int count = 0;
+    while (kafka_source_defaults[count].name) {
+        defaults[count] = kafka_source_defaults[count];
+        count++;
+    }
+    defaults[count++] = (KafkaSetting){"group.id", k->context.pipeline};
+    defaults[count++] = (KafkaSetting){"queued.max.messages.kbytes", kbytes};
+    defaults[count] = (KafkaSetting){"queued.min.messages", messages};
     rd_kafka_conf_t *conf = kafka_conf(k->context.options, defaults, kafka_source_fixed, error);
     if (!conf) return FAIL;
     k->planned = partitions;
