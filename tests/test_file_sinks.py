@@ -215,3 +215,64 @@ def test_generate_wants_json(leat):
     for table, status, word in (("o", 2, "format = 'json'"), ("f", 1, "a file an epoch")):
         ended = leat.run("generate", "--events", "5", "--to", f"p.sql:{table}")
         assert ended.status == status and word in ended.err, ended
+
+
+@pytest.mark.parametrize("source, target, what", [
+    ("in.ndjson", "soft", "what table e reads"), ("in.ndjson", "soft2", "what table e reads"),
+    ("in.ndjson", "hard", "what table e reads"), ("in.ndjson", "linked/in.ndjson", "what table e reads"),
+    ("in.ndjson", "deep/../in.ndjson", "what table e reads"), ("deep", "folder/new.ndjson", "what table e reads"),
+    ("deep/*.ndjson", "folder/new.ndjson", "what table e reads"), ("deep", "folder/", "what table e reads"),
+    ("deep/*.ndjson", "folder/", "what table e reads"), ("deep", "dangling", "what table e reads"),
+    ("in.ndjson", "second", "what table o writes"), ("in.ndjson", "p.leat", "the pipeline's home"),
+    ("in.ndjson", "./p.leat-wal", "a part of the pipeline's home"), ("in.ndjson", "p.sql", "the pipeline's own text"),
+    ("in.ndjson", "folder/new.ndjson", None), ("deep/a*.ndjson", "folder/new.ndjson", None)])
+def test_links_to_what_is_read(leat, source, target, what):
+    """overwrite = true empties a file: not one that is read, whatever its name."""
+    leat.write("in.ndjson", [{"i": 1}])
+    leat.write("deep/a.ndjson", [{"i": 1}])
+    for name, to in (("soft", "in.ndjson"), ("soft2", "soft"), ("linked", "."), ("folder", "deep"),
+                     ("dangling", "deep/none.ndjson"), ("second", "w.ndjson")):
+        (leat.folder / name).symlink_to(to)
+    (leat.folder / "hard").hardlink_to(leat.folder / "in.ndjson")
+    leat.write("p.sql", f"""SET http = 'off';
+CREATE TABLE e (i bigint) WITH (connector = 'file', path = '{source}');
+CREATE TABLE w (i bigint) WITH (connector = 'file', path = 'w.ndjson', overwrite = true);
+CREATE TABLE o (i bigint) WITH (connector = 'file', path = '{target}', overwrite = true);
+INSERT INTO w SELECT i FROM e;
+INSERT INTO o SELECT i FROM e;""")
+    before = (leat.folder / "p.sql").read_bytes()
+    ended = leat.run("run", "p.sql")
+    if what is None:
+        assert ended.status == 0 and leat.read(target) == [{"i": 1}], ended
+    else:
+        assert ended.status == 1 and what in ended.err and "file of its own" in ended.err, ended
+    assert leat.read("in.ndjson") == [{"i": 1}] == leat.read("deep/a.ndjson")
+    assert (leat.folder / "p.sql").read_bytes() == before
+
+
+def test_another_path_after_a_reset(leat):
+    """The length that the home knows is the old file's: nobody else's is cut to it."""
+    assert run(leat, sink("", "one")).status == 0
+    leat.write("precious", "not Leat's\n")
+    for path, status in (("precious", 1), ("two", 0)):
+        leat.write("p.sql", TABLES + sink("", path))
+        assert "has changed" in leat.run("run", "p.sql").err
+        ended = leat.run("run", "--reset", "o", "p.sql")
+        assert ended.status == status and (status == 0 or "exists already" in ended.err), ended
+    assert (leat.folder / "precious").read_text() == "not Leat's\n"
+    with (leat.folder / "in.ndjson").open("a") as more:
+        more.write('{"i":6}\n')
+    assert leat.run("run", "--reset", "o", "p.sql").status == 0
+    assert [row["i"] for row in leat.read("two")] == [6]
+
+
+def test_a_first_start_that_failed(leat):
+    """A mistyped path may be corrected: nothing was read yet."""
+    leat.write("p.sql", TABLES.replace("in.ndjson", "inn.ndjson") + sink("") + sink("", "x", "wrong"))
+    leat.write("in.ndjson", ROWS)
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and "cannot read 'inn.ndjson'" in ended.err, ended
+    assert run(leat, sink("", "out.ndjson")).status == 0
+    assert len(leat.read("out.ndjson")) == len(ROWS)
+    leat.write("p.sql", TABLES + sink("", "other"))
+    assert "has changed" in leat.run("run", "p.sql").err

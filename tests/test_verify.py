@@ -413,6 +413,7 @@ def test_ledgers(leat):
     (["--max-latency-p98", "1 s"], "--max-latency-p9"), (["--max-out-off-order", "1"], "--max-out-of-order"),
     (["--min-rate", "fast"], "number"), (["--warm-up", "1 month"], "duration"), (["--column", "eventId"], "NAME=COLUMN"),
     (["--max-unaccounted", "3"], "--account"), (["--json", "more"], "unknown argument 'more'"),
+    (["--max-missing", "200%"], "from 0% to 100%"), (["--min-rate", "100.1%"], "from 0% to 100%"),
     (["--min-rate"], "needs a value")])
 def test_usage(leat, options, message):
     ended = leat.run("verify", "--ledger", "l", "--in", "x", *options)

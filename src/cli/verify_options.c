@@ -81,6 +81,10 @@ static Status read_number(const char *name, const char *text, bool whole, double
     *percent = *text && *end == '%';
     if (*percent) end++;
     bool fine = *text && !*end && *text >= '0' && *text <= '9' && *out < 1e15;
+    if (fine && *percent && *out > 100) {
+        usage_error("verify", "%s expects a share from 0%% to 100%%, got '%s'", name, text);
+        return FAIL;
+    }
     if (fine && (*percent || !whole || *out == (double)(int64_t)*out)) return OK;
     usage_error("verify", "%s expects %s or a share like 0.1%%, got '%s'", name,
                 whole ? "a whole number" : "a number", text);

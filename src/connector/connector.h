@@ -261,6 +261,9 @@ typedef struct Connector {
     bool reference; /* may be joined as a reference table: read whole through `source` */
     /* Which way a sink with these options would be served; for explain. */
     SinkWay (*sink_way)(const Options *);
+    /* Whether what a sink writes and what another table of this connector reads (`written`: writes)
+     * is the same thing under two names; looks outside, changes nothing. NULL: never. */
+    bool (*shares)(const Options *sink, const Options *other, bool written);
     /* Of a sink by outbox: whether a transaction of it can keep the positions of that source (of
      * the same connector), so that it may be served by position. NULL: never. */
     bool (*keeps_positions)(const Options *sink, const Options *source);

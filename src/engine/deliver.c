@@ -5,6 +5,8 @@
 #include "engine/internal.h"
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static Status sink_push(Operator *op, int input, const Batch *batch, Error *error) {
     (void)input, (void)error;
@@ -210,17 +212,35 @@ bool sinks_paid(Engine *e, bool compared) {
 
 /* ---- opening ---- */
 
+/* Which file this home writes for a sink, and since which epoch: "claimed EPOCH PATH". (Homes that
+ * are older say "claimed" alone: whatever the path is.) A reset may give the sink another one. */
+static bool is_claimed(const char *fact, const char *path, int64_t *since) {
+    char *end;
+    *since = -1;
+    if (!fact || strncmp(fact, "claimed", 7) != 0) return false;
+    if (!fact[7]) return true;
+    *since = strtoll(fact + 7, &end, 10);
+    return *end == ' ' && strcmp(end + 1, path) == 0;
+}
+
 static Status open_by_length(Engine *e, SinkRun *run, Error *error) {
     HomeSink known;
     const char *name = run->plan->table->name;
+    const char *path = option_text(&run->plan->table->options, "path", "");
     Status status = home_sink(e->home, name, &known, error);
     Buffer fact = {0};
-    buffer_add_format(&fact, "sink %s", name);
-    buffer_add_char(&fact, 0);
-    bool claimed = status == OK && (known.known || home_get(e->home, fact.data));
+    buffer_add_format(&fact, "sink %s%c", name, 0);
+    const char *value = status == OK ? home_get(e->home, fact.data) : NULL;
+    int64_t since = -1;
+    bool claimed = is_claimed(value, path, &since) || (known.known && !value);
+    /* The length that the home knows is the old file's until an epoch tells the new one's. */
+    if (!claimed || since == e->epoch) known.length = 0;
     if (status == OK && !claimed) {
         if (run->sink->type->check) status = run->sink->type->check(run->sink, error);
-        if (status == OK) status = home_set(e->home, fact.data, "claimed", error);
+        Buffer claim = {0};
+        buffer_add_format(&claim, "claimed %" PRId64 " %s%c", e->epoch, path, 0);
+        if (status == OK) status = home_set(e->home, fact.data, claim.data, error);
+        buffer_free(&claim);
     }
     buffer_free(&fact);
     if (status != OK) return FAIL;
@@ -296,7 +316,54 @@ static Status open_one(Engine *e, SinkRun *run, Error *error) {
     return OK;
 }
 
+/* By their names the tables are apart, or the plan would not have passed; but links are names, too.
+ */
+static Status check_apart(const Engine *e, const Table *sink, Error *error) {
+    const Catalog *catalog = e->plan->catalog;
+    const Connector *connector = sink->connector;
+    for (int i = 0; connector->shares && i < catalog->table_count; i++) {
+        const Table *other = &catalog->tables[i];
+        bool read = other->is_source || other->is_reference;
+        if (other == sink || other->connector != connector || (!read && !other->is_sink)) continue;
+        if (!connector->shares(&sink->options, &other->options, !read)) continue;
+        return fail(error,
+                    "sink %s: '%s' is what table %s %s, under another name; give the sink a file "
+                    "of its own",
+                    sink->name, option_text(&sink->options, "path", ""), other->name,
+                    read ? "reads" : "writes");
+    }
+    return OK;
+}
+
+/* Nor may a sink write into the pipeline's own files. */
+static Status check_own_files(const Engine *e, const Table *sink, Error *error) {
+    const Catalog *catalog = e->plan->catalog;
+    const char *home = catalog->settings.home;
+    const struct {
+        const char *path, *ending, *what;
+    } own[] = {{home, "", "the pipeline's home"},
+               {home, "-wal", "a part of the pipeline's home"},
+               {home, "-shm", "a part of the pipeline's home"},
+               {home, ".lock", "a part of the pipeline's home"},
+               {catalog->file, "", "the pipeline's own text"}};
+    for (size_t i = 0; sink->connector->shares && i < sizeof own / sizeof *own; i++) {
+        Buffer path = {0};
+        buffer_add_format(&path, "%s%s%c", own[i].path, own[i].ending, 0);
+        OptionValue value = {.name = "path", .text = path.data, .given = true};
+        bool same = sink->connector->shares(&sink->options, &(Options){1, &value}, true);
+        buffer_free(&path);
+        if (same)
+            return fail(error, "sink %s: '%s' is %s; give the sink a file of its own", sink->name,
+                        option_text(&sink->options, "path", ""), own[i].what);
+    }
+    return OK;
+}
+
 Status sinks_open(Engine *e, Error *error) {
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
+        const Table *sink = e->plan->sinks[i].table;
+        if (check_apart(e, sink, error) != OK || check_own_files(e, sink, error) != OK) return FAIL;
+    }
     for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++)
         if (open_one(e, &e->sinks[i], error) != OK) return FAIL;
     return OK;

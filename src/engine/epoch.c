@@ -25,11 +25,27 @@ static Status forget(Engine *e, const char *name, Error *error) {
     return status;
 }
 
+/* As long as no epoch was committed nothing was counted: a first start that failed, of a mistyped
+ * path perhaps, does not hold its file to what it said then. */
+static Status forget_unread(Engine *e, HomeQuery *known, int *count, Error *error) {
+    int kept = 0;
+    Status status = OK;
+    for (int i = 0; i < *count && status == OK; i++) {
+        const PlanQuery *query = plan_query(e->plan, known[i].name);
+        if (query && query->hash == known[i].hash) known[kept++] = known[i];
+        else status = home_forget_query(e->home, known[i].name, known[i].name, NULL, error);
+    }
+    *count = kept;
+    return status;
+}
+
 /* Every query must be the one that the home knows; new ones are welcome. */
 static Status match_queries(Engine *e, bool *over, Error *error) {
     HomeQuery *known;
     int known_count;
     Status status = home_queries(e->home, &known, &known_count, e->arena, error);
+    if (status == OK && !home_info(e->home)->epoch)
+        status = forget_unread(e, known, &known_count, error);
     if (status != OK) return status;
     const char *reset = e->options.reset;
     bool reset_found = !reset;

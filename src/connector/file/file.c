@@ -84,6 +84,7 @@ const Connector file_connector = {.name = "file",
                                   .sink = &file_sink,
                                   .reference = true,
                                   .sink_way = sink_way,
+                                  .shares = file_shares,
                                   .check = check};
 
 /* ---- paths ---- */

@@ -25,6 +25,9 @@ Lines lines_of(const SinkContext *);
 void lines_add(const Lines *, const Batch *, Buffer *out);
 void lines_header(const Lines *, Buffer *out); /* nothing where there is none */
 
+/* As Connector.shares. */
+bool file_shares(const Options *sink, const Options *other, bool written);
+
 /* The folder that a path is in, on disk: a new name is safe only then. */
 CHECKED Status sync_parent(const char *path);
 

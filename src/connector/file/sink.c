@@ -117,8 +117,6 @@ Status sync_parent(const char *path) {
     return fine ? OK : FAIL;
 }
 
-/* A csv file begins with its columns' names. Until an epoch has told the home of a length, a file
- * is begun anew at each start, header included. */
 /* A pipe takes 4096 bytes without blocking once poll says that it takes any. */
 static Status wait_writable(FileSink *f) {
     for (int waited_ms = 0; waited_ms < READER_PATIENCE_MS; waited_ms += 100) {
@@ -151,6 +149,8 @@ static Status write_out(FileSink *f, Str bytes, Error *error) {
     return OK;
 }
 
+/* A csv file begins with its columns' names. Until an epoch has told the home of a length, a file
+ * is begun anew at each start, header included. */
 static Status write_header(FileSink *f, Error *error) {
     Buffer header = {0};
     lines_header(&f->lines, &header);
