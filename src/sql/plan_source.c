@@ -166,8 +166,10 @@ static const char *table_uses(const Table *t) {
 static Status check_option(const Table *t, const OptionValue *value, Error *error) {
     enum { uses = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
     if (!value->given || (!t->is_source && !t->is_sink && !t->is_reference)) return OK;
-    int flags =
-        (value->option ? value->option->flags : t->connector->property_uses(value->name)) & uses;
+    int flags = value->option                 ? value->option->flags
+                : t->connector->property_uses ? t->connector->property_uses(value->name)
+                                              : 0; /* made by `leat sql` */
+    flags &= uses;
     int used = (t->is_source ? OPTION_SOURCE : 0) | (t->is_sink ? OPTION_SINK : 0) |
                (t->is_reference ? OPTION_REFERENCE : 0);
     if (!flags || (flags & used)) return OK;
