@@ -186,13 +186,16 @@ def test_marker_is_gone_and_an_epoch_is_owed(pipe, point, last):
     pipe.send(100)
     ended = pipe.start(LEAT_FAULT=f"{point}:1").wait()
     assert ended.status == -signal.SIGKILL, ended
-    assert len(pipe.numbers()) == (200 if last else 100)
+    if last:    # of the hundred as many as its first epoch had, which may be of one partition alone
+        wait_until(lambda: len(pipe.numbers()) > 100, "readers see what was committed")
+    before = len(pipe.numbers())
+    assert before > 100 if last else before == 100
     neighbour = Leat(pipe.leat.folder / "other")
     neighbour.started = pipe.leat.started       # ended with the test, however it ends
     other = Pipe(neighbour, pipe.broker, f"{pipe.out}-other", out=pipe.out)
     other.send(50)
     running = other.start()
-    running.wait_until(lambda: len(pipe.numbers()) >= pipe.sent - (0 if last else 100) + 50, "others", 60)
+    running.wait_until(lambda: len(pipe.numbers()) >= before + 50, "others", 60)
     assert running.terminate().status == 0
     pipe.forget_marker()
     running = pipe.start()

@@ -7,7 +7,8 @@
  * without an answer, the marker tells. That holds for a fence, too: a run that was stopped for
  * longer than the transaction's time is fenced by the broker itself and goes on. But two runs on
  * copies of one home would fence each other for ever; the run in the marker tells them that they
- * are two, and the second one stops. */
+ * are two: the one that finds the other's words, where its own or those that it began with should
+ * stand, stops. */
 #include "base/log.h"
 #include "connector/kafka/sink.h"
 #include <inttypes.h>
@@ -71,23 +72,31 @@ static Status judge_marker(KafkaSink *k, const char *text, Error *error) {
                         &found.epoch, run, &found.number) < 2)
         return fail(error, "%s: the marker in group %s at %s was not written by Leat", k->what,
                     k->group, k->client.servers);
-    bool other = found.generation == k->context.generation && strcmp(run, k->run) != 0;
+    bool theirs = *text && strcmp(run, k->run) != 0;
+    bool same = found.generation == k->context.generation;
+    bool back = found.epoch < k->marker.epoch ||
+                (found.epoch == k->marker.epoch && found.number < k->marker.number);
     if (found.generation > k->context.generation)
         return fail(error,
                     "%s: a later run of this home (generation %" PRId64 ", ours %" PRId64
                     ") has delivered to it: this home is an old copy, or another process runs on a "
                     "copy of it; put back the newest home, or end the other process",
                     k->what, found.generation, k->context.generation);
-    if (other)
+    if (theirs && (same || (k->known && !back && strcmp(text, k->known) != 0)))
         return fail(error,
-                    "%s: another run of this home (generation %" PRId64
-                    ", ours too) delivers to it now; one of the two is a copy: end it",
-                    k->what, found.generation);
+                    "%s: another run of this home (generation %" PRId64 ", ours %" PRId64
+                    ") delivers to it now; one of the two is a copy: end it",
+                    k->what, found.generation, k->context.generation);
     k->absent = !*text;
-    k->ours = *text && found.generation == k->context.generation;
+    k->ours = *text && same;
     if (k->absent && k->marker.epoch < k->context.delivered) k->marker.epoch = k->context.delivered;
     if (k->absent) return OK;
-    if (found.epoch < k->marker.epoch)
+    if (back && found.epoch == k->marker.epoch)
+        return fail(error,
+                    "%s: topic '%s' went back: transaction %" PRId64 " was delivered, now %" PRId64
+                    " stands there; what came between is lost there",
+                    k->what, k->topic, k->marker.number, found.number);
+    if (back)
         return fail(error,
                     "%s: topic '%s' went back: epoch %" PRId64 " was delivered, now %" PRId64
                     " stands there; what came between is lost there",
@@ -95,6 +104,11 @@ static Status judge_marker(KafkaSink *k, const char *text, Error *error) {
     k->marker = found;
     k->unsure = false;
     return OK;
+}
+
+/* What this run found when it read the marker first, so that another's hand shows later. */
+static void remember(KafkaSink *k, const char *text) {
+    if (!k->known) k->known = xstrdup(text);
 }
 
 /* Committed offsets of the sink's group. */
@@ -147,6 +161,7 @@ static Status read_marker(KafkaSink *k, Error *error) {
         if (size) memcpy(text, p->metadata, size);
         if (!size && p->offset >= 0) snprintf(text, sizeof text, "without metadata");
         status = judge_marker(k, text, error);
+        if (status == OK) remember(k, text);
     }
     rd_kafka_topic_partition_list_destroy(one);
     return status;

@@ -242,8 +242,19 @@ bool kafka_next_row(Reader *r, Str *key, Str *value) {
     return !r->bad;
 }
 
-/* Every row says its epoch, the first one and now and then another whose it is: enough for tail.c,
- * and a header costs more than the rest of a row. */
+/* Every row says its epoch; the first one, the last one and now and then another also whose it is:
+ * enough for tail.c, and each header costs as much as the rest of a row. (The last one, since
+ * compaction keeps it.) */
+static rd_kafka_headers_t *headers_of(const KafkaSink *k, bool named) {
+    rd_kafka_headers_t *headers = rd_kafka_headers_new(named ? 2 : 1);
+    rd_kafka_header_add(headers, EPOCH_HEADER, sizeof EPOCH_HEADER - 1, k->epoch_text,
+                        k->epoch_size);
+    if (named)
+        rd_kafka_header_add(headers, SINK_HEADER, sizeof SINK_HEADER - 1, k->group,
+                            (ssize_t)strlen(k->group));
+    return headers;
+}
+
 static rd_kafka_resp_err_t produce(KafkaSink *k, Str key, Str value, size_t at) {
     void *bytes = (void *)(uintptr_t)value.data, *opaque = (void *)(uintptr_t)at;
     if (!k->context.exactly_once)
@@ -251,11 +262,14 @@ static rd_kafka_resp_err_t produce(KafkaSink *k, Str key, Str value, size_t at) 
                                  RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
                                  RD_KAFKA_V_KEY(key.data, key.size),
                                  RD_KAFKA_V_VALUE(bytes, value.size), RD_KAFKA_V_END);
-    return rd_kafka_producev(
-        k->client.handle, RD_KAFKA_V_TOPIC(k->topic), RD_KAFKA_V_MSGFLAGS(0),
-        RD_KAFKA_V_KEY(key.data, key.size), RD_KAFKA_V_VALUE(bytes, value.size),
-        RD_KAFKA_V_HEADER("leat-epoch", k->epoch_text, -1),
-        RD_KAFKA_V_HEADER("leat-sink", k->group, -1), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    rd_kafka_headers_t *headers = headers_of(k, k->last || k->named % NAME_EVERY == 0);
+    rd_kafka_resp_err_t code =
+        rd_kafka_producev(k->client.handle, RD_KAFKA_V_TOPIC(k->topic), RD_KAFKA_V_MSGFLAGS(0),
+                          RD_KAFKA_V_KEY(key.data, key.size), RD_KAFKA_V_VALUE(bytes, value.size),
+                          RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(opaque), RD_KAFKA_V_END);
+    if (code) rd_kafka_headers_destroy(headers); /* else they are the client's */
+    else k->named++;
+    return code;
 }
 
 Status kafka_produce_row(KafkaSink *k, Str key, Str value, size_t at, Error *error) {

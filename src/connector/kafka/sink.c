@@ -218,6 +218,7 @@ static void close_sink(Sink *sink) {
     free(k->bad.rows);
     free(k->sources);
     free(k->group);
+    free(k->known);
     free(k->what);
     free(k);
 }
@@ -230,7 +231,6 @@ const SinkType kafka_sink = {
     .write = write_rows,
     .sync = sync_rows,
     .marker = kafka_sink_marker,
-    .deliver = kafka_sink_deliver,
     .send = kafka_sink_send,
     .commit = kafka_sink_commit,
     .positions = kafka_sink_positions,

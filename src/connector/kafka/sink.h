@@ -11,6 +11,10 @@ enum {
     COMMIT_MS = 30000,   /* then a commit without an answer is given up, and the marker asked */
 };
 
+/* Of each row, as text its epoch; of some, as tail.c needs them, the sink's group. */
+#define EPOCH_HEADER "leat-epoch"
+#define SINK_HEADER "leat-sink"
+
 /* Rows that a broker gave back, each by where it stands in the bytes that it came from. */
 typedef struct BadRow {
     size_t at;
@@ -35,6 +39,7 @@ typedef struct KafkaSink {
     char *what;  /* "sink NAME", for messages */
     char *group; /* leat.HOME_ID.SINK: of the marker; also the transactional id */
     char run[17];
+    char *known;              /* the marker's words as this run first found them; NULL: not yet */
     bool looked;              /* the topic was seen there */
     bool client_looked;       /* by this producer */
     int64_t missing_since_us; /* it was not there; 0: not known */
@@ -64,6 +69,7 @@ typedef struct KafkaSink {
     char epoch_text[24];
     int epoch_size;
     uint64_t named; /* rows of this transaction that were produced */
+    bool last;      /* the one that is produced now is the last of those that are to be sent */
     SinkSource *sources;
 
     /* at least once */
@@ -118,7 +124,6 @@ Status kafka_sink_positions(Sink *, SinkMarker *, SinkPosition **, int *count, E
 /* ---- transaction.c ---- */
 Status kafka_sink_send(Sink *, const Delivery *, Error *);
 Status kafka_sink_commit(Sink *, Error *);
-Status kafka_sink_deliver(Sink *, int64_t epoch, Str rows, Error *);
 Status kafka_sink_idle(Sink *, int64_t *next_us, Error *);
 void kafka_transaction_close(KafkaSink *);
 

@@ -1,11 +1,10 @@
-/* The sink against librdkafka's made-up cluster: rows that it refuses, a marker that is gone or
- * grows old, positions. That cluster forgets no row of a transaction that was thrown away, and
- * keeps no offset that was sent in one, so here the marker is always gone;
- * tests/test_kafka_delivery.py looks at a real broker. */
-#include "connector/kafka/kafka.h"
+/* The sink against librdkafka's made-up cluster: errors of every step, rows that it refuses, a
+ * marker that is gone, went back or is another's, positions. That cluster forgets no row of a
+ * transaction that was thrown away and keeps no offset that was sent in one, so here the marker is
+ * gone but for what a test wrote; tests/test_kafka_delivery.py looks at a real broker. */
+#include "connector/kafka/test_cluster.h"
 #include "data/batch.h"
 #include <inttypes.h>
-#include <librdkafka/rdkafka_mock.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,27 +12,16 @@
 // cmocka wants the headers above first
 #include <cmocka.h>
 
-enum { PRODUCE = 0, END_TRANSACTION = 26, PARTITIONS = 4 };
-
 static const int64_t day_us = INT64_C(86400) * 1000000;
 
-static rd_kafka_t *helper; /* it runs the cluster */
-static rd_kafka_mock_cluster_t *cluster;
-static OptionValue values[4], source_values[4];
-static Options options = {.values = values}, source_options = {.values = source_values};
+static OptionValue source_values[2];
+static Options source_options;
 static FakeEnv env;
 static Buffer refused; /* what the sink told: record and reason, a line each */
 static SinkContext context;
-extern const Connector kafka_connector;
-
-static Options options_for(OptionValue *to, const char *topic) {
-    to[0] = (OptionValue){.name = "topic", .text = topic, .given = true};
-    to[1] = (OptionValue){.name = "bootstrap.servers",
-                          .text = rd_kafka_mock_cluster_bootstraps(cluster),
-                          .given = true};
-    to[0].option = kafka_connector.options;
-    return (Options){.count = 2, .values = to};
-}
+static Field fields[] = {{.name = "k"}, {.name = "n"}};
+static Schema schema = {2, fields};
+static int keys[] = {0, 1};
 
 static void refuse(void *to, Str record, const char *reason) {
     buffer_add_format(to, "%.*s: %s\n", (int)(record.size < 40 ? record.size : 40), record.data,
@@ -42,18 +30,13 @@ static void refuse(void *to, Str record, const char *reason) {
 
 static int set_up(void **state) {
     (void)state;
-    char why[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "log_level", "0", why, sizeof why);
-    rd_kafka_conf_set(conf, "test.mock.num.brokers", "1", why, sizeof why);
-    helper = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof why);
-    assert_non_null(helper);
-    cluster = rd_kafka_handle_mock_cluster(helper);
-    rd_kafka_mock_topic_create(cluster, "t", PARTITIONS, 1);
+    cluster_open(1);
     rd_kafka_mock_topic_create(cluster, "one", 1, 1);
     rd_kafka_mock_topic_create(cluster, "in", 2, 1);
-    options = options_for(values, "t");
-    source_options = options_for(source_values, "in");
+    source_options = (Options){.values = source_values};
+    set_option(&source_options, "topic", "in");
+    set_option(&source_options, "bootstrap.servers", rd_kafka_mock_cluster_bootstraps(cluster));
+    fields[0].type = fields[1].type = type_of(TYPE_INT8);
     fake_env_init(&env, INT64_C(1577836800000000), 1);
     refused.size = 0;
     context = (SinkContext){.env = &env.env,
@@ -61,6 +44,7 @@ static int set_up(void **state) {
                             .pipeline = "p",
                             .home_id = "home",
                             .generation = 1,
+                            .schema = &schema,
                             .exactly_once = true,
                             .options = &options,
                             .refuse = refuse,
@@ -70,17 +54,9 @@ static int set_up(void **state) {
 
 static int tear_down(void **state) {
     (void)state;
-    rd_kafka_destroy(helper);
+    cluster_close();
     buffer_free(&refused);
     return 0;
-}
-
-static void must(Status status, const Error *error) {
-    if (status != OK) fail_msg("%d: %s", status, error->text);
-}
-
-static void says(const char *text, const char *words) {
-    if (!strstr(text, words)) fail_msg("'%s' is not in: %s", words, text);
 }
 
 static Sink *open_sink(void) {
@@ -99,12 +75,15 @@ static void records(Sink *sink, int from, int count, Buffer *out) {
     }
 }
 
-static int rows_in(const char *topic, int partitions) {
-    int64_t rows = 0, low, high;
-    for (int i = 0; i < partitions; i++)
-        if (!rd_kafka_query_watermark_offsets(helper, topic, i, &low, &high, 5000))
-            rows += high - low;
-    return (int)rows;
+static void encode(Sink *sink, int from, int count, Buffer *out) {
+    int64_t *ints = xcalloc((size_t)count, sizeof *ints);
+    for (int i = 0; i < count; i++) ints[i] = from + i;
+    Column columns[] = {{.type = type_of(TYPE_INT8), .ints = ints},
+                        {.type = type_of(TYPE_INT8), .ints = ints}};
+    const Batch batch = {.rows = count, .column_count = 2, .columns = columns};
+    out->size = 0;
+    kafka_sink.encode(sink, &batch, out);
+    free(ints);
 }
 
 static Status send_rows(Sink *sink, const Delivery *d, Error *error) {
@@ -117,16 +96,170 @@ static Status send_rows(Sink *sink, const Delivery *d, Error *error) {
 }
 
 /* As the engine does. */
-static void deliver(Sink *sink, int64_t epoch, const Buffer *rows) {
-    Error error = {0};
+static Status try_to_deliver(Sink *sink, int64_t epoch, const Buffer *rows, Error *error) {
     const Delivery d = {.epoch = epoch, .rows = buffer_str(rows)};
     Status status = AGAIN;
     for (int i = 0; i < 10 && status == AGAIN; i++) {
-        status = send_rows(sink, &d, &error);
-        if (status == END) return;
-        if (status == OK) status = kafka_sink.commit(sink, &error);
+        status = send_rows(sink, &d, error);
+        if (status == END) return OK;
+        if (status == OK) status = kafka_sink.commit(sink, error);
     }
+    return status;
+}
+
+static void deliver(Sink *sink, int64_t epoch, const Buffer *rows) {
+    Error error = {0};
+    must(try_to_deliver(sink, epoch, rows, &error), &error);
+}
+
+/* ---- rows and errors ---- */
+
+static void keys_are_text_or_an_array(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    static const char *const wanted[] = {"\0\x0e{\"k\":7,\"n\":7}",
+                                         "\x02"
+                                         "7\x0e{\"k\":7,\"n\":7}",
+                                         "\x06[7,7]\x0e{\"k\":7,\"n\":7}"};
+    static const size_t sizes[] = {15, 16, 20};
+    for (int count = 0; count < 3; count++) {
+        context.keys = keys;
+        context.key_count = count;
+        Sink *sink = open_sink();
+        encode(sink, 7, 1, &rows);
+        assert_int_equal(rows.size, sizes[count]);
+        assert_memory_equal(rows.data, wanted[count], rows.size);
+        kafka_sink.close(sink);
+    }
+    buffer_free(&rows);
+}
+
+static void an_epoch_is_delivered_once(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t epoch = 7, generation = 7;
+    context.generation = 3;
+    Sink *sink = open_sink();
+    must(kafka_sink.marker(sink, &epoch, &generation, &error), &error);
+    assert_int_equal(epoch, 0);
+    encode(sink, 0, 5000, &rows);
+    deliver(sink, 11, &rows);
+    assert_int_equal(rows_in("t", PARTITIONS), 5000);
+    deliver(sink, 11, &rows); /* it is there */
+    assert_int_equal(rows_in("t", PARTITIONS), 5000);
+    must(kafka_sink.marker(sink, &epoch, &generation, &error), &error);
+    assert_int_equal(epoch, 11);
+    assert_int_equal(generation, 3);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+/* Every step of a transaction fails in every way that passes. */
+static void transactions_get_through_errors(void **state) {
+    (void)state;
+    static const int steps[] = {INIT_PRODUCER, ADD_PARTITIONS, PRODUCE,
+                                ADD_OFFSETS,   COMMIT_OFFSETS, END_TRANSACTION};
+    static const rd_kafka_resp_err_t errors[] = {RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+                                                 RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+                                                 RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+                                                 RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH,
+                                                 RD_KAFKA_RESP_ERR_PRODUCER_FENCED,
+                                                 RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+                                                 RD_KAFKA_RESP_ERR_INVALID_TXN_STATE,
+                                                 RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING};
+    enum { STEPS = sizeof steps / sizeof *steps, ERRORS = sizeof errors / sizeof *errors };
+    Buffer rows = {0};
+    Sink *sink = open_sink();
+    int64_t epoch = 0;
+    encode(sink, 0, 10, &rows);
+    for (int s = 0; s < STEPS; s++)
+        for (int e = 0; e < ERRORS; e++) {
+            rd_kafka_mock_push_request_errors(cluster, (int16_t)steps[s], 1, errors[e]);
+            deliver(sink, ++epoch, &rows);
+            rd_kafka_mock_clear_request_errors(cluster, (int16_t)steps[s]);
+        }
+    assert_true(rows_in("t", PARTITIONS) >= 10 * STEPS * ERRORS);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+static void rows_that_never_fit_are_told(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    context.refuse = NULL;
+    Sink *sink = open_sink();
+    char *large = xcalloc(1, 2000000);
+    memset(large, 'x', 2000000);
+    kafka_sink.encode_record(sink, (Str){large, 2000000}, &rows);
+    assert_int_equal(try_to_deliver(sink, 1, &rows, &error), FAIL);
+    says(error.text,
+         "a row of 2000000 bytes is larger than topic 't' takes; raise \"message.max.bytes\"");
+    kafka_sink.close(sink);
+    context.exactly_once = false;
+    encode(sink = open_sink(), 0, 10, &rows);
+    rd_kafka_mock_push_request_errors(cluster, PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    int64_t length;
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), FAIL);
+    says(error.text, "did not take a row: Broker: Topic authorization failed");
+    kafka_sink.close(sink);
+    free(large);
+    buffer_free(&rows);
+}
+
+static void a_sink_whose_topic_is_missing_is_told(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    rd_kafka_mock_topic_set_error(cluster, "t", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    for (int once = 0; once < 2; once++) {
+        context.exactly_once = once;
+        Sink *sink = open_sink();
+        encode(sink, 0, 1, &rows);
+        const Delivery d = {.epoch = 1, .rows = buffer_str(&rows)};
+        Status status = AGAIN;
+        while (status == AGAIN) { /* some seconds, in which one that was just made becomes known */
+            status =
+                once ? kafka_sink.send(sink, &d, &error) : kafka_sink.write(sink, d.rows, &error);
+            env.clock_us += 1000000;
+        }
+        assert_int_equal(status, FAIL);
+        says(error.text, "sink out: topic 't' does not exist at 127.0.0.1:");
+        kafka_sink.close(sink);
+    }
+    buffer_free(&rows);
+}
+
+static void at_least_once_waits_for_its_broker(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t length;
+    context.exactly_once = false;
+    Sink *sink = open_sink();
+    encode(sink, 0, 1000, &rows);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    must(kafka_sink.sync(sink, &length, &error), &error);
+    assert_int_equal(rows_in("t", PARTITIONS), 1000);
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), AGAIN);
+    says(error.text, rd_kafka_mock_cluster_bootstraps(cluster));
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    Status status = AGAIN;
+    for (int i = 0; i < 40 && status == AGAIN; i++) status = kafka_sink.sync(sink, &length, &error);
     must(status, &error);
+    assert_int_equal(rows_in("t", PARTITIONS), 2000);
+    /* Told to stop, a call that would wait comes back. */
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    kafka_sink.stop(sink);
+    assert_int_equal(kafka_sink.sync(sink, &length, &error), AGAIN);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
 }
 
 /* ---- rows that are refused ---- */
@@ -168,7 +301,7 @@ static void nobody_keeps_them(void **state) {
     Buffer rows = {0};
     Error error = {0};
     context.refuse = NULL;
-    options = options_for(values, "one");
+    set_option(&options, "topic", "one");
     for (int once = 1; once >= 0; once--) {
         int64_t length;
         context.exactly_once = once;
@@ -194,7 +327,7 @@ static void nobody_keeps_them(void **state) {
 static void a_refused_row_is_found(void **state) {
     (void)state;
     Buffer rows = {0};
-    options = options_for(values, "one");
+    set_option(&options, "topic", "one");
     for (int once = 1; once >= 0; once--) {
         Error error = {0};
         int64_t length;
@@ -225,7 +358,7 @@ static void a_refused_row_is_found(void **state) {
 static void smaller_batches_are_tried(void **state) {
     (void)state;
     Buffer rows = {0};
-    options = options_for(values, "one");
+    set_option(&options, "topic", "one");
     for (int once = 1; once >= 0; once--) {
         Error error = {0};
         int64_t length;
@@ -257,7 +390,7 @@ static void rows_that_were_given_up_are_sent_again(void **state) {
     Error error = {0};
     int64_t length;
     Status status = AGAIN;
-    options = options_for(values, "one");
+    set_option(&options, "topic", "one");
     context.exactly_once = false;
     Sink *sink = open_sink();
     records(sink, 0, 100, &rows);
@@ -275,6 +408,105 @@ static void rows_that_were_given_up_are_sent_again(void **state) {
 }
 
 /* ---- the marker ---- */
+
+/* What the marker says against what this run knows, after it had to begin anew. */
+static void refused_after(const char *marker_text, const char *words) {
+    Buffer rows = {0};
+    Error error = {0};
+    context.generation = 5;
+    Sink *sink = open_sink();
+    encode(sink, 0, 10, &rows);
+    deliver(sink, 8, &rows);
+    mark("t", 0, 3, marker_text);
+    rd_kafka_mock_push_request_errors(cluster, END_TRANSACTION, 1,
+                                      RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH);
+    assert_int_equal(try_to_deliver(sink, 9, &rows, &error), FAIL);
+    says(error.text, words);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
+static void a_marker_that_changed_behind_its_back_is_found(void **state) {
+    (void)state;
+    refused_after("5 8 0123456789abcdef", "another run of this home (generation 5, ours 5)");
+}
+
+/* A process on a copy of the home that was started earlier wakes up and delivers again. */
+static void an_older_run_that_delivers_again_is_found(void **state) {
+    (void)state;
+    mark("t", 0, 7, "4 7 0123456789abcdef");
+    refused_after("4 9 0123456789abcdef", "another run of this home (generation 4, ours 5)");
+}
+
+static void a_marker_that_went_back_is_found(void **state) {
+    (void)state;
+    refused_after("4 3 0123456789abcdef", "went back: epoch 8 was delivered, now 3 stands there");
+}
+
+static void two_runs_of_one_home_are_found_out(void **state) {
+    (void)state;
+    int64_t epoch, generation;
+    Error error = {0};
+    context.generation = 5;
+    mark("t", 0, 8, "6 8 0123456789abcdef");
+    Sink *sink = open_sink();
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), FAIL);
+    says(error.text, "a later run of this home (generation 6, ours 5)");
+    kafka_sink.close(sink);
+    mark("t", 0, 8, "5 8 0123456789abcdef");
+    sink = open_sink();
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), FAIL);
+    says(error.text, "another run of this home");
+    kafka_sink.close(sink);
+    mark("t", 0, 8, "what");
+    sink = open_sink();
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), FAIL);
+    says(error.text, "was not written by Leat");
+    kafka_sink.close(sink);
+}
+
+static bool has_header(const rd_kafka_message_t *message, const char *name, const char *wanted) {
+    rd_kafka_headers_t *headers;
+    const void *value;
+    size_t size;
+    if (rd_kafka_message_headers(message, &headers) ||
+        rd_kafka_header_get_last(headers, name, &value, &size))
+        return false;
+    assert_int_equal(size, strlen(wanted));
+    assert_memory_equal(value, wanted, size);
+    return true;
+}
+
+/* The name costs as much as a row, so some carry it: the first, the last and one of 64. */
+static void rows_say_their_epoch_and_some_whose_they_are(void **state) {
+    (void)state;
+    char why[256];
+    Buffer rows = {0};
+    set_option(&options, "topic", "one");
+    Sink *sink = open_sink();
+    records(sink, 0, 200, &rows);
+    deliver(sink, 77, &rows);
+    kafka_sink.close(sink);
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    rd_kafka_conf_set(conf, "bootstrap.servers", values[1].text, why, sizeof why);
+    rd_kafka_conf_set(conf, "group.id", "reader", why, sizeof why);
+    rd_kafka_t *reader = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
+    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
+    rd_kafka_topic_partition_list_add(one, "one", 0)->offset = 0;
+    assert_int_equal(rd_kafka_assign(reader, one), 0);
+    for (int row = 0; row < 200; row++) {
+        rd_kafka_message_t *message = rd_kafka_consumer_poll(reader, 10000);
+        assert_non_null(message);
+        assert_int_equal(message->err, 0);
+        assert_true(has_header(message, "leat-epoch", "77"));
+        assert_int_equal(has_header(message, "leat-sink", "leat.home.out"),
+                         row % 64 == 0 || row == 199);
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_topic_partition_list_destroy(one);
+    rd_kafka_destroy(reader);
+    buffer_free(&rows);
+}
 
 static void a_marker_that_is_gone_is_read_back(void **state) {
     (void)state;
@@ -372,22 +604,6 @@ static void a_marker_is_renewed(void **state) {
 
 /* ---- by position ---- */
 
-static void mark(const char *topic, int partition, int64_t offset, const char *text) {
-    char why[256];
-    rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    rd_kafka_conf_set(conf, "bootstrap.servers", values[1].text, why, sizeof why);
-    rd_kafka_conf_set(conf, "group.id", "leat.home.out", why, sizeof why);
-    rd_kafka_t *writer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, why, sizeof why);
-    rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
-    rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(one, topic, partition);
-    p->offset = offset;
-    p->metadata = strdup(text);
-    p->metadata_size = strlen(text);
-    assert_int_equal(rd_kafka_commit(writer, one, 0), 0);
-    rd_kafka_topic_partition_list_destroy(one);
-    rd_kafka_destroy(writer);
-}
-
 static void positions_stand_beside_the_marker(void **state) {
     (void)state;
     Buffer rows = {0};
@@ -435,11 +651,22 @@ static void positions_stand_beside_the_marker(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
+        TEST(keys_are_text_or_an_array),
+        TEST(an_epoch_is_delivered_once),
+        TEST(transactions_get_through_errors),
+        TEST(rows_that_never_fit_are_told),
+        TEST(a_sink_whose_topic_is_missing_is_told),
+        TEST(at_least_once_waits_for_its_broker),
         TEST(a_row_that_is_too_large_is_left_out),
         TEST(nobody_keeps_them),
         TEST(a_refused_row_is_found),
         TEST(smaller_batches_are_tried),
         TEST(rows_that_were_given_up_are_sent_again),
+        TEST(a_marker_that_changed_behind_its_back_is_found),
+        TEST(an_older_run_that_delivers_again_is_found),
+        TEST(a_marker_that_went_back_is_found),
+        TEST(two_runs_of_one_home_are_found_out),
+        TEST(rows_say_their_epoch_and_some_whose_they_are),
         TEST(a_marker_that_is_gone_is_read_back),
         TEST(a_lost_answer_without_a_marker),
         TEST(a_marker_is_renewed),

@@ -87,10 +87,10 @@ static int64_t epoch_of(const KafkaSink *k, const rd_kafka_message_t *message) {
     size_t size;
     char text[24];
     if (rd_kafka_message_headers(message, &headers)) return 0;
-    if (rd_kafka_header_get_last(headers, "leat-sink", &value, &size) || size != strlen(k->group) ||
+    if (rd_kafka_header_get_last(headers, SINK_HEADER, &value, &size) || size != strlen(k->group) ||
         memcmp(value, k->group, size) != 0)
         return 0;
-    if (rd_kafka_header_get_last(headers, "leat-epoch", &value, &size) || size >= sizeof text)
+    if (rd_kafka_header_get_last(headers, EPOCH_HEADER, &value, &size) || size >= sizeof text)
         return 0;
     memcpy(text, value, size);
     text[size] = 0;

@@ -121,6 +121,7 @@ static Status send_row(KafkaSink *k, Str rows, size_t at, size_t *next, Error *e
         return fail(error, "%s: a damaged row is owed to it; leat run --fresh starts over",
                     k->what);
     *next = (size_t)(r.at - rows.data);
+    k->last = *next == rows.size;
     Status status = kafka_produce_row(k, key, value, at, error);
     if (status == REJECT) kafka_bad_add(&k->refused, at, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
     if (status == AGAIN) return produce_failed(k, error);
@@ -338,13 +339,6 @@ Status kafka_sink_commit(Sink *sink, Error *error) {
     if (k->open) return commit_with(k, k->next_positions, error);
     (void)fail(error, "topic '%s': there is no transaction to commit", k->topic);
     return AGAIN;
-}
-
-Status kafka_sink_deliver(Sink *sink, int64_t epoch, Str rows, Error *error) {
-    const Delivery d = {.epoch = epoch, .rows = rows};
-    Status status = kafka_sink_send(sink, &d, error);
-    if (status == END) return OK;
-    return status == OK ? kafka_sink_commit(sink, error) : status;
 }
 
 /* An empty transaction writes the marker again: Kafka forgets offsets of a group that nobody joins
