@@ -79,14 +79,14 @@ static const PlannedColumn *plain_column(const ColumnSet *set, const Expr *e) {
     return e->kind == EXPR_COLUMN ? &set->columns[e->column] : NULL;
 }
 
-/* A start implies its end and the other way round: where they tell one another, and always right
- * behind the window. */
+/* A start implies its end and the other way round: where they tell one another, and always before
+ * the window's GROUP BY. */
 static void imply_windows(Planner *p, const Relation *input, Groups *groups) {
     const ColumnSet *set = input->set;
     int given = groups->count;
     for (int i = 0; i < given; i++) {
         const PlannedColumn *c = plain_column(set, groups->items[i]);
-        if (!c || !c->window || (!c->window->fixed && input->results && !input->session)) continue;
+        if (!c || !c->window || (!c->window->fixed && c->window->grouped)) continue;
         if (c->role != ROLE_WINDOW_START && c->role != ROLE_WINDOW_END) continue;
         TimeRole other = c->role == ROLE_WINDOW_START ? ROLE_WINDOW_END : ROLE_WINDOW_START;
         int column = set_find_role(set, other, c->window);
@@ -240,6 +240,21 @@ static Status read_state_ttl(Planner *p, Relation *r, Error *error) {
     return OK;
 }
 
+/* The window of a key, as what reads the groups sees it; the same for its start and its end. */
+static const WindowOf *grouped_window(Planner *p, const ColumnSet *input, const Relation *r,
+                                      int key) {
+    const WindowOf *window = plain_column(input, r->key_exprs[0][key])->window;
+    for (int i = 0; window && i < key; i++) {
+        const PlannedColumn *c = plain_column(input, r->key_exprs[0][i]);
+        if (c && c->window == window) return r->set->columns[i].window;
+    }
+    if (!window || window->grouped) return window;
+    WindowOf *grouped = arena_zero(p->arena, sizeof *grouped);
+    *grouped = *window;
+    grouped->grouped = true;
+    return grouped;
+}
+
 Status finish_group(Planner *p, From *from, Scope *grouped, int location, Relation **out,
                     Error *error) {
     Relation *input = from->relation;
@@ -259,7 +274,7 @@ Status finish_group(Planner *p, From *from, Scope *grouped, int location, Relati
             column.not_null = c->not_null;
             if (c->role != ROLE_EVENT_TIME) {
                 column.role = c->role;
-                column.window = c->window;
+                column.window = grouped_window(p, input->set, r, i);
             }
         }
         set_add(p, set, column);

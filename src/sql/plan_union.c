@@ -57,6 +57,7 @@ static void union_role(Planner *p, const Relation *r, int column, PlannedColumn 
         out->window = first->window;
     } else if (first->window) {
         WindowOf *window = arena_zero(p->arena, sizeof *window);
+        window->grouped = first->window->grouped;
         out->window = window;
     }
 }

@@ -10,7 +10,8 @@ typedef struct Query Query;
 
 /* The window that a window_start or window_end belongs to. */
 typedef struct WindowOf {
-    bool fixed; /* tumble, hop: start and end tell one another; not of cumulate and session */
+    bool fixed;   /* tumble, hop: start and end tell one another; not of cumulate and session */
+    bool grouped; /* behind its GROUP BY: start and end are two columns of results there */
     int64_t size_us;
 } WindowOf;
 
@@ -118,7 +119,7 @@ typedef enum ViewPhase { VIEW_NEW, VIEW_PLANNING, VIEW_SHARED, VIEW_EXPANDED } V
 
 typedef struct ViewState {
     ViewPhase phase;
-    Query *query;      /* SHARED: materialized or remembering */
+    Query *query;        /* SHARED: materialized or remembering */
     bool horizon_used;   /* its text contains a DISTINCT ON that goes by it */
     bool state_ttl_used; /* … a GROUP BY without a window */
     bool read;

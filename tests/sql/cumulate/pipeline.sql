@@ -20,3 +20,11 @@ CREATE MATERIALIZED VIEW shares AS
 SELECT c.k, c.window_end, c.n, keys.ks FROM c JOIN keys ON c.window_end = keys.window_end WHERE c.k = 'a';
 CREATE TABLE out (k text, ended timestamptz, n bigint) WITH (connector = 'file', path = 'out.ndjson');
 INSERT INTO out SELECT k, window_end, n FROM c WHERE n > 2;
+-- over results of windows, too: either of the two implies the other
+CREATE MATERIALIZED VIEW again AS
+SELECT window_start, sum(n) AS n FROM cumulate((SELECT n, window_end AS ended FROM keys_of), ended, INTERVAL '10 seconds', INTERVAL '20 seconds')
+GROUP BY window_start;
+CREATE MATERIALIZED VIEW again_both AS
+SELECT window_start, window_end, sum(n) AS n FROM cumulate((SELECT n, window_end AS ended FROM keys_of), ended, INTERVAL '10 seconds', INTERVAL '20 seconds')
+GROUP BY window_start, window_end;
+CREATE VIEW keys_of AS SELECT window_end, count(*) AS n FROM tumble(events, t, INTERVAL '5 seconds') GROUP BY window_end;
