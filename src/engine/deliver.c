@@ -268,7 +268,7 @@ static Status choose_way(SinkRun *run, SinkContext *context, Error *error) {
     }
     Status status = home_acked(e->home, name, &acked, &count, e->arena, error);
     for (int i = 0; i < count && status == OK; i++) {
-        if (acked[i].position == NO_POSITION) continue;
+        if (acked[i].position == NO_POSITION || !*acked[i].source) continue;
         if (!e->options.reset)
             return fail(error,
                         "sink %s was served by position until now, and cannot be any more: its "

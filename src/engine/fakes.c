@@ -281,6 +281,11 @@ static Status send_rows(Sink *sink, const Delivery *delivery, Error *error) {
 static Status commit_rows(Sink *sink, Error *error) {
     Writing *writing = (Writing *)(void *)sink;
     FakeSink *of = writing->of;
+    if (of->uncommitting) {
+        (void)fail(error, "the made-up sink commits nothing");
+        atomic_fetch_add(&of->calls, 1);
+        return AGAIN;
+    }
     buffer_add_str(&of->bytes, buffer_str(&of->sent));
     atomic_fetch_add(&of->rows, count_rows(buffer_str(&of->sent)));
     of->sent.size = 0;

@@ -29,6 +29,7 @@ typedef struct FakeSink {
     int64_t epoch, generation; /* by outbox: the marker */
     _Atomic int64_t room;      /* rows that it still takes; INT64_MAX: any */
     int lost_answers;          /* so many deliveries are done and then answered by AGAIN */
+    _Atomic bool uncommitting; /* in two steps: what is sent is never committed */
     const char *refuses;       /* rows with this text; NULL: none */
     int64_t number;            /* by position: of the last transaction */
     int64_t positions[FAKE_TABLES]

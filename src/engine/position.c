@@ -18,6 +18,8 @@ enum {
     TRANSACTION_BYTES = 1 << 20, /* goes out at once; less waits while another is under way */
     GATHER_US = 20000,           /* less waits so long for more */
 };
+/* Transactions are counted from here on, so that none is taken for an epoch of the outbox. */
+static const int64_t FIRST_NUMBER = INT64_C(1) << 32;
 
 /* A partition, for one sink. */
 typedef struct Track {
@@ -53,10 +55,12 @@ struct Positions {
     int64_t since_us;  /* of the oldest pending row; 0: none */
     SinkPosition *far; /* what the far side said; its thread's until `told` */
     int far_count;
-    int64_t number; /* of the last transaction; its thread's */
+    int64_t number;                   /* of the last transaction; its thread's */
+    int64_t put_number, heard_number; /* of the last that the home knows; that is in `acks` */
     /* under Engine.lock */
     bool told;
     Buffer acks; /* of SinkPosition */
+    int64_t acked_number;
     int64_t items, done;
 };
 
@@ -98,6 +102,8 @@ Status positions_open(SinkRun *run, SinkContext *context, Error *error) {
         home_acked(e->home, run->plan->table->name, &p->acked, &p->acked_count, e->arena, error);
     if (status == OK && p->acked_count)
         qsort(p->acked, (size_t)p->acked_count, sizeof *p->acked, home_position_order);
+    const HomePosition *number = home_position_find(p->acked, p->acked_count, "", "");
+    p->number = p->put_number = p->heard_number = number ? number->position : FIRST_NUMBER;
     return status;
 }
 
@@ -214,6 +220,7 @@ static void listen(SinkRun *run) {
         acks = p->acks;
         p->acks = (Buffer){0};
     }
+    if (p->acked_number) p->heard_number = p->acked_number;
     mutex_unlock(&run->engine->lock);
     if (told && !p->known) {
         p->known = true;
@@ -324,6 +331,9 @@ void positions_close(SinkRun *run) {
     Engine *e = run->engine;
     Positions *p = run->positions;
     listen(run);
+    if (p->heard_number != p->put_number)
+        home_put_acked(e->batch, run->plan->table->name, "", "", p->heard_number);
+    p->put_number = p->heard_number;
     if (p->known && queue_items(run->queue) == 0) hand_on(run);
     for (int f = 0; f < p->feeding_count; f++) {
         SourceRun *source = p->feedings[f].run;
@@ -379,8 +389,9 @@ static Status ask_far(SinkRun *run, Error *error) {
                     ": it is an old copy; put back the newest home, or start over with "
                     "leat run --fresh",
                     run->plan->table->name, marker.epoch, e->first_epoch);
-    /* A marker that is gone must not make old numbers come again. */
-    p->number = marker.number ? marker.number : home_info(e->home)->generation << 32;
+    /* Without one the home's counts: what was refused in a transaction that perhaps was never
+     * committed is replaced by what is refused when its rows leave again. */
+    if (marker.number) p->number = marker.number;
     mutex_lock(&e->lock);
     p->told = true;
     cond_signal(&e->wake);
@@ -402,6 +413,7 @@ static Status deliver_item(SinkRun *run, const SinkItem *item, Error *error) {
     p->number++;
     mutex_lock(&e->lock);
     buffer_add(&p->acks, item->bytes, item->positions_size);
+    p->acked_number = p->number;
     p->done++;
     e->dirty = true;
     cond_signal(&e->wake);

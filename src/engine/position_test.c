@@ -405,6 +405,34 @@ static void refused_rows_are_dead_letters_once(void **state) {
     }
 }
 
+static bool is_called(void *context) { return ((FakeSink *)context)->calls > 8; }
+
+/* The first transaction of all, which no marker tells of. */
+static void what_was_refused_in_vain_is_refused_once(void **state) {
+    (void)state;
+    static const char plain[] =
+        SETTINGS TABLE("events") OUT("position") "INSERT INTO out SELECT v FROM events;\n";
+    FakeSource *source = fake_source(&world, "events", 1, false);
+    FakeSink *out = fake_sink(&world, "out");
+    FakeRunning running;
+    fake_record(source, 0, "{\"v\":7,\"t\":\"2020-01-01T00:00:00Z\"}");
+    fake_record(source, 0, "{\"v\":8,\"t\":\"2020-01-01T00:00:00Z\"}");
+    out->refuses = "7}";
+    out->uncommitting = true;
+    fake_start(&world, &running, plain, NULL);
+    assert_true(fake_until(is_called, out));
+    if (fake_stop(&running) == FAIL) fail_msg("%s", running.error.text);
+    fake_close(&running.run);
+    out->uncommitting = false;
+    fake_start(&world, &running, plain, NULL);
+    struct timespec moment = {.tv_nsec = 2000000};
+    for (int i = 0; i < 10000 && out->rows < 1; i++) nanosleep(&moment, NULL);
+    must(fake_stop(&running), &running.error);
+    assert_int_equal(out->rows, 1);
+    assert_int_equal(engine_report(running.run.engine)->sinks[0].refused, 1);
+    fake_close(&running.run);
+}
+
 typedef struct Still {
     int64_t given, looks;
 } Still;
@@ -474,6 +502,7 @@ int main(void) {
         TEST(two_sources_have_a_position_each),
         TEST(another_way_needs_a_reset),
         TEST(refused_rows_are_dead_letters_once),
+        TEST(what_was_refused_in_vain_is_refused_once),
         TEST(a_sink_that_is_away_bounds_what_waits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

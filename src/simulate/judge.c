@@ -23,6 +23,8 @@ typedef struct Case {
     int64_t epoch;
     bool done; /* the home says that the pipeline is finished */
     Naive naive;
+    Naive whole; /* of all records; for sinks by position */
+    int sink;    /* whose positions are looked at */
     Arena *arena;
     Error *error;
 } Case;
@@ -137,7 +139,8 @@ static void take_problem(void *context, const char **columns) {
 static Status read_home(Case *c) {
     if (!disk_query(outside.home, "PRAGMA integrity_check", take_problem, c, c->error)) return FAIL;
     if (*c->error->text) return FAIL;
-    return disk_query(outside.home, "SELECT source, partition, position FROM leat_positions",
+    return disk_query(outside.home,
+                      "SELECT source, partition, position FROM leat_positions WHERE query = ''",
                       take_position, c, c->error) &&
                    disk_query(outside.home, "SELECT query, source, kind, count FROM leat_counts",
                               take_count, c, c->error) &&
@@ -161,19 +164,34 @@ static Status judge_rejects(Case *c, const char *table, const Answers *answers) 
     return compare(c, table, &got, &wanted, false, false);
 }
 
+/* How often a record's rows must have left towards a sink by position. */
+static int times_left(const Case *c, int query, const Event *e) {
+    const OutSink *of = &outside.sinks[query];
+    int times = c->finished || e->position < store_reached(of, e->source, e->partition);
+    for (int i = 0; i < of->twice_count; i++)
+        times += e->position >= of->twice[i].from[e->source][e->partition] &&
+                 e->position < of->twice[i].to[e->source][e->partition];
+    return times;
+}
+
 /* What sinks have refused: perhaps of deliveries that are not through yet, but each row once. */
 static Status judge_refused(Case *c) {
     Texts got = {.arena = c->arena}, wanted = {.arena = c->arena};
     if (!disk_query(outside.home, "SELECT query, record FROM dead_letters WHERE source IS NULL",
                     take_refused, &got, c->error))
         return FAIL;
-    for (int q = 0; q < c->scenario->query_count; q++)
-        for (int i = 0; i < c->naive.views[q].count; i++) {
-            const char *row = c->naive.views[q].rows[i].text;
+    bool twice = false;
+    for (int q = 0; q < c->scenario->query_count; q++) {
+        bool whole = c->scenario->queries[q].way == WAY_POSITION;
+        const Answers *answers = whole ? &c->whole.views[q] : &c->naive.views[q];
+        twice |= outside.sinks[q].twice_count > 0;
+        for (int i = 0; i < answers->count; i++) {
+            const char *row = answers->rows[i].text;
             if (query_refuses(c->scenario, q, str_from(row)))
                 put(&wanted, arena_format(c->arena, "%s %s", query_name(c->scenario, q), row));
         }
-    return compare(c, "refused rows", &got, &wanted, !c->finished, false);
+    }
+    return compare(c, "refused rows", &got, &wanted, !c->finished, twice);
 }
 
 static Status judge_counts(Case *c) {
@@ -267,6 +285,40 @@ static void last_of_keys(const SimQuery *q, Texts *rows) {
     rows->count = kept;
 }
 
+static void take_acknowledged(void *context, const char **columns) {
+    Case *c = context;
+    int source = columns[0][1] - '0', partition = atoi(columns[1]);
+    int64_t stands = store_reached(&outside.sinks[c->sink], source, partition);
+    if (atoll(columns[2]) > stands && !*c->error->text)
+        (void)fail(c->error, "%s: the home knows s%d[%d] acknowledged up to %s, outside it is %lld",
+                   query_name(c->scenario, c->sink), source, partition, columns[2],
+                   (long long)stands);
+}
+
+/* Its transactions say how far the sources were read for it: at any moment the rows of exactly
+ * those records stand there. */
+static Status judge_position(Case *c, int query) {
+    const char *name = query_name(c->scenario, query);
+    Texts got = {.arena = c->arena}, wanted = {.arena = c->arena};
+    const Answers *answers = &c->whole.views[query];
+    for (int i = 0; i < answers->count; i++) {
+        const Answer *a = &answers->rows[i];
+        bool refused = query_refuses(c->scenario, query, str_from(a->text));
+        for (int n = refused ? 0 : times_left(c, query, a->event); n > 0; n--)
+            put(&wanted, a->text);
+    }
+    split_lines(&got, buffer_str(&outside.sinks[query].bytes));
+    if (compare(c, name, &got, &wanted, false, false) != OK) return FAIL;
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "SELECT source, partition, position FROM leat_positions WHERE query = '%s' AND "
+             "source <> ''",
+             name);
+    c->sink = query;
+    if (!disk_query(outside.home, sql, take_acknowledged, c, c->error)) return FAIL;
+    return *c->error->text ? FAIL : OK;
+}
+
 static Status judge_sink(Case *c, int query) {
     const SimQuery *q = &c->scenario->queries[query];
     const OutSink *sink = &outside.sinks[query];
@@ -311,6 +363,12 @@ static bool made(Case *c) {
            c->epoch > 0;
 }
 
+static bool any_by_position(const Scenario *s) {
+    for (int i = 0; i < s->query_count; i++)
+        if (s->queries[i].way == WAY_POSITION && !s->queries[i].out) return true;
+    return false;
+}
+
 static Status judge_all(Case *c) {
     const Scenario *s = c->scenario;
     static int64_t last_epoch;
@@ -337,16 +395,25 @@ static Status judge_all(Case *c) {
     if (!disk_query(outside.home, LATE_ROWS, take_reject, &late, c->error)) return FAIL;
     naive_open(&c->naive, s, (const int64_t(*)[MOST_PARTITIONS])c->taken, c->finished, late.texts,
                late.count);
+    int64_t counts[MOST_SOURCES][MOST_PARTITIONS];
+    for (int k = 0; k < MOST_SOURCES; k++)
+        for (int p = 0; p < MOST_PARTITIONS; p++) counts[k][p] = s->counts[k][p];
+    if (any_by_position(s))
+        naive_open(&c->whole, s, (const int64_t(*)[MOST_PARTITIONS])counts, true, late.texts,
+                   late.count);
     if (c->naive.missed) return fail(c->error, "late_rows: missing: %s", c->naive.missed);
     for (int i = 0; status == OK && i < s->query_count; i++) {
         if (s->queries[i].out) continue;
-        status = s->queries[i].way == WAY_VIEW ? judge_view(c, i) : judge_sink(c, i);
+        status = s->queries[i].way == WAY_VIEW       ? judge_view(c, i)
+                 : s->queries[i].way == WAY_POSITION ? judge_position(c, i)
+                                                     : judge_sink(c, i);
     }
     if (status == OK) status = judge_rejects(c, "late_rows", &c->naive.late);
     if (status == OK) status = judge_rejects(c, "dead_letters", &c->naive.dead);
     if (status == OK) status = judge_refused(c);
     if (status == OK) status = judge_counts(c);
     naive_close(&c->naive);
+    if (any_by_position(s)) naive_close(&c->whole);
     return status;
 }
 

@@ -297,7 +297,8 @@ static void plain(Naive *n, const Scenario *s, int query, Rows in, Groups *group
             (Answer){.text = say(n, "{\"id\":\"e%d\",\"k\":%d,\"v\":%s,\"t\":\"%s\"%s}", e->id,
                                  e->k, v, moment(n, e->t), quotient),
                      .key = say(n, "e%d", e->id),
-                     .source = e->source});
+                     .source = e->source,
+                     .event = e});
     }
 }
 

@@ -8,6 +8,7 @@ typedef struct Answer {
     char *key;      /* of its group, or its id */
     int64_t end, n; /* of a window */
     int source;     /* of a plain row */
+    const Event *event;
     int k;
 } Answer;
 

@@ -1,10 +1,8 @@
-/* The outside of the simulation. Its sources hand over records from memory, its sinks keep bytes
- * in memory; both draw their troubles from the round's stream of random numbers. What the real
- * ones promise, these do and no more: a file keeps what was synced and perhaps some of the rest, a
- * broker takes rows and marker together or not at all, an answer may be lost. */
+/* The outside of the simulation: Env, the sources, which hand over records from memory, and the
+ * pipeline with made-up connectors. What fails and how long it takes is drawn from the round's
+ * stream of random numbers. What the real ones promise, these do and no more. */
 #include "simulate/outside.h"
 #include "simulate/disk.h"
-#include "simulate/plant.h"
 #include "simulate/schedule.h"
 #include "simulate/trace.h"
 #include <stdio.h>
@@ -12,23 +10,22 @@
 
 Outside outside;
 
-static bool draw(uint32_t of) {
+bool outside_draw(uint32_t of) {
     return of && schedule_running() && random_below(&outside.draws, of) == 0;
 }
 
-static bool fails(uint32_t of) {
-    if (!draw(of)) return false;
+bool outside_fails(uint32_t of) {
+    if (!outside_draw(of)) return false;
     outside.failures++;
     return true;
 }
 
-static void take_time(int64_t most_us) {
+void outside_wait(int64_t most_us) {
     if (most_us && schedule_running())
         thread_sleep((int64_t)random_below(&outside.draws, (uint64_t)most_us + 1));
 }
 
-/* A named place where the process may end. */
-static void pass(const char *point) {
+void outside_pass(const char *point) {
     if (!schedule_running() || !outside.round->crash_point) return;
     if (strcmp(outside.round->crash_point, point) != 0) return;
     if (++outside.passes != outside.round->crash_pass) return;
@@ -53,8 +50,9 @@ static void env_random(Env *env, void *to, size_t size) {
 }
 static bool env_fault(Env *env, const char *point) {
     (void)env;
-    pass(point);
-    if (strcmp(point, "home.commit") != 0 || !fails(outside.round->commit_fails_of)) return true;
+    outside_pass(point);
+    if (strcmp(point, "home.commit") != 0 || !outside_fails(outside.round->commit_fails_of))
+        return true;
     trace_line("the commit fails");
     return false;
 }
@@ -81,8 +79,8 @@ static Status open_source(const SourceContext *context, Source **out, Error *err
 
 static Status partitions(Source *source, int *count, Error *error) {
     OutSource *s = (OutSource *)(void *)source;
-    take_time(outside.round->slow_list_us);
-    if (draw(outside.round->source_away_of)) {
+    outside_wait(outside.round->slow_list_us);
+    if (outside_draw(outside.round->source_away_of)) {
         (void)fail(error, "the source is away");
         return AGAIN;
     }
@@ -126,7 +124,7 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
     const Scenario *scenario = outside.scenario;
     int at = s->at[partition], count = scenario->counts[s->index][partition], there = at;
     *at_end = false;
-    if (draw(outside.round->source_away_of)) return AGAIN;
+    if (outside_draw(outside.round->source_away_of)) return AGAIN;
     int64_t now = schedule_now_us();
     Event *const *events = scenario->of[s->index][partition];
     while (there < count && events[there]->arrives_us <= now) there++;
@@ -193,194 +191,19 @@ static const SourceType endless_type = {.open = open_source,
                                         .committed = committed,
                                         .close = close_source};
 
-/* ---- sinks ---- */
-
-typedef struct Writing {
-    Sink sink;
-    OutSink *of;
-    const char *table;
-    const Schema *schema;
-    int64_t generation;
-    bool in_doubt; /* an answer was lost: the marker is read again before sending */
-    int query;
-    Buffer staged; /* sent, not committed */
-    int64_t staged_epoch;
-    void (*refuse)(void *refuse_to, Str record, const char *reason);
-    void *refuse_to;
-} Writing;
-
-static SinkWay sink_way(const Options *options) {
-    const char *topic = option_text(options, "topic", "length");
-    return strcmp(topic, "outbox") == 0 ? SINK_BY_OUTBOX
-           : strcmp(topic, "once") == 0 ? SINK_AT_ONCE
-                                        : SINK_BY_LENGTH;
-}
-
-static const SinkType sink_type;
-
-static Status open_sink(const SinkContext *context, Sink **out, Error *error) {
-    (void)error;
-    Writing *w = xcalloc(1, sizeof *w);
-    w->sink = (Sink){.type = &sink_type, .way = sink_way(context->options)};
-    w->of = &outside.sinks[context->table[1] - '0'];
-    w->table = context->table;
-    w->schema = context->schema;
-    w->generation = context->generation;
-    w->query = context->table[1] - '0';
-    w->refuse = context->refuse;
-    w->refuse_to = context->refuse_to;
-    *out = &w->sink;
-    return OK;
-}
-
-static void encode_row(Sink *sink, const Batch *batch, int row, Buffer *out) {
-    if (batch->ops && batch->ops[row] == ROW_DELETE) buffer_add_char(out, '-');
-    json_row(((Writing *)(void *)sink)->schema, batch, row, out);
-    buffer_add_char(out, '\n');
-}
-static void encode(Sink *sink, const Batch *batch, Buffer *out) {
-    for (int row = 0; row < batch->rows; row++) encode_row(sink, batch, row, out);
-}
-
-static Status check(Sink *sink, Error *error) {
-    return ((Writing *)(void *)sink)->of->bytes.size ? fail(error, "it is there already") : OK;
-}
-
-static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
-    (void)known;
-    OutSink *of = ((Writing *)(void *)sink)->of;
-    if (of->bytes.size < (size_t)length) {
-        outside.broken = "the home counts on more of a file than was synced";
-        return fail(error, "%s is shorter than the home says", ((Writing *)(void *)sink)->table);
-    }
-    of->bytes.size = of->synced = (size_t)length;
-    return OK;
-}
-
-static Status away(const Writing *w, Error *error) {
-    (void)fail(error, "sink %s is away", w->table);
-    return AGAIN;
-}
-
-static Status write_bytes(Sink *sink, Str bytes, Error *error) {
-    Writing *w = (Writing *)(void *)sink;
-    take_time(outside.round->slow_sink_us);
-    if (draw(outside.round->sink_away_of)) return away(w, error);
-    if (fails(outside.round->sink_breaks_of)) {
-        size_t part = (size_t)random_below(&outside.draws, bytes.size + 1);
-        if (w->sink.way == SINK_AT_ONCE) /* messages are whole */
-            while (part && bytes.data[part - 1] != '\n') part--;
-        buffer_add(&w->of->bytes, bytes.data, part);
-        trace_line("%s breaks", w->table);
-        return fail(error, "sink %s breaks", w->table);
-    }
-    buffer_add_str(&w->of->bytes, bytes);
-    trace_bytes(bytes);
-    trace_line("%s: %zu bytes written", w->table, bytes.size);
-    return OK;
-}
-
-static Status sync_bytes(Sink *sink, int64_t *length, Error *error) {
-    Writing *w = (Writing *)(void *)sink;
-    take_time(outside.round->slow_sink_us);
-    if (fails(outside.round->sink_breaks_of)) return fail(error, "sink %s breaks", w->table);
-    if (!plant(PLANT_UNSYNCED)) w->of->synced = w->of->bytes.size;
-    *length = (int64_t)w->of->bytes.size;
-    trace_line("%s: synced at %lld", w->table, (long long)*length);
-    return OK;
-}
-
-static Status marker(Sink *sink, int64_t *epoch, int64_t *generation, Error *error) {
-    Writing *w = (Writing *)(void *)sink;
-    take_time(outside.round->slow_sink_us);
-    if (draw(outside.round->sink_away_of)) return away(w, error);
-    *epoch = w->of->epoch;
-    if (plant(PLANT_TWICE) && *epoch) --*epoch;
-    *generation = w->of->generation;
-    trace_line("%s: the marker is %lld", w->table, (long long)*epoch);
-    return OK;
-}
-
-static Status send(Sink *sink, const Delivery *delivery, Error *error) {
-    Writing *w = (Writing *)(void *)sink;
-    OutSink *of = w->of;
-    take_time(outside.round->slow_sink_us);
-    if (draw(outside.round->sink_away_of)) return away(w, error);
-    if (w->in_doubt && of->epoch >= delivery->epoch) {
-        w->in_doubt = false;
-        return END;
-    }
-    w->staged.size = 0;
-    w->staged_epoch = delivery->epoch;
-    const char *at = delivery->rows.data, *end = at + delivery->rows.size;
-    const char *breaks = end;
-    if (draw(outside.round->sink_away_of))
-        breaks = at + random_below(&outside.draws, delivery->rows.size + 1);
-    while (at < end) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        Str row = {at, (size_t)(newline - at)};
-        if (query_refuses(outside.scenario, w->query, row))
-            w->refuse(w->refuse_to, row, "this store never takes it");
-        else buffer_add(&w->staged, at, row.size + 1);
-        at = newline + 1;
-        if (at > breaks) return away(w, error); /* some rows were told as refused */
-    }
-    return OK;
-}
-
-static Status commit(Sink *sink, Error *error) {
-    Writing *w = (Writing *)(void *)sink;
-    OutSink *of = w->of;
-    take_time(outside.round->slow_sink_us);
-    if (plant(PLANT_MARKER_EARLY)) {
-        of->epoch = w->staged_epoch;
-        pass("outside.marker");
-    }
-    bool there = !draw(outside.round->sink_away_of);
-    if (there) {
-        buffer_add_str(&of->bytes, buffer_str(&w->staged));
-        of->epoch = w->staged_epoch;
-        of->generation = w->generation;
-        trace_bytes(buffer_str(&w->staged));
-        trace_line("%s: epoch %lld delivered, %zu bytes", w->table, (long long)of->epoch,
-                   w->staged.size);
-    }
-    pass("outside.delivered");
-    if (there && !draw(outside.round->sink_lost_of)) return OK;
-    trace_line("%s: the answer to epoch %lld is lost", w->table, (long long)w->staged_epoch);
-    w->in_doubt = true;
-    (void)fail(error, "the answer is lost");
-    return AGAIN;
-}
-
-static void close_sink(Sink *sink) {
-    buffer_free(&((Writing *)(void *)sink)->staged);
-    free(sink);
-}
-
-static const SinkType sink_type = {.open = open_sink,
-                                   .encode = encode,
-                                   .encode_row = encode_row,
-                                   .check = check,
-                                   .recover = recover,
-                                   .write = write_bytes,
-                                   .sync = sync_bytes,
-                                   .marker = marker,
-                                   .send = send,
-                                   .commit = commit,
-                                   .close = close_sink};
-
 static const Option no_options[] = {{0}};
 static const Connector bounded_connector = {.name = "simulated",
                                             .options = no_options,
                                             .source = &bounded_type,
-                                            .sink = &sink_type,
-                                            .sink_way = sink_way};
+                                            .sink = &store_type,
+                                            .sink_way = store_way,
+                                            .keeps_positions = store_keeps_positions};
 static const Connector endless_connector = {.name = "simulated",
                                             .options = no_options,
                                             .source = &endless_type,
-                                            .sink = &sink_type,
-                                            .sink_way = sink_way};
+                                            .sink = &store_type,
+                                            .sink_way = store_way,
+                                            .keeps_positions = store_keeps_positions};
 
 /* ---- the whole ---- */
 
@@ -393,7 +216,10 @@ void outside_open(Scenario *scenario, const char *home) {
     snprintf(outside.home, sizeof outside.home, "%s", home);
     random_seed(&outside.env_draws, scenario->seed * 7 + 5);
     for (int s = 0; s < MOST_SOURCES; s++)
-        for (int p = 0; p < MOST_PARTITIONS; p++) outside.committed[s][p] = -1;
+        for (int p = 0; p < MOST_PARTITIONS; p++) {
+            outside.committed[s][p] = -1;
+            for (int q = 0; q < MOST_QUERIES; q++) outside.sinks[q].positions[s][p] = NO_POSITION;
+        }
 }
 
 void outside_round(const Round *round, uint64_t seed) {

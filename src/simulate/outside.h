@@ -1,16 +1,10 @@
 /* The made-up outside of a scenario: sources that hand over its records when their time has come,
- * sinks that keep what they are given, survive the engine, and fail as the round has it. */
+ * sinks (stores.h) that keep what they are given, survive the engine, and fail as the round has it.
+ */
 #pragma once
 #include "engine/engine.h"
 #include "simulate/scenario.h"
-#include "sql/plan.h"
-
-typedef struct OutSink {
-    Buffer bytes;
-    size_t synced;             /* by length */
-    int64_t epoch, generation; /* by outbox: the marker */
-    int64_t claimed_length;    /* last told to the engine as synced */
-} OutSink;
+#include "simulate/stores.h"
 
 typedef struct Outside {
     Env env;
@@ -35,3 +29,8 @@ void outside_crash(bool power);
 CHECKED Status outside_plan(Catalog **, Plan **, Error *);
 /* Everything that will ever come was handed over. */
 bool outside_exhausted(void);
+/* For what fails by draw, one time of so many (0: never); the second kind may end the run. */
+bool outside_draw(uint32_t of);
+bool outside_fails(uint32_t of);
+void outside_wait(int64_t most_us);
+void outside_pass(const char *point); /* a named place where the process may end */

@@ -1,8 +1,9 @@
 /* The planted faults. Each is what a mistake in the engine would do, made by standing between two
  * of its files: a change that never reaches the home, a watermark that is not read back, a position
- * one record too low, the first row's `seen` for all of its batch, a segment of keys dropped. Those
- * of sinks (marker before the rows, a length that was not synced, a marker read one too low) are
- * in outside.c. */
+ * one record too low, the first row's `seen` for all of its batch, a segment of keys dropped, what
+ * was counted before counted again, or not read again for the sink that lacks it. Those of sinks
+ * (marker before the rows, a length that was not synced, a marker read one too low, an offset one
+ * record too far) are in stores.c. */
 #include "simulate/plant.h"
 #include "engine/internal.h"
 
@@ -17,6 +18,9 @@ const char *const PLANT_NAMES[PLANTS] = {
     [PLANT_UNSYNCED] = "committed-before-synced",
     [PLANT_TWICE] = "delivered-twice",
     [PLANT_DEDUP_FORGETS] = "dedup-forgets",
+    [PLANT_OFFSET_FAR] = "offset-too-far",
+    [PLANT_REPLAY_COUNTS] = "replay-counts",
+    [PLANT_NO_REPLAY] = "no-replay",
 };
 
 void __real_home_put_delta(HomeBatch *, const char *, Str);
@@ -61,4 +65,17 @@ void __wrap_batch_see(Partition *partition, Batch *batch, Arena *arena) {
     __real_batch_see(partition, batch, arena);
     if (!plant(PLANT_LATE_BY_BATCH) || !batch->seen) return;
     for (int i = 0; i < batch->rows; i++) ((int64_t *)(uintptr_t)batch->seen)[i] = batch->seen[0];
+}
+
+Status __real_replay_batch(Engine *, Partition *, Batch *, Error *);
+Status __wrap_replay_batch(Engine *, Partition *, Batch *, Error *);
+Status __wrap_replay_batch(Engine *e, Partition *p, Batch *batch, Error *error) {
+    if (!plant(PLANT_REPLAY_COUNTS)) return __real_replay_batch(e, p, batch, error);
+    return operator_push(p->source->op, 0, batch, error);
+}
+
+int64_t __real_positions_resume(const SourceRun *, const Partition *);
+int64_t __wrap_positions_resume(const SourceRun *, const Partition *);
+int64_t __wrap_positions_resume(const SourceRun *source, const Partition *p) {
+    return plant(PLANT_NO_REPLAY) ? p->position : __real_positions_resume(source, p);
 }

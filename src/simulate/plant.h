@@ -13,6 +13,9 @@ typedef enum Plant {
     PLANT_UNSYNCED,
     PLANT_TWICE,
     PLANT_DEDUP_FORGETS,
+    PLANT_OFFSET_FAR,
+    PLANT_REPLAY_COUNTS,
+    PLANT_NO_REPLAY,
     PLANTS
 } Plant;
 

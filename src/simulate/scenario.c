@@ -63,14 +63,17 @@ static int draw_view(const Scenario *s, Random *r, Shape shape) {
     return s->queries[last].shape == SHAPE_GROUPS ? last : found[below(r, count)];
 }
 
+enum { THEME_COPY = 1, THEME_JOIN, THEME_POSITION, THEMES = 6 };
+
 /* What is rare when every query is drawn for itself. */
 static void follow_theme(const Scenario *s, SimQuery *q, int theme, bool *view) {
     int number = s->query_count;
-    if (theme == 1) *view = number == 0;
-    if (theme == 1 && number < 2) q->shape = number ? SHAPE_COPY : SHAPE_GROUPS;
-    if (theme == 2) *view = number < 2;
-    if (theme == 2 && number < 2 && !tumbles(q)) q->shape = SHAPE_TUMBLE;
-    if (theme == 2 && number == 2) q->shape = SHAPE_JOIN;
+    if (theme == THEME_COPY) *view = number == 0;
+    if (theme == THEME_COPY && number < 2) q->shape = number ? SHAPE_COPY : SHAPE_GROUPS;
+    if (theme == THEME_JOIN) *view = number < 2;
+    if (theme == THEME_JOIN && number < 2 && !tumbles(q)) q->shape = SHAPE_TUMBLE;
+    if (theme == THEME_JOIN && number == 2) q->shape = SHAPE_JOIN;
+    if (theme == THEME_POSITION && number == 0) q->shape = SHAPE_PLAIN;
 }
 
 static void draw_query(Scenario *s, Random *r, int theme) {
@@ -110,7 +113,8 @@ static void draw_query(Scenario *s, Random *r, int theme) {
         q->source_count = 2;
         q->sources[0] = 0, q->sources[1] = 1;
     }
-    q->dedup = one_of(r, 3) && !s->idles;
+    bool leaves = theme == THEME_POSITION && s->query_count == 0;
+    q->dedup = one_of(r, 3) && !s->idles && !leaves;
     q->by_key = !one_of(r, 3);
     if (q->shape == SHAPE_JOIN)
         q->by_key = s->queries[q->reads].by_key && s->queries[q->right].by_key && q->by_key;
@@ -156,8 +160,14 @@ static void draw_query(Scenario *s, Random *r, int theme) {
     }
     /* At once a window may be out before a crash, and hold more when it closes the second time. */
     if (s->idles && q->way == WAY_ONCE) q->way = WAY_OUTBOX;
-    q->refuses = q->way == WAY_OUTBOX && !q->keyed && one_of(r, 3);
     if (q->shape == SHAPE_PLAIN && q->keyed && q->source_count == 2) q->keyed = false;
+    /* What the planner asks for: rows of one record each, of topics. */
+    bool may = q->shape == SHAPE_PLAIN && q->way != WAY_VIEW && !s->bounded && !q->dedup;
+    if ((may && !one_of(r, 5)) || leaves) {
+        q->way = WAY_POSITION;
+        q->keyed = false;
+    }
+    q->refuses = (q->way == WAY_OUTBOX || q->way == WAY_POSITION) && !q->keyed && one_of(r, 3);
     s->query_count++;
 }
 
@@ -316,7 +326,7 @@ static void write_sql(Scenario *s) {
                               "DISTINCT ON (id) * FROM s%d;\n",
                               i, (long long)(t->horizon_us / 1000), i);
     }
-    static const char *const ways[] = {"", "length", "outbox", "once"};
+    static const char *const ways[] = {"", "length", "outbox", "once", "position"};
     for (int i = 0; i < s->query_count; i++) {
         const SimQuery *q = &s->queries[i];
         if (q->out) continue;
@@ -452,6 +462,10 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
     with.sink_away_of = (uint32_t)PICK(r, 0, 0, 3, 20);
     with.sink_lost_of = (uint32_t)PICK(r, 0, 0, 2, 10);
     with.sink_breaks_of = (uint32_t)PICK(r, 0, 0, 0, 20);
+    bool forgotten = one_of(r, 8), pauses = one_of(r, 6);
+    int64_t pause_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
+    round->forgotten = forgotten && (faults & FAULT_FORGETS);
+    round->pause_step = pauses && (faults & FAULT_PAUSES) ? pause_step : 0;
     if (end == 7 && (faults & FAULT_STOPS)) round->stop_us = stop_us;
     if (faults & FAULT_CRASHES) {
         round->crash_step = with.crash_step;
@@ -492,6 +506,7 @@ static void calm(Round *round) {
                      .creep_us = round->creep_us,
                      .slow_sync_us = round->slow_sync_us,
                      .slow_sink_us = round->slow_sink_us,
+                     .forgotten = round->forgotten,
                      .slow_list_us = round->slow_list_us};
 }
 
@@ -527,7 +542,8 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     random_seed(&pipeline, seed * 3 + 1);
     random_seed(&records, seed * 3 + 2);
     Random *r = &pipeline;
-    s->bounded = !one_of(r, 3);
+    int theme = below(r, THEMES);
+    s->bounded = !one_of(r, 3) && theme != THEME_POSITION;
     s->table_count = 1 + one_of(r, 3);
     s->keys_split = one_of(r, 2);
     s->idles = !s->bounded && one_of(r, 4);
@@ -539,7 +555,7 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     s->checkpoint_us = PICK(r, 20, 100, 1000) * 1000;
     s->idle_us = 1000000;
     s->outbox_limit = one_of(r, 4) ? 200 : 0;
-    int queries = 1 + below(r, MOST_QUERIES), theme = below(r, 5);
+    int queries = 1 + below(r, MOST_QUERIES);
     while (s->query_count < queries) draw_query(s, r, theme);
     take_out(s, limits->queries);
     for (int i = 0; i < s->query_count; i++)
@@ -575,6 +591,8 @@ void scenario_print(const Scenario *s) {
         if (r->crash_step) printf(", crashes at step %lld", (long long)r->crash_step);
         if (r->crash_point) printf(", crashes at %s, pass %d", r->crash_point, r->crash_pass);
         if ((r->crash_step || r->crash_point) && r->power) printf(" (power)");
+        if (r->forgotten) printf(", markers are forgotten");
+        if (r->pause_step) printf(", stands still at step %lld", (long long)r->pause_step);
         if (r->stop_us) printf(", stopped after %lld us", (long long)r->stop_us);
         if (r->disk_failures) printf(", disk fails");
         if (r->commit_fails_of) printf(", commits fail");

@@ -44,7 +44,7 @@ typedef enum Shape {
     SHAPE_COPY,         /* the rows of a view */
 } Shape;
 
-typedef enum Way { WAY_VIEW, WAY_LENGTH, WAY_OUTBOX, WAY_ONCE } Way;
+typedef enum Way { WAY_VIEW, WAY_LENGTH, WAY_OUTBOX, WAY_ONCE, WAY_POSITION } Way;
 
 typedef struct SimQuery {
     Shape shape;
@@ -72,7 +72,10 @@ typedef enum Fault {
     FAULT_STOPS = 32,
     FAULT_SLOW = 64, /* nothing fails; things take time */
     FAULT_BATCHES = 128,
-    FAULT_ALL = 255
+    FAULT_FORGETS = 256, /* markers of sinks */
+    FAULT_PAUSES = 512,  /* the process stands still for long */
+    FAULTS = 10,
+    FAULT_ALL = (1 << FAULTS) - 1
 } Fault;
 
 /* One run of the engine, until it crashes, is stopped or is through. */
@@ -87,6 +90,8 @@ typedef struct Round {
     int crash_pass;          /* when it is passed for the n-th time */
     int64_t stop_us;         /* told to stop after so long; 0: no */
     bool power;              /* the crash is one of the machine */
+    bool forgotten;          /* before it begins nothing ran for a week */
+    int64_t pause_step;      /* the process stands still at that point, for minutes; 0: no */
     uint32_t disk_write_fails_of, disk_sync_fails_of, disk_full_of;
     int disk_failures;
     int64_t slow_sync_us;

@@ -142,6 +142,12 @@ static void switch_over(void) {
 
 static void point(void) {
     if (++points == options.crash_at) schedule_crash();
+    if (points == options.pause_at) {
+        now_us += options.pause_us;
+        trace_line("stood still for %lld s", (long long)(options.pause_us / 1000000));
+        options.paused();
+        look_at_time();
+    }
     if (points > options.most_points) {
         trace_line("no end is in sight");
         go_outside(RUN_STUCK);

@@ -16,6 +16,9 @@ typedef struct ScheduleOptions {
     int64_t creep_us;      /* time passes by up to so much at a switch */
     int64_t crash_at;      /* at that switch or point; 0: never */
     int64_t most_points;   /* more are no run that ends */
+    int64_t pause_at;      /* all stand still at that point, for so long; 0: never */
+    int64_t pause_us;
+    void (*paused)(void);
 } ScheduleOptions;
 
 /* Hooks into base/thread.h and runs `body` as the first coroutine. */

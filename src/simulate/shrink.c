@@ -137,7 +137,7 @@ void shrink(uint64_t seed, const Limits *given, const Verdict *verdict) {
             limits.rounds++;
             break;
         }
-        fewer |= fewer_bits(&s, &limits, &limits.faults, 8);
+        fewer |= fewer_bits(&s, &limits, &limits.faults, FAULTS);
         fewer |= fewer_bits(&s, &limits, &limits.queries, MOST_QUERIES);
         fewer |= fewer_events(&s, &limits, keep);
     }

@@ -53,7 +53,8 @@ typedef struct HomePosition {
 } HomePosition;
 CHECKED Status home_positions(Home *, HomePosition **out, int *count, Arena *, Error *);
 /* What a sink by position has acknowledged of its sources: lower bounds, the far side knows best.
- * max_time is NO_TIME, records 0. */
+ * max_time is NO_TIME, records 0. With source and partition "": the number of its last transaction.
+ */
 CHECKED Status home_acked(Home *, const char *sink, HomePosition **out, int *count, Arena *,
                           Error *);
 /* The watermark that was reached over a source's partitions; NO_TIME: none. */
