@@ -313,6 +313,10 @@ static const Good good[] = {
      "INTERVAL '10 seconds', INTERVAL '1 minute') GROUP BY 1, 2; CREATE MATERIALIZED VIEW m AS "
      "SELECT window_start, max(n) AS most FROM a GROUP BY 1;",
      NULL, "a time after which no window of its window_start can come"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT at FROM t UNION ALL SELECT window_start FROM tumble(t, "
+     "at, "
+     "INTERVAL '1 minute');",
+     "m: view(union(t, project(window(t)))) bounded replayable\n", NULL},
     {"CREATE MATERIALIZED VIEW m AS SELECT k, window_start, count(*) AS n FROM session(t, at, "
      "INTERVAL '10 seconds', partition_by => k) WHERE v > 1 GROUP BY k, window_start;",
      "m: view(project(session(project(t)))) bounded windowed\n",

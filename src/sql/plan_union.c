@@ -48,7 +48,8 @@ static void union_role(Planner *p, const Relation *r, int column, PlannedColumn 
     for (int i = 0; i < r->input_count; i++) {
         const PlannedColumn *c = &r->inputs[i]->set->columns[column];
         same &= c->role == first->role && r->inputs[i]->results == r->inputs[0]->results;
-        same_size &= c->window && c->window->fixed && c->window->size_us == first->window->size_us;
+        same_size = same_size && c->window && c->window->fixed &&
+                    c->window->size_us == first->window->size_us;
         out->not_null &= c->not_null;
     }
     if (!same) return;
