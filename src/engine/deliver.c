@@ -301,7 +301,8 @@ static Status open_one(Engine *e, SinkRun *run, Error *error) {
     HomeSink known;
     run->way = plan->way;
     if (home_sink(e->home, plan->table->name, &known, error) != OK ||
-        home_outbox_bytes(e->home, plan->table->name, &run->owed_bytes, error) != OK)
+        home_outbox_bytes(e->home, plan->table->name, known.delivered, &run->owed_bytes, error) !=
+            OK)
         return FAIL;
     if (choose_way(run, &context, error) != OK) return FAIL;
     run->delivered_epoch = run->recorded_epoch = context.delivered = known.delivered;

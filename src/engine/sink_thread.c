@@ -123,6 +123,23 @@ void *sink_write_thread(void *context) {
 
 /* ---- by outbox ---- */
 
+/* An earlier run delivered up to there without the home's knowing: that is not owed any more. */
+static Status take_over(SinkRun *run, int64_t known, int64_t epoch, Error *error) {
+    Engine *e = run->engine;
+    const char *name = run->plan->table->name;
+    int64_t owed = 0, left = 0;
+    mutex_lock(&e->home_lock);
+    Status status = home_outbox_bytes(e->home, name, known, &owed, error);
+    if (status == OK) status = home_outbox_bytes(e->home, name, epoch, &left, error);
+    mutex_unlock(&e->home_lock);
+    if (status != OK) return FAIL;
+    mutex_lock(&e->lock);
+    run->delivered_epoch = epoch;
+    run->owed_bytes -= owed - left;
+    mutex_unlock(&e->lock);
+    return OK;
+}
+
 /* What stands outside against what the home knows. */
 static Status compare_marker(SinkRun *run, Error *error) {
     Engine *e = run->engine;
@@ -150,10 +167,7 @@ static Status compare_marker(SinkRun *run, Error *error) {
                     ", outside stands %" PRId64 "; epochs %" PRId64 " to %" PRId64
                     " are lost there; restore it, or leat run --reset",
                     run->plan->table->name, known, epoch, epoch + 1, known);
-    mutex_lock(&e->lock);
-    if (epoch > run->delivered_epoch) run->delivered_epoch = epoch;
-    mutex_unlock(&e->lock);
-    return OK;
+    return epoch > known ? take_over(run, known, epoch, error) : OK;
 }
 
 /* One try. What the sink refuses is in the home before the far side commits. */

@@ -85,7 +85,8 @@ CHECKED Status home_sink(Home *, const char *sink, HomeSink *out, Error *);
  */
 CHECKED Status home_outbox_next(Home *, const char *sink, int64_t after, int64_t *epoch,
                                 Buffer *blob, Error *);
-CHECKED Status home_outbox_bytes(Home *, const char *sink, int64_t *bytes, Error *);
+/* How large those epochs are together, as they were put. */
+CHECKED Status home_outbox_bytes(Home *, const char *sink, int64_t after, int64_t *bytes, Error *);
 
 /* Makes the table and the view for a materialized view, or checks that they are as before. */
 CHECKED Status home_open_view(Home *, const char *view, const Schema *, Error *);

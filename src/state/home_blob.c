@@ -5,6 +5,8 @@
 
 enum { WORTH_PACKING = 256, FIRST_PIECE = 256 * 1024 };
 
+static const uint64_t SIZE_MOST = UINT64_C(1) << 32;
+
 void home_pack(Str data, Buffer *out) {
     out->size = 0;
     if (data.size >= WORTH_PACKING) {
@@ -51,7 +53,15 @@ Status home_unpack(Str data, Buffer *out, Error *error) {
         return OK;
     }
     uint64_t size = read_varint(&reader);
-    if (kind != 1 || reader.bad || size > (UINT64_C(1) << 32))
-        return fail(error, "home: damaged blob");
+    if (kind != 1 || reader.bad || size > SIZE_MOST) return fail(error, "home: damaged blob");
     return unpack_zstd((Str){reader.at, (size_t)(reader.end - reader.at)}, size, out, error);
+}
+
+/* What is damaged counts as it is stored; who unpacks it will tell. */
+int64_t home_unpacked_size(Str begin, int64_t packed) {
+    Reader reader = reader_of(begin);
+    uint8_t kind = read_u8(&reader);
+    uint64_t size = kind == 1 ? read_varint(&reader) : 0;
+    if (reader.bad || kind > 1 || size > SIZE_MOST) return packed;
+    return kind ? (int64_t)size : packed - 1;
 }

@@ -169,6 +169,33 @@ static void everything_comes_back(void **state) {
     home_close(&home);
 }
 
+/* As they were put, whether a blob was packed or not. */
+static void what_is_owed_counts_as_it_was_put(void **state) {
+    (void)state;
+    static const int sizes[] = {4, 255, 256, 5000, 100000};
+    static char bytes[100000];
+    int64_t owed, sum = 0;
+    Error error = {0};
+    Home *home = open_home();
+    memset(bytes, 'x', sizeof bytes);
+    for (int i = 0; i < 5; i++) {
+        HomeBatch *batch = home_begin();
+        for (int j = 0; j < 300; j++)
+            bytes[j] = (char)(j * 7919 >> 3); /* the third stays as it is */
+        home_put_outbox(batch, "out", (Str){bytes, (size_t)sizes[i]});
+        home_put_outbox(batch, "other", STR("rows"));
+        commit(home, batch);
+        sum += sizes[i];
+        assert_int_equal(home_outbox_bytes(home, "out", 0, &owed, &error), OK);
+        assert_int_equal(owed, sum);
+    }
+    assert_int_equal(home_outbox_bytes(home, "out", 3, &owed, &error), OK);
+    assert_int_equal(owed, 105000);
+    assert_int_equal(home_outbox_bytes(home, "out", 5, &owed, &error), OK);
+    assert_int_equal(owed, 0);
+    home_close(&home);
+}
+
 static void deltas_go_once_every_shard_was_written_whole(void **state) {
     (void)state;
     Home *home = open_home();
@@ -813,6 +840,7 @@ int main(void) {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, make_folder, remove_folder)
     const struct CMUnitTest tests[] = {
         CASE(everything_comes_back),
+        CASE(what_is_owed_counts_as_it_was_put),
         CASE(deltas_go_once_every_shard_was_written_whole),
         CASE(views_are_plain_tables_for_others),
         CASE(rejects_keep_the_newest),

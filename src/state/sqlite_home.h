@@ -108,6 +108,9 @@ uint64_t home_check_column(uint64_t, sqlite3_stmt *, int column);
 /* A stored blob: one byte (0 raw, 1 zstd with its size as varint), then the bytes. */
 void home_pack(Str, Buffer *out);
 CHECKED Status home_unpack(Str, Buffer *out, Error *);
+/* How large a blob will be, unpacked, by its first bytes (all of them or HOME_BLOB_BEGIN). */
+enum { HOME_BLOB_BEGIN = 11 };
+int64_t home_unpacked_size(Str begin, int64_t packed);
 
 /* ---- sqlite_commit.c, home_views.c ---- */
 double home_real(Value, Buffer *scratch);

@@ -187,10 +187,38 @@ Status home_sink(Home *home, const char *sink, HomeSink *out, Error *error) {
                 out, error);
 }
 
-Status home_outbox_bytes(Home *home, const char *sink, int64_t *bytes, Error *error) {
+/* The size of a blob as it was put; of the blob itself only the first page is read. */
+static Status add_unpacked(Home *home, sqlite3_int64 row, int64_t packed, sqlite3_blob **blob,
+                           int64_t *bytes, Error *error) {
+    char begin[HOME_BLOB_BEGIN];
+    int size = packed < HOME_BLOB_BEGIN ? (int)packed : HOME_BLOB_BEGIN;
+    int code = *blob ? sqlite3_blob_reopen(*blob, row)
+                     : sqlite3_blob_open(home->db, "main", "leat_outbox", "data", row, 0, blob);
+    if (code == SQLITE_OK) code = sqlite3_blob_read(*blob, begin, size, 0);
+    if (code != SQLITE_OK) return home_sqlite_error(home->db, FAIL, home->path, error);
+    *bytes += home_unpacked_size((Str){begin, (size_t)size}, packed);
+    return OK;
+}
+
+Status home_outbox_bytes(Home *home, const char *sink, int64_t after, int64_t *bytes,
+                         Error *error) {
+    sqlite3_stmt *s = NULL;
+    sqlite3_blob *blob = NULL;
+    int code;
     *bytes = 0;
-    return each(home, "SELECT coalesce(sum(length(data)), 0) FROM leat_outbox WHERE sink = ?", sink,
-                take_number, bytes, error);
+    Status status = home_prepare(
+        home->db, "SELECT rowid, length(data) FROM leat_outbox WHERE sink = ? AND epoch > ?", &s,
+        error);
+    if (status != OK) return status;
+    sqlite3_bind_text(s, 1, sink, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(s, 2, after);
+    while (status == OK && (code = sqlite3_step(s)) != SQLITE_DONE)
+        status = code == SQLITE_ROW ? add_unpacked(home, sqlite3_column_int64(s, 0),
+                                                   sqlite3_column_int64(s, 1), &blob, bytes, error)
+                                    : home_sqlite_error(home->db, FAIL, home->path, error);
+    sqlite3_blob_close(blob);
+    sqlite3_finalize(s);
+    return status;
 }
 
 Status home_outbox_next(Home *home, const char *sink, int64_t after, int64_t *epoch, Buffer *blob,
