@@ -324,3 +324,47 @@ def test_page_survives_the_end_of_the_program(browser, tmp_path, http):
         if page:
             page.close()
         p.program.end_all()
+
+
+AWAY = """SET http = '127.0.0.1:%d'; SET checkpoint_interval = '50 milliseconds'; SET outbox_limit = '1 MB';
+CREATE TABLE events (note text) WITH (connector = 'file', path = '-');
+CREATE TABLE far (note text) WITH (connector = 'kafka', topic = 't', "bootstrap.servers" = '127.0.0.1:%d');
+INSERT INTO far SELECT note FROM events;
+"""
+
+
+def test_what_goes_wrong_is_told(browser, leat, http):
+    """A sink that is away: since when, what it is owed, and that it keeps its source waiting."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    leat.write("p.sql", AWAY % (port, free_port()))
+    running = leat.start("run", "p.sql", stdin=subprocess.PIPE)
+
+    def state():
+        with urllib.request.urlopen(url + "/v1/pipeline", timeout=10) as answer:
+            return json.load(answer)
+    running.wait_until(lambda: (answer := http(url + "/readyz")) and answer.status == 200, "it is ready")
+    running.wait_until(lambda: state()["sinks"][0]["state"], "the sink is told to be away")
+    began = state()["sinks"][0]["away_since"]
+    page = Page(browser, url)
+    try:
+        page.wait_for("running, 1 problem", "Sink far", "away for", "no broker answers")
+
+        def send():
+            running.process.stdin.write(b'{"note": "%s"}\n' % (b"x" * 50_000))
+            running.process.stdin.flush()
+            return state()["sources"][0]["blocked"]
+        running.wait_until(send, "the source waits for its sink")
+        now = state()
+        assert now["sinks"][0]["away_since"] == began < now["now"] and now["sources"][0]["away_since"] is None
+        assert now["sinks"][0]["owed_bytes"] > 1_000_000
+        page.wait_for("running, 2 problems", "are owed", "its outbox is full", "Source events", "waits",
+                      "sink far is full")
+        samples = json.loads(http(url + "/v1/history").text)["samples"]
+        assert {"owed", "lost", "refused"} <= set(samples[-1])
+        metrics = http(url + "/metrics").text
+        assert 'leat_sink_away{sink="far"} 1' in metrics and 'leat_source_blocked{source="events"} 1' in metrics
+        assert not page.errors, page.errors
+    finally:
+        page.close()
+        running.process.kill()

@@ -2,7 +2,7 @@
 /* The page: one stream of events brings /v1/pipeline once a second; everything else follows from it. */
 
 const HISTORY_MS = 10 * 60 * 1000;
-const page = { model: null, history: [], shape: "", heard: 0, gone: false };
+const page = { model: null, history: [], troubles: [], shape: "", heard: 0, gone: false };
 
 /* ---- theme: as the system, light, dark ---- */
 
@@ -26,6 +26,7 @@ const charts = {
   rate: new Chart($("rate-chart"), { label: "Events per second", format: short, zero: true, area: true, minimum: 10 }),
   lag: new Chart($("lag-chart"), { label: "Lag in records", format: short, zero: true, area: true, minimum: 10, empty: "no source tells its lag" }),
   behind: new Chart($("behind-chart"), { label: "Watermark behind the clock", format: span, zero: true, area: true, minimum: 1, empty: "no event time yet" }),
+  owed: new Chart($("owed-chart"), { label: "Bytes that sinks lack", format: bytes, zero: true, area: true, minimum: 1000, empty: "no sink" }),
   commit: new Chart($("commit-chart"), { label: "Time to commit an epoch", format: v => `${short(v)} ms`, zero: true, area: true, minimum: 1, empty: "no epoch yet" }),
 };
 
@@ -37,6 +38,7 @@ function sampleOf(model) {
   return {
     t: now, rows: sum(model.sources, x => x.rows), lag: lags.length ? sum(lags, l => l) : null,
     behind: behind.length ? Math.max(...behind) : null, commit: model.epoch.last_commit ? model.epoch.commit_ms : null,
+    owed: model.sinks.length ? sum(model.sinks, x => x.owed_bytes) : null, lost: sum(model.sources, x => x.lost), refused: sum(model.sinks, x => x.refused),
   };
 }
 
@@ -56,6 +58,7 @@ function drawCharts() {
   charts.rate.update({ series: line((x, i) => rateAt(i)), from, to });
   charts.lag.update({ series: line(x => x.lag), from, to });
   charts.behind.update({ series: line(x => x.behind), from, to });
+  charts.owed.update({ series: line(x => page.model.sinks.length ? x.owed : null), from, to });
   charts.commit.update({ series: line(x => x.commit), from, to });
 }
 
@@ -66,41 +69,21 @@ function state(kind, text) {
   put($("state"), text);
 }
 
-function problemsOf(model) {
-  const list = [];
-  if (model.failing) list.push(["dead", "Epochs are not committed", model.failure || "the home refuses them"]);
-  for (const x of model.sources) {
-    if (x.state) list.push(["dead", `Source ${x.name}`, x.state]);
-    else if (x.blocked) list.push(["late", `Source ${x.name}`, "is not asked: a sink that it feeds is full"]);
-  }
-  for (const x of model.sinks) if (x.state) list.push(["dead", `Sink ${x.name}`, x.state]);
-  const stuck = (Date.parse(model.now) - Date.parse(model.last_step || model.now)) / 1000;
-  if (model.ready && !model.finished && stuck > 5) list.push(["dead", "The engine", `took its last step ${span(stuck)} ago`]);
-  const memory = model.memory;
-  if (memory.limit_bytes && memory.state_bytes > 0.8 * memory.limit_bytes)
-    list.push(["late", "Memory", `state takes ${bytes(memory.state_bytes)} of the ${bytes(memory.limit_bytes)} of memory_limit`]);
-  return list;
-}
-
-function drawProblems(model) {
-  const list = problemsOf(model), text = JSON.stringify(list);
-  if ($("problems").dataset.text === text) return;
-  $("problems").dataset.text = text;
-  $("problems").replaceChildren(...list.map(([kind, name, words]) => h("li", { class: kind }, h("b", {}, name), " ", words)));
-}
-
 function drawHead(model) {
   put($("pipeline"), model.pipeline);
   document.title = `${model.pipeline} · Leat`;
   put($("file"), [model.file, model.home].filter(Boolean).join(" → "));
   $("file").title = `pipeline ${model.file}, home ${model.home}`;
-  const words = { running: "running", starting: "starting", finished: "finished", failing: "failing" };
-  state(model.state, words[model.state] || model.state);
+  const count = page.troubles.length, troubled = model.state === "running" && count;
+  if (count) document.title = `(${count}) ${document.title}`;
+  state(troubled ? page.troubles[0].kind : model.state, troubled ? `running, ${count} ${count === 1 ? "problem" : "problems"}` : model.state);
   put($("uptime"), span((Date.parse(model.now) - Date.parse(model.started)) / 1000));
   put($("epoch"), whole(model.epoch.number));
   put($("memory"), bytes(model.memory.resident_bytes));
   put($("version"), `Leat ${model.version}`);
 }
+
+const deadOf = model => sum(model.sources, x => x.dead) + sum(model.queries.flatMap(q => q.sources), p => p.dead) + sum(model.sinks, x => x.refused);
 
 function drawTiles(model) {
   const history = page.history, latest = history.length - 1, rate = rateAt(latest);
@@ -118,12 +101,13 @@ function drawTiles(model) {
   put($("behind-note"), moment.lag === null ? "lag not known" : `${whole(moment.lag)} records wait`);
   const parts = model.queries.flatMap(q => q.sources);
   for (const [id, key] of [["duplicates", "deduplicated"], ["late", "late"]]) put($(id), whole(sum(parts, p => p[key])));
-  put($("dead"), whole(sum(model.sources, x => x.dead) + sum(parts, p => p.dead)));
+  put($("dead"), whole(deadOf(model)));
   const share = n => rows ? `${(100 * n / rows).toPrecision(2)} % of events` : "";
   put($("duplicates-note"), share(sum(parts, p => p.deduplicated)));
   const idle = sum(parts, p => p.late_idle);
   put($("late-note"), idle ? `${whole(idle)} from idle partitions` : "over all queries");
-  put($("dead-note"), `${whole(sum(model.sources, x => x.dead))} unreadable, ${whole(sum(parts, p => p.dead))} in queries`);
+  const kinds = [[sum(model.sources, x => x.dead), "unreadable"], [sum(parts, p => p.dead), "in queries"], [sum(model.sinks, x => x.refused), "refused by sinks"]];
+  put($("dead-note"), kinds.filter(([n]) => n).map(([n, words]) => `${whole(n)} ${words}`).join(", ") || "all is well");
 }
 
 /* ---- where every row went ---- */
@@ -170,17 +154,28 @@ function drawQueries(model) {
 
 /* ---- sources and their partitions ---- */
 
+const troublesAt = (what, name) => page.troubles.filter(t => t.what === what && t.name === name);
+function fact(list, label) {
+  const value = h("dd");
+  list.append(h("div", {}, h("dt", {}, label), value));
+  return value;
+}
+/* Shown only where there is any. */
+function bad(value, count) {
+  value.parentElement.hidden = !count;
+  value.className = "bad";
+  put(value, whole(count));
+}
+
 const PARTITIONS_SHOWN = 64;
 
 function buildSources(model) {
   page.sources = model.sources.map(source => {
     const view = { facts: h("dl", { class: "strip" }), list: h("ol", { class: "partitions" }), rows: new Map(), more: h("p", { class: "faint" }), values: {} };
-    for (const [key, label] of [["rows", "Rows"], ["bytes", "Bytes"], ["lag", "Lag"], ["watermark", "Watermark"], ["queue", "Queue"]]) {
-      view.values[key] = h("dd");
-      view.facts.append(h("div", {}, h("dt", {}, label), view.values[key]));
-    }
+    for (const [key, label] of [["rows", "Rows"], ["bytes", "Bytes"], ["lag", "Lag"], ["watermark", "Watermark"], ["queue", "Queue"], ["lost", "Lost"]]) view.values[key] = fact(view.facts, label);
+    view.values.lost.title = "records that were deleted before they were read";
     view.state = h("span", { class: "tag" });
-    view.element = h("div", { class: "source" }, h("h3", {}, source.name, " ", h("span", { class: "faint" }, source.connector), " ", view.state), view.facts, view.list, view.more);
+    view.element = h("div", { class: "source" }, h("h3", {}, source.name, " ", h("span", { class: "faint" }, source.connector), " ", view.state), view.facts, view.words = h("p", { class: "words" }), view.list, view.more);
     return view;
   });
   $("sources").replaceChildren(...page.sources.map(v => v.element));
@@ -194,10 +189,9 @@ function drawSources(model) {
     put(view.values.lag, source.lag === null ? "not known" : whole(source.lag));
     put(view.values.watermark, source.ended ? "ended" : source.watermark ? clock(Date.parse(source.watermark), Math.abs(Date.parse(model.now) - Date.parse(source.watermark)) > 86400000) : "none yet");
     put(view.values.queue, `${Math.round(source.queue * 100)} %`);
-    const kind = source.state ? "away" : source.ended ? "ended" : source.blocked ? "waits for a sink" : source.partitions.length && source.partitions.every(p => p.idle) ? "idle" : "reading";
-    put(view.state, kind);
-    view.state.dataset.kind = source.state ? "dead" : source.blocked ? "late" : "fine";
-    view.state.title = source.state;
+    bad(view.values.lost, source.lost);
+    tag(view.state, troublesAt("source", source.name), source.ended ? "ended" : source.partitions.length && source.partitions.every(p => p.idle) ? "idle" : "reading");
+    put(view.words, source.state);
     const marks = source.partitions.map(p => p.watermark ? Date.parse(p.watermark) : NaN);
     const ahead = Math.max(...marks.filter(isFinite), -Infinity);
     const delays = marks.map(m => isFinite(m) ? (ahead - m) / 1000 : null);
@@ -239,10 +233,8 @@ function buildDelivery(model) {
   page.sinks = model.sinks.map(sink => {
     const view = { state: h("span", { class: "tag" }), values: {}, words: h("p", { class: "words" }) };
     const facts = h("dl", { class: "strip" });
-    for (const [key, label] of [["rows", "Rows"], ["bytes", "Bytes"], ["epoch", "Has epoch"], ["owed", "Owed"], ["queue", "Queue"]]) {
-      view.values[key] = h("dd");
-      facts.append(h("div", {}, h("dt", {}, label), view.values[key]));
-    }
+    for (const [key, label] of [["rows", "Rows"], ["bytes", "Bytes"], ["epoch", "Has epoch"], ["owed", "Owed"], ["queue", "Queue"], ["refused", "Refused"]]) view.values[key] = fact(facts, label);
+    view.values.refused.title = "rows that it will never take; they are dead letters";
     view.element = h("div", { class: "source" }, h("h3", {}, sink.name, " ", h("span", { class: "faint" }, `${sink.connector}, ${sink.way}`), " ", view.state), facts, view.words);
     return view;
   });
@@ -262,11 +254,12 @@ function drawDelivery(model) {
     const view = page.sinks[i];
     put(view.values.rows, whole(sink.rows));
     put(view.values.bytes, bytes(sink.bytes));
-    put(view.values.epoch, whole(sink.epoch));
+    put(view.values.epoch, sink.epoch ? whole(sink.epoch) : "none yet");
     put(view.values.owed, bytes(sink.owed_bytes));
+    view.values.owed.classList.toggle("bad", !!sink.state && sink.owed_bytes > 0);
     put(view.values.queue, `${Math.round(sink.queue * 100)} %`);
-    put(view.state, sink.state ? "away" : sink.queue >= 0.9 ? "full" : "delivering");
-    view.state.dataset.kind = sink.state ? "dead" : sink.queue >= 0.9 ? "late" : "fine";
+    bad(view.values.refused, sink.refused);
+    tag(view.state, troublesAt("sink", sink.name), "delivering");
     put(view.words, sink.state);
   });
 }
@@ -290,7 +283,7 @@ async function loadRejects(kind, list, count) {
       const key = `${row.query} ${row.source} ${row.partition} ${row.position} ${row.time}`;
       const d = h("details", { "data-key": key, open: opened.has(key) },
         h("summary", {}, h("span", { class: "why" }, row.reason), h("code", {}, (row.record ?? "").slice(0, 160)),
-          h("small", { class: "faint" }, `${clock(Date.parse(row.time))} · ${row.query ? `query ${row.query}` : row.source ? `source ${row.source}` : ""}`)),
+          h("small", { class: "faint" }, `${clock(Date.parse(row.time))} · ${row.query ? `${row.source ? "query" : "sink"} ${row.query}` : row.source ? `source ${row.source}` : ""}`)),
         h("pre", { tabindex: "0" }, row.record ?? ""));
       return h("li", {}, d);
     }));
@@ -341,8 +334,9 @@ function arrive(model) {
   page.heard = performance.now();
   page.gone = false;
   document.body.classList.remove("gone");
+  page.troubles = troublesOf(model, page.history);
   drawHead(model);
-  drawProblems(model);
+  drawTroubles($("problems"), page.troubles);
   drawTiles(model);
   drawQueries(model);
   drawSources(model);
@@ -350,15 +344,16 @@ function arrive(model) {
   if (!document.hidden) {
     drawCharts();
     const { rates, busy } = operatorRates(model), slow = slowest(model, busy);
-    page.flow.update(model, rates, busy, slow);
-    put($("flow-note"), slow ? slow.note : model.finished ? "finished" : "nothing holds it up");
+    page.flow.update(model, rates, busy, slow, page.troubles);
+    const away = page.troubles.filter(t => t.mark === "away");
+    put($("flow-note"), away.length ? `${away.map(t => t.name).join(", ")} cannot be ${away.every(t => t.what === "source") ? "read" : away.every(t => t.what === "sink") ? "written to" : "reached"} now` : slow ? slow.note : model.finished ? "finished" : "nothing holds it up");
   }
   if (page.epochSeen !== model.epoch.number || model.finished) {
     page.epochSeen = model.epoch.number;
     page.views.load();
   }
   const parts = model.queries.flatMap(q => q.sources);
-  loadRejects("dead", $("dead-list"), sum(model.sources, x => x.dead) + sum(parts, p => p.dead));
+  loadRejects("dead", $("dead-list"), deadOf(model));
   loadRejects("late", $("late-list"), sum(parts, p => p.late));
 }
 

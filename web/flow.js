@@ -69,17 +69,18 @@ class Flow {
     card.total = h("b", { class: "total" });
     card.note = h("small", { class: "faint" });
     card.mark = h("em", { class: "slow", hidden: true }, "slowest step");
+    card.marks = h("div", { class: "marks" });
     const what = card.kind === "query" ? "query" : card.kind === "source" ? `${model.sources.find(x => x.name === card.name)?.connector ?? ""} source`
       : card.kind === "sink" ? `${model.sinks.find(x => x.name === card.name)?.connector ?? ""} sink` : "view";
     card.element = h("article", { class: `node ${card.kind}`, "aria-label": `${what} ${card.name}` },
       h("header", {}, s("svg", { viewBox: "0 0 24 24", "aria-hidden": "true" }, s("path", { d: CARD_ICONS[card.kind] })), h("strong", {}, card.name)),
       card.kind === "query" ? h("ol", {}, ...rows) : h("div", { class: "body" }, card.total, card.note),
-      card.mark);
+      card.mark, card.marks);
     return card.element;
   }
 
   /* rates: rows a second by operator, {in, out}; busy: seconds of work a second by operator; slow: from slowest() */
-  update(model, rates, busy, slow) {
+  update(model, rates, busy, slow, troubles) {
     const work = sum(busy, share => share) || 1;
     for (const [id, step] of this.steps) {
       const op = model.operators[id];
@@ -98,10 +99,16 @@ class Flow {
         put(card.total, whole(card.kind === "source" ? op.rows_out : op.rows_in));
         put(card.note, card.kind === "view" ? "final rows" : "rows");
       }
-      const here = slow && slow.card === `${card.kind} ${card.name}`;
+      const marks = troubles.filter(t => t.what === card.kind && t.name === card.name), text = marks.map(t => t.mark).join();
+      const here = slow && slow.card === `${card.kind} ${card.name}` && !marks.length;
       card.element.classList.toggle("is-slow", !!here);
       card.mark.hidden = !here;
       if (here) put(card.mark, slow.word);
+      if (card.marks.dataset.text === text) continue;
+      card.marks.dataset.text = text;
+      card.marks.replaceChildren(...marks.map(t => h("em", { class: `sign ${t.kind}` }, t.mark)));
+      card.element.classList.toggle("is-dead", marks.some(t => t.kind === "dead"));
+      card.element.classList.toggle("is-late", marks.some(t => t.kind === "late"));
     }
     for (const edge of this.edges) {
       const end = edge.to.kind === "view" || edge.to.kind === "sink";
@@ -160,15 +167,11 @@ class Flow {
   }
 }
 
-/* What holds the pipeline up: a sink that is away or full, else the step that works most, else what waits to be taken. */
+/* What holds the pipeline up: the fullest sink, else the step that works most, else what waits to be taken. */
 function slowest(model, busy) {
-  const away = model.sinks.find(x => x.state);
-  if (away) return { card: `sink ${away.name}`, word: "away", note: `${away.name} cannot be written to now` };
   const full = [...model.sinks].sort((a, b) => b.queue - a.queue)[0];
   if (full && (full.queue >= 0.5 || model.sources.some(x => x.blocked)))
     return { card: `sink ${full.name}`, word: "slowest step", note: `slowest: sink ${full.name}, its queue is ${Math.round(full.queue * 100)} % full` };
-  const source = model.sources.find(x => x.state);
-  if (source) return { card: `source ${source.name}`, word: "away", note: `${source.name} cannot be read now` };
   let most = -1;
   busy.forEach((share, id) => { if (share > 0 && (most < 0 || share > busy[most])) most = id; });
   if (most >= 0) {

@@ -308,6 +308,7 @@ static Status open_one(Engine *e, SinkRun *run, Error *error) {
     run->delivered_epoch = run->recorded_epoch = context.delivered = known.delivered;
     run->owed_until = run->owed_bytes ? e->epoch : 0;
     atomic_store(&run->report->owed_bytes, run->owed_bytes);
+    atomic_store(&run->report->epoch, run->way == SINK_BY_LENGTH ? e->epoch : known.delivered);
     context.owed = run->owed_bytes > 0;
     if (plan->table->connector->sink->open(&context, &run->sink, error) != OK) return FAIL;
     if (run->way == SINK_BY_LENGTH && open_by_length(e, run, error) != OK) return FAIL;

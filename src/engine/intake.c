@@ -47,11 +47,10 @@ static const HomePosition *home_position(Engine *e, const char *source, const ch
 }
 
 static void tell_state(SourceRun *run, const char *text) {
-    mutex_lock(&run->engine->report.lock);
-    bool changed = strcmp(run->report->state, text) != 0 && (!*text || !*run->report->state);
-    snprintf(run->report->state, sizeof run->report->state, "%s", text);
-    mutex_unlock(&run->engine->report.lock);
-    if (!changed) return;
+    Env *env = run->engine->env;
+    if (!report_tell_state(&run->engine->report, run->report->state, &run->report->away_since_us,
+                           text, env->now_us(env)))
+        return;
     if (*text) log_warning("source %s: %s; trying again", run->plan->table->name, text);
     else log_info("source %s: back again", run->plan->table->name);
 }
@@ -186,9 +185,9 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
         return OK;
     }
     int64_t now = engine_now(e);
-    if (status == AGAIN && at_end && p->number < REPORT_PARTITIONS)
-        atomic_store(&run->report->partitions[p->number].lag, 0);
     mutex_lock(&e->lock);
+    if (status == AGAIN && at_end && !p->slots && p->number < REPORT_PARTITIONS)
+        atomic_store(&run->report->partitions[p->number].lag, 0);
     if (status == END) {
         p->read_ended = true;
         e->news++;
@@ -201,6 +200,17 @@ static Status ask(SourceRun *run, Partition *p, bool *got, Error *error) {
     }
     mutex_unlock(&e->lock);
     return OK;
+}
+
+/* What waits outside grows while a full sink keeps the engine from taking any. */
+static void tell_lags(SourceRun *run) {
+    const SourceType *type = run->source->type;
+    if (!type->lag || run->source->bounded) return;
+    for (int i = 0; i < run->partition_count && i < REPORT_PARTITIONS; i++) {
+        PartitionReport *r = &run->report->partitions[i];
+        int64_t position = atomic_load(&r->position);
+        if (position >= 0) atomic_store(&r->lag, type->lag(run->source, i, position));
+    }
 }
 
 /* Whether a partition may be read now; under lock. */
@@ -258,7 +268,10 @@ static void *read_thread(void *context) {
             (!run->source->bounded && (run->source->news || now - listed_at > US_PER_SECOND))) {
             status = list_partitions(run, &error);
             listed_at = now;
-            if (status == OK) tell_state(run, "");
+            if (status == OK) {
+                tell_state(run, "");
+                tell_lags(run);
+            }
             if (status == AGAIN) tell_state(run, error.text);
         }
         bool got = false, any_room = false, all_ended = false;

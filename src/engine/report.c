@@ -18,6 +18,16 @@ void report_text(Report *r, const char *text, char *copy, size_t size) {
     mutex_unlock(&r->lock);
 }
 
+bool report_tell_state(Report *r, char state[256], Number *away_since_us, const char *text,
+                       int64_t now_us) {
+    mutex_lock(&r->lock);
+    bool changed = (*text != 0) != (*state != 0);
+    snprintf(state, 256, "%s", text);
+    mutex_unlock(&r->lock);
+    if (changed) atomic_store(away_since_us, *text ? now_us : 0);
+    return changed;
+}
+
 /* Rows of source `s` reach node `n` as they are, not through a group: as the sums of counts.c are
  * kept. */
 static bool carries_source(const Plan *plan, int n, int s) {
@@ -131,10 +141,12 @@ static void add_ratio(Buffer *out, const char *name, int64_t percent) {
     key(out, name);
     buffer_add_format(out, "%" PRId64 ".%02d", percent / 100, (int)(percent % 100));
 }
-static void add_state(Buffer *out, Report *r, const char *state) {
+static void add_state(Buffer *out, Report *r, const char *state, const Number *away_since_us) {
     char text[256];
+    int64_t since_us = report_number(away_since_us);
     report_text(r, state, text, sizeof text);
     add_text(out, "state", text);
+    add_moment(out, "away_since", since_us);
 }
 
 /* ---- the parts ---- */
@@ -154,7 +166,7 @@ static void add_source(Report *r, SourceReport *s, Buffer *out) {
     add_ratio(out, "queue", report_number(&s->queue_percent));
     add_bool(out, "blocked", report_number(&s->blocked));
     add_bool(out, "ended", report_number(&s->ended));
-    add_state(out, r, s->state);
+    add_state(out, r, s->state, &s->away_since_us);
     open_item(out, "partitions", '[');
     int count = (int)report_number(&s->partition_count);
     for (int i = 0; i < count && i < REPORT_PARTITIONS; i++) {
@@ -243,7 +255,7 @@ static void add_sink(Report *r, SinkReport *s, Buffer *out) {
     add_int(out, "owed_bytes", report_number(&s->owed_bytes));
     add_int(out, "epoch", report_number(&s->epoch));
     add_int(out, "refused", report_number(&s->refused));
-    add_state(out, r, s->state);
+    add_state(out, r, s->state, &s->away_since_us);
     buffer_add_char(out, '}');
 }
 

@@ -21,7 +21,8 @@ typedef struct SourceReport {
     PartitionReport *partitions; /* [REPORT_PARTITIONS] */
     Number rows, dead, skipped, bytes, lost /* deleted outside before they were read */;
     Number watermark_us, queue_percent, blocked /* by a full sink */, ended;
-    char state[256]; /* "", or what is wrong: "broker away: …"; under lock */
+    char state[256];      /* "", or why it is away; under lock */
+    Number away_since_us; /* 0: it is not */
 } SourceReport;
 
 typedef struct QueryReport {
@@ -44,8 +45,9 @@ typedef struct OperatorReport {
 typedef struct SinkReport {
     const char *name, *connector, *way;                   /* "by length", "by outbox" … */
     Number rows, bytes, queue_percent, owed_bytes, epoch; /* epoch: last delivered or synced */
-    Number refused;  /* rows that it will never take, earlier runs included */
-    char state[256]; /* "", or "away since …: reason"; under lock */
+    Number refused;       /* rows that it will never take, earlier runs included */
+    char state[256];      /* "", or why it is away; under lock */
+    Number away_since_us; /* 0: it is not */
 } SinkReport;
 
 typedef struct ViewReport {
@@ -72,6 +74,10 @@ typedef struct Report {
     char failure[1024]; /* why commits or sinks fail now; under lock */
 } Report;
 
+/* Writes a source's or sink's state and since when it is away. Whether that changed: it went away,
+ * or is back ("" as text). */
+bool report_tell_state(Report *, char state[256], Number *away_since_us, const char *text,
+                       int64_t now_us);
 /* JSON of /v1/pipeline; Prometheus text of /metrics. */
 void report_json(Report *, Buffer *out);
 void report_metrics(Report *, Buffer *out);

@@ -14,12 +14,12 @@ static bool closing(Engine *e) {
 }
 
 void sink_tell_state(SinkRun *run, const char *text) {
-    mutex_lock(&run->engine->report.lock);
-    bool changed = (*text != 0) != (run->report->state[0] != 0);
-    snprintf(run->report->state, sizeof run->report->state, "%s", text);
-    mutex_unlock(&run->engine->report.lock);
-    if (changed && *text) log_warning("sink %s: %s; trying again", run->plan->table->name, text);
-    if (changed && !*text) log_info("sink %s: back again", run->plan->table->name);
+    Env *env = run->engine->env;
+    if (!report_tell_state(&run->engine->report, run->report->state, &run->report->away_since_us,
+                           text, env->now_us(env)))
+        return;
+    if (*text) log_warning("sink %s: %s; trying again", run->plan->table->name, text);
+    else log_info("sink %s: back again", run->plan->table->name);
 }
 
 void sink_back_off(Engine *e, int64_t *wait_us) {
@@ -137,6 +137,7 @@ static Status take_over(SinkRun *run, int64_t known, int64_t epoch, Error *error
     run->delivered_epoch = epoch;
     run->owed_bytes -= owed - left;
     mutex_unlock(&e->lock);
+    atomic_store(&run->report->epoch, epoch);
     return OK;
 }
 

@@ -14,6 +14,8 @@ enum { LISTENERS_MOST = 64, HISTORY_SECONDS = 600 };
 
 typedef struct Sample {
     int64_t time_us, rows, lag /* -1: unknown */, behind_us /* NO_TIME: unknown */, commit_us;
+    int64_t owed; /* bytes that sinks lack */
+    int64_t lost, refused;
 } Sample;
 
 typedef struct Event {
@@ -86,9 +88,14 @@ static Sample sample_now(Report *r) {
         SourceReport *source = &r->sources[i];
         int64_t lag = report_lag(source), mark = atomic_load(&source->watermark_us);
         now.rows += atomic_load(&source->rows);
+        now.lost += atomic_load(&source->lost);
         if (lag >= 0) now.lag = (now.lag < 0 ? 0 : now.lag) + lag;
         bool tells = !atomic_load(&source->ended) && mark != NO_TIME && mark != END_OF_TIME;
         if (tells && now.time_us - mark > now.behind_us) now.behind_us = now.time_us - mark;
+    }
+    for (int i = 0; i < r->plan->sink_count; i++) {
+        now.owed += atomic_load(&r->sinks[i].owed_bytes);
+        now.refused += atomic_load(&r->sinks[i].refused);
     }
     return now;
 }
@@ -105,7 +112,10 @@ void events_history(Events *e, Buffer *out) {
         else buffer_add_text(out, "null,\"behind\":");
         if (s->behind_us != NO_TIME) buffer_add_format(out, "%.3f", (double)s->behind_us / 1e6);
         else buffer_add_text(out, "null");
-        buffer_add_format(out, ",\"commit\":%.3f}", (double)s->commit_us / 1e3);
+        buffer_add_format(out,
+                          ",\"commit\":%.3f,\"owed\":%" PRId64 ",\"lost\":%" PRId64
+                          ",\"refused\":%" PRId64 "}",
+                          (double)s->commit_us / 1e3, s->owed, s->lost, s->refused);
     }
     pthread_mutex_unlock(&e->lock);
     buffer_add_text(out, "]}\n");
@@ -120,7 +130,8 @@ static void *tick(void *context) {
         until.tv_sec++;
         while (!e->ending && pthread_cond_timedwait(&e->wake, &e->lock, &until) != ETIMEDOUT) {}
         if (e->ending) continue;
-        e->history[e->sample_count++ % HISTORY_SECONDS] = sample_now(e->report);
+        if (atomic_load(&e->report->ready)) /* counts of earlier runs are known */
+            e->history[e->sample_count++ % HISTORY_SECONDS] = sample_now(e->report);
         if (!e->listeners) continue;
         pthread_mutex_unlock(&e->lock);
         Event *event = event_new(e->report);
