@@ -1,11 +1,13 @@
 """The command line: verbs, exit statuses, errors with their places, and the life of a home."""
 import json
+import os
 import re
 import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 
 import pytest
 
@@ -334,6 +336,50 @@ def test_filter_mistake(leat):
 def test_filter_fails_row(leat):
     ended = leat.run("sql", "SELECT 1 / v AS x FROM input", stdin='{"v":1}\n{"v":0}\n')
     assert ended.status == 1 and ended.rows() == [{"x": 1}], ended
+
+
+def test_filter_pipes_by_name(leat):
+    """Looking at a pipe for its columns takes nothing out of it: <(zcat …) and named pipes."""
+    os.mkfifo(leat.folder / "named")
+    rows = "".join(f'{{"a":{i}}}\n' for i in range(20000))
+    writer = threading.Thread(target=(leat.folder / "named").write_text, args=[rows])
+    writer.start()
+    ended = leat.ok("sql", "SELECT count(*) AS n, sum(a) AS s FROM input", "named", "/dev/stdin", stdin=rows)
+    writer.join()
+    assert ended.rows() == [{"n": 40000, "s": 2 * sum(range(20000))}]
+
+
+def test_a_pipe_without_a_writer(leat):
+    """A run that waits for somebody to write can be stopped; what comes later is read."""
+    os.mkfifo(leat.folder / "named")
+    leat.write("p.sql", """SET http = 'off';
+CREATE TABLE e (a int) WITH (connector = 'file', path = 'named');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM e;""")
+    running = leat.start("run", "p.sql")
+    running.wait_until(lambda: "made anew" in running.err, "the run begins")
+    running.process.terminate()
+    assert running.wait(20).status == 0
+    running = leat.start("run", "p.sql")
+    (leat.folder / "named").write_text('{"a":1}\n{"a":2}\n')
+    assert running.wait().status == 0
+    assert Home(leat.folder / "p.leat").rows("v") == [{"n": 2}]
+
+
+def test_a_reference_table_from_a_slow_pipe(leat):
+    leat.write("p.sql", """SET http = 'off';
+CREATE TABLE e (a int) WITH (connector = 'file', path = 'in.ndjson');
+CREATE TABLE r (a int PRIMARY KEY, s text) WITH (connector = 'file', path = '-');
+CREATE TABLE o (a int, s text) WITH (connector = 'file', path = 'out.ndjson');
+INSERT INTO o SELECT e.a, r.s FROM e LEFT JOIN r ON r.a = e.a;""")
+    leat.write("in.ndjson", [{"a": 1}, {"a": 2}])
+    running = leat.start("run", "p.sql", stdin=subprocess.PIPE)
+    running.wait_until(lambda: "made anew" in running.err, "the run begins")
+    running.process.stdin.write(b'{"a":1,"s":"x"}\n')
+    running.process.stdin.flush()
+    running.process.stdin.write(b'{"a":2,"s":"y"}\n')
+    running.process.stdin.close()
+    assert running.wait().status == 0
+    assert leat.read("out.ndjson") == [{"a": 1, "s": "x"}, {"a": 2, "s": "y"}]
 
 
 def test_filter_closed_pipe(leat):

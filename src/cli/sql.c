@@ -172,8 +172,9 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
     bool more = true;
     for (int i = 0; i < a->file_count && status == OK && more; i++) {
         head.size = 0;
-        status = strcmp(a->files[i], "-") == 0 ? read_stdin_head(least, &head, error)
-                                               : read_head(a->files[i], least, &head, error);
+        status = strcmp(a->files[i], "-") == 0
+                     ? read_stdin_head(least, &head, error)
+                     : read_head(&a->files[i], least, &head, arena, error);
         if (status == OK) more = inference_look(columns, buffer_str(&head), a->input, ',');
     }
     if (status == OK) status = inference_schema(columns, &schema, error);

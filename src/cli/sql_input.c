@@ -10,7 +10,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct Seen {
@@ -198,14 +200,6 @@ static Status read_lines(int fd, const char *name, size_t least, Buffer *head, E
     return OK;
 }
 
-Status read_head(const char *path, size_t least, Buffer *head, Error *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail(error, "cannot open %s: %s", path, strerror(errno));
-    Status status = read_lines(fd, path, least, head, error);
-    close(fd);
-    return status;
-}
-
 typedef struct Feed {
     int from, to;
     size_t size;
@@ -239,6 +233,43 @@ static void *feed_thread(void *context) {
     return NULL;
 }
 
+/* A new pipe that brings what was read of `from`, and then what it has yet. */
+static Status hand_on(int from, const Buffer *head, int *out, Error *error) {
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0) return fail(error, "cannot make a pipe: %s", strerror(errno));
+    Feed *feed = xmalloc(sizeof *feed + head->size);
+    feed->from = from;
+    feed->to = ends[1];
+    feed->size = head->size;
+    if (head->size) memcpy(feed->head, head->data, head->size);
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, feed_thread, feed) != 0) {
+        close(ends[0]);
+        close(ends[1]);
+        free(feed);
+        return fail(error, "cannot start a thread");
+    }
+    pthread_detach(thread);
+    *out = ends[0];
+    return OK;
+}
+
+Status read_head(const char **path, size_t least, Buffer *head, Arena *arena, Error *error) {
+    struct stat st;
+    int fd = open(*path, O_RDONLY | O_CLOEXEC), pipe_end = -1;
+    if (fd < 0 || fstat(fd, &st) != 0)
+        return fail(error, "cannot open %s: %s", *path, strerror(errno));
+    Status status = read_lines(fd, *path, least, head, error);
+    if (status == OK && !S_ISREG(st.st_mode)) status = hand_on(dup(fd), head, &pipe_end, error);
+    if (pipe_end >= 0) {
+        char name[32]; /* it stays open, or who writes into it would have no reader */
+        snprintf(name, sizeof name, "/dev/fd/%d", pipe_end);
+        *path = arena_text(arena, str_from(name));
+    }
+    close(fd);
+    return status;
+}
+
 Status read_stdin_head(size_t least, Buffer *head, Error *error) {
     off_t start = lseek(STDIN_FILENO, 0, SEEK_CUR);
     Status status = read_lines(STDIN_FILENO, "standard input", least, head, error);
@@ -247,20 +278,12 @@ Status read_stdin_head(size_t least, Buffer *head, Error *error) {
         return lseek(STDIN_FILENO, start, SEEK_SET) == start
                    ? OK
                    : fail(error, "cannot seek in standard input: %s", strerror(errno));
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0) return fail(error, "cannot make a pipe: %s", strerror(errno));
-    Feed *feed = xmalloc(sizeof *feed + head->size);
-    feed->from = dup(STDIN_FILENO);
-    feed->to = ends[1];
-    feed->size = head->size;
-    if (head->size) memcpy(feed->head, head->data, head->size);
-    pthread_t thread;
-    if (feed->from < 0 || dup2(ends[0], STDIN_FILENO) < 0 ||
-        pthread_create(&thread, NULL, feed_thread, feed) != 0) {
-        free(feed);
-        return fail(error, "cannot hand standard input on: %s", strerror(errno));
-    }
-    pthread_detach(thread);
-    close(ends[0]);
-    return OK;
+    int from = dup(STDIN_FILENO), to = -1;
+    if (from < 0) return fail(error, "cannot read standard input: %s", strerror(errno));
+    if (hand_on(from, head, &to, error) != OK) return FAIL;
+    status = dup2(to, STDIN_FILENO) < 0
+                 ? fail(error, "cannot hand standard input on: %s", strerror(errno))
+                 : OK;
+    close(to);
+    return status;
 }

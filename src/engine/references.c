@@ -3,6 +3,16 @@
  * old rows. */
 #include "engine/internal.h"
 
+/* Whether more may come; false as well when the run ends. */
+static bool wait_for(Engine *e, Source *source) {
+    if (!source->type->wait) return false;
+    source->type->wait(source, 100000);
+    mutex_lock(&e->lock);
+    bool over = e->closing;
+    mutex_unlock(&e->lock);
+    return !over;
+}
+
 /* Reads everything that stands behind the table now. */
 static Status load(Engine *e, const PlanReference *plan, ReferenceTable **out, Error *error) {
     Table *table = plan->table;
@@ -25,6 +35,7 @@ static Status load(Engine *e, const PlanReference *plan, ReferenceTable **out, E
             Chunk *chunk = NULL;
             bool at_end;
             Status next = source->type->next(source, p, &chunk, &at_end, error);
+            if (next == AGAIN && wait_for(e, source)) continue; /* a pipe */
             if (next == END || next == AGAIN) break;
             if (next != OK) {
                 status = next;

@@ -161,7 +161,8 @@ static Status open_part(FileReader *r, Part *part, Error *error) {
         part->fd = STDIN_FILENO;
         part->stream = true;
     } else {
-        part->fd = open(part->path, O_RDONLY | O_CLOEXEC);
+        /* A named pipe may wait for its writer; whoever reads is not to wait in open(). */
+        part->fd = open(part->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         struct stat st;
         if (part->fd < 0 || fstat(part->fd, &st) != 0) return read_failed(r, part, error);
         part->stream = !S_ISREG(st.st_mode);
