@@ -367,4 +367,7 @@ def test_what_goes_wrong_is_told(browser, leat, http):
         assert not page.errors, page.errors
     finally:
         page.close()
-        running.process.kill()
+    ended = running.terminate()
+    assert ended.status == 0, ended
+    assert "stopping: waits at most 10 s for sink far, which is owed" in ended.err, ended
+    assert "bytes; the next start delivers them" in ended.err and "stopped at epoch" in ended.err, ended

@@ -26,15 +26,18 @@ static const char HELP[] =
 /* A signal may come before there is an engine to stop. */
 static Engine *volatile running;
 static volatile sig_atomic_t stop_wanted;
+static volatile sig_atomic_t terminal;
 
 static void on_signal(int number) {
-    (void)number;
+    /* Behind the ^C that the terminal shows, so that the next line begins a line. */
+    if (number == SIGINT && terminal && write(STDERR_FILENO, "\n", 1) < 0) terminal = 0;
     stop_wanted = 1;
     if (running) engine_stop(running);
 }
 
 /* The first signal ends the run as it should end; a second one ends the process at once. */
 static void catch_signals(void) {
+    terminal = isatty(STDERR_FILENO);
     struct sigaction action = {.sa_handler = on_signal,
                                .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
     sigaction(SIGINT, &action, NULL);
@@ -126,9 +129,19 @@ typedef struct Watch {
 
 static void progress_line(Report *r, int64_t *rows_before) {
     int64_t rows = 0, late = 0, dead = 0, dropped = 0, out = 0;
+    Buffer troubles = {0};
     for (int s = 0; s < r->plan->source_count; s++) {
         rows += r->sources[s].rows;
         dead += r->sources[s].dead;
+        if (r->sources[s].away_since_us || r->sources[s].blocked)
+            buffer_add_format(&troubles, "  %s %s", r->sources[s].name,
+                              r->sources[s].away_since_us ? "is away" : "waits for a sink");
+    }
+    for (int s = 0; s < r->plan->sink_count; s++) {
+        dead += r->sinks[s].refused;
+        if (r->sinks[s].away_since_us)
+            buffer_add_format(&troubles, "  %s is away, owed %" PRId64 " bytes", r->sinks[s].name,
+                              (int64_t)r->sinks[s].owed_bytes);
     }
     for (int q = 0; q < r->plan->query_count; q++) {
         if (r->queries[q].kind != QUERY_SHARED) out += r->queries[q].rows_out;
@@ -139,9 +152,11 @@ static void progress_line(Report *r, int64_t *rows_before) {
         }
     }
     fprintf(stderr,
-            "%8" PRId64 " events/s  %12" PRId64 " events  %9" PRId64 " results  %7" PRId64
-            " duplicates  %6" PRId64 " late  %6" PRId64 " bad  epoch %" PRId64 "\n",
-            rows - *rows_before, rows, out, dropped, late, dead, (int64_t)r->epoch);
+            "%7" PRId64 "/s  %10" PRId64 " events  %9" PRId64 " results  %6" PRId64
+            " duplicates  %4" PRId64 " late  %4" PRId64 " bad  epoch %" PRId64 "%.*s\n",
+            rows - *rows_before, rows, out, dropped, late, dead, (int64_t)r->epoch,
+            (int)troubles.size, troubles.data ? troubles.data : "");
+    buffer_free(&troubles);
     *rows_before = rows;
 }
 
@@ -208,6 +223,9 @@ static int run_engine(Plan *plan, const Arguments *a, Engine *engine, Error *err
     }
     if (status == OK && engine_report(engine)->finished)
         log_info("pipeline %s is finished", plan->catalog->settings.pipeline);
+    else if (status == OK)
+        log_info("pipeline %s stopped at epoch %" PRId64, plan->catalog->settings.pipeline,
+                 (int64_t)engine_report(engine)->epoch);
     server_close(&server);
     return status == OK ? EXIT_DONE : EXIT_FAILED;
 }

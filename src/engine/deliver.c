@@ -210,6 +210,22 @@ bool sinks_paid(Engine *e, bool compared) {
     return paid;
 }
 
+void sinks_tell_owed(Engine *e, bool over) {
+    for (int i = 0; i < e->plan->sink_count && !e->options.collect; i++) {
+        SinkRun *run = &e->sinks[i];
+        mutex_lock(&e->lock);
+        int64_t owed = run->owed_bytes;
+        mutex_unlock(&e->lock);
+        if (!owed) continue;
+        if (over)
+            log_warning("sink %s is owed %" PRId64 " bytes; the next start delivers them",
+                        run->plan->table->name, owed);
+        else
+            log_info("stopping: waits at most 10 s for sink %s, which is owed %" PRId64 " bytes",
+                     run->plan->table->name, owed);
+    }
+}
+
 /* ---- opening ---- */
 
 /* Which file this home writes for a sink, and since which epoch: "claimed EPOCH PATH". (Homes that

@@ -463,7 +463,13 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     if (!e->home) return OK;
     Status status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
+    bool told = ended;
+    int64_t began = engine_now(e);
     while (status == OK && !sinks_paid(e, ended) && !engine_impatient(e)) {
+        if (!told && engine_now(e) - began > TELL_OWED_US) {
+            sinks_tell_owed(e, false);
+            told = true;
+        }
         mutex_lock(&e->lock);
         if (!e->failed) engine_wait(e, &e->wake, 20000);
         atomic_store_explicit(&e->report.now_us, e->env->now_us(e->env), memory_order_relaxed);
@@ -483,6 +489,7 @@ Status epoch_finish(Engine *e, bool ended, Error *error) {
     status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
     if (status == OK && finished) atomic_store(&e->report.finished, 1);
+    if (status == OK && !ended) sinks_tell_owed(e, true);
     return status;
 }
 

@@ -218,6 +218,7 @@ enum {
     SINK_ITEM_BYTES = 256 << 10,
     SINK_PATIENCE_US = 60000000, /* for a file that cannot be written to */
     SYNC_PATIENCE_US = 1000000,  /* for a sink at once; then what it owes goes into the outbox */
+    TELL_OWED_US = 500000,       /* so long a stop waits for sinks without a word */
     STOP_PATIENCE_US = 9000000,  /* for what is owed when told to stop: all is over within 10 s */
     LAST_COMMIT_US = 500000,
     EPOCH_OWED_BYTES = 16 << 20, /* closes an epoch before its time */
@@ -309,6 +310,8 @@ bool sinks_ready(Engine *, int64_t *wait_us);
 void sinks_commit(Engine *, HomeBatch *, int64_t epoch);
 /* Nothing is owed outside; `compared`: and each marker was looked at. Under no lock. */
 bool sinks_paid(Engine *, bool compared);
+/* Logs whom a stop waits for; over: what is left to the next start. */
+void sinks_tell_owed(Engine *, bool over);
 void sinks_close(Engine *);
 
 /* sink_thread.c */

@@ -196,7 +196,7 @@ Status sink_deliver(SinkRun *run, const Delivery *delivery, Error *error) {
     Status status;
     while ((status = try_delivery(run, delivery, error)) == AGAIN) {
         run->again = true;
-        sink_tell_state(run, error->text);
+        if (wait_us) sink_tell_state(run, error->text); /* what the next try mends is no news */
         sink_back_off(run->engine, &wait_us);
         if (closing(run->engine)) return AGAIN;
     }
