@@ -382,6 +382,15 @@ INSERT INTO o SELECT e.a, r.s FROM e LEFT JOIN r ON r.a = e.a;""")
     assert leat.read("out.ndjson") == [{"a": 1, "s": "x"}, {"a": 2, "s": "y"}]
 
 
+@pytest.mark.parametrize("options, text", [
+    ([], '{"a":1}\n{"a":2}\n'), (["--input-format", "csv"], "a\n1\n2\n"), (["--input-format", "json_array"], '[{"a":1},{"a":2}]'),
+    ([], '{"a":1}\r\n\r\n{"a":2}')])
+def test_filter_what_windows_writes(leat, options, text):
+    """A byte order mark, and lines that end in CR LF."""
+    leat.write("in", b"\xef\xbb\xbf" + text.encode())
+    assert leat.ok("sql", *options, "SELECT * FROM input", "in").rows() == [{"a": 1}, {"a": 2}]
+
+
 def test_filter_closed_pipe(leat):
     """`leat sql | head` ends without a cry."""
     leat.write("in.ndjson", "".join(f'{{"v":{i}}}\n' for i in range(200_000)))

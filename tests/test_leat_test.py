@@ -82,7 +82,36 @@ def test_difference(trial):
     assert ended.status == 1
     assert ended.out.splitlines()[1:] == [
         "    latest: 2 rows expected, 2 came; 1 missing (-), 1 unexpected (+)",
-        '      + {"device":"a","n":4}', '      - {"device": "a", "n": 5}']
+        '      - {"device": "a", "n": 5}', '      + {"device":"a","n":4}', "          n: 4 came, not 5"]
+
+
+def test_whole_numbers_by_value(trial):
+    trial.write("t/expected/latest.ndjson", '{"device": "a", "n": 4.0}\n{"device": "b", "n": 20e-1}\n')
+    assert trial.run("test", "t").status == 0
+    trial.write("t/expected/latest.ndjson", '{"device": "a", "n": 4.5}\n{"device": "b", "n": 2}\n')
+    assert trial.run("test", "t").status == 1
+
+
+def test_a_folder_without_a_test_is_told(trial):
+    (trial.folder / "empty").mkdir()
+    ended = trial.run("test", "empty", "t")
+    assert ended.status == 2 and "no test in 'empty'" in ended.err and ended.out.startswith("ok "), ended
+
+
+def test_rows_in_two_files(trial):
+    trial.write("t/rooms.ndjson", [])
+    ended = trial.run("test", "t")
+    assert ended.status == 2 and "rooms.ndjson and in rooms.csv" in ended.err, ended
+
+
+def test_expectations_that_cannot_be_read(trial):
+    """A loop of links stands for what root may not read either."""
+    for file in (trial.folder / "t/expected").iterdir():
+        file.unlink()
+    (trial.folder / "t/expected").rmdir()
+    (trial.folder / "t/expected").symlink_to("expected")
+    ended = trial.run("test", "t/pipeline.sql")
+    assert ended.status == 1 and "cannot read the folder 'expected'" in ended.out, ended
 
 
 def test_rejects_are_expected(trial):

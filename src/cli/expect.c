@@ -10,7 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SHOWN = 20 };
+enum {
+    SHOWN = 20,
+    SHORT_BYTES = 120, /* two values beside one another */
+};
 
 typedef struct Row {
     Str form; /* in the set's arena */
@@ -74,6 +77,20 @@ static void add_value(const Type *type, Str json, Buffer *out) {
         char text[64];
         snprintf(text, sizeof text, "%.*s", (int)(json.size < 63 ? json.size : 63), json.data);
         buffer_add_format(out, "%.12g", strtod(text, NULL) + 0.0);
+        return;
+    }
+    bool whole =
+        type && (type->kind == TYPE_INT2 || type->kind == TYPE_INT4 || type->kind == TYPE_INT8);
+    if (whole && jsonb_kind(json) == JSONB_NUMBER) { /* 1.0 is 1 */
+        Buffer normal = {0};
+        if (!jsonb_normalize(json, &normal)) buffer_add_str(&normal, json);
+        if (memchr(normal.data, '.', normal.size)) {
+            size_t size = normal.size;
+            while (normal.data[size - 1] == '0') size--;
+            if (normal.data[size - 1] == '.') normal.size = size - 1;
+        }
+        buffer_add_str(out, buffer_str(&normal));
+        buffer_free(&normal);
         return;
     }
     Error ignored;
@@ -218,34 +235,103 @@ static void show(const Expectation *how, char sign, Str text, Buffer *out) {
                       how->colours ? "\033[0m" : "");
 }
 
+static const Type *column_type(const Result *result, Str name) {
+    for (int i = 0; result->schema && i < result->schema->count; i++)
+        if (str_equal(name, str_from(result->schema->fields[i].name)))
+            return &result->schema->fields[i].type;
+    return NULL;
+}
+
+/* How alike two rows are: equal columns count, the first ones most, since they tell what a row is
+ * about; 0: in less than half. *differs: the other columns. */
+static int likeness(const Result *result, Str expected, Str came, Buffer *differs) {
+    JsonbIterator it;
+    Str key, value, other;
+    int columns = 0, equal = 0, score = 0;
+    if (!jsonb_iterate(&it, expected)) return 0;
+    while (jsonb_next(&it, &key, &value)) {
+        Buffer name = {0}, forms[2] = {0};
+        (void)jsonb_string_text(key, &name);
+        if (!jsonb_get_key(came, buffer_str(&name), &other)) other = STR("null");
+        const Type *type = column_type(result, buffer_str(&name));
+        add_value(type, value, &forms[0]);
+        add_value(type, other, &forms[1]);
+        bool same = str_equal(buffer_str(&forms[0]), buffer_str(&forms[1]));
+        score += same ? 64 - (columns < 63 ? columns : 63) : 0;
+        equal += same;
+        columns++;
+        const char *separator = differs->size ? "; " : "";
+        if (!same && value.size + other.size > SHORT_BYTES)
+            buffer_add_format(differs, "%s%.*s differs", separator, STR_ARG(buffer_str(&name)));
+        else if (!same)
+            buffer_add_format(differs, "%s%.*s: %.*s came, not %.*s", separator,
+                              STR_ARG(buffer_str(&name)), STR_ARG(other), STR_ARG(value));
+        buffer_free(&name);
+        for (int i = 0; i < 2; i++) buffer_free(&forms[i]);
+    }
+    return 2 * equal >= columns ? score : 0;
+}
+
+/* Rows that differ, as far as they are shown; a row that came instead of a missing one stands under
+ * it, with the columns that differ. */
+typedef struct Differences {
+    const Row *missing[SHOWN], *unexpected[SHOWN];
+    int missing_count, unexpected_count; /* all of them */
+} Differences;
+
+static void show_differences(const Result *result, Differences *d, const Expectation *how,
+                             Buffer *out) {
+    int missing = d->missing_count < SHOWN ? d->missing_count : SHOWN;
+    int unexpected = d->unexpected_count < SHOWN ? d->unexpected_count : SHOWN;
+    for (int m = 0; m < missing; m++) {
+        Buffer differs = {0};
+        int best = -1, most = 0;
+        for (int u = 0; u < unexpected; u++) {
+            Buffer ignored = {0};
+            int score = d->unexpected[u] ? likeness(result, d->missing[m]->text,
+                                                    d->unexpected[u]->text, &ignored)
+                                         : 0;
+            if (score > most) most = score, best = u;
+            buffer_free(&ignored);
+        }
+        show(how, '-', d->missing[m]->text, out);
+        if (best < 0) continue;
+        show(how, '+', d->unexpected[best]->text, out);
+        (void)likeness(result, d->missing[m]->text, d->unexpected[best]->text, &differs);
+        buffer_add_format(out, "          %.*s\n", STR_ARG(buffer_str(&differs)));
+        buffer_free(&differs);
+        d->unexpected[best] = NULL;
+    }
+    for (int u = 0; u < unexpected; u++)
+        if (d->unexpected[u]) show(how, '+', d->unexpected[u]->text, out);
+    int hidden = d->missing_count - missing + d->unexpected_count - unexpected;
+    if (hidden) buffer_add_format(out, "      … and %d more\n", hidden);
+}
+
 static Status compare(const Result *result, const Rows *expected, const Rows *came,
                       const Expectation *how, Buffer *out) {
-    Buffer lines = {0};
-    int missing = 0, unexpected = 0;
+    Differences d = {0};
     for (int e = 0, c = 0; e < expected->count || c < came->count;) {
         int order = e == expected->count ? 1
                     : c == came->count   ? -1
                                          : by_form(&expected->items[e], &came->items[c]);
         if (order == 0) {
             e++, c++;
-            continue;
+        } else if (order < 0) {
+            if (d.missing_count < SHOWN) d.missing[d.missing_count] = &expected->items[e];
+            d.missing_count++, e++;
+        } else {
+            if (d.unexpected_count < SHOWN) d.unexpected[d.unexpected_count] = &came->items[c];
+            d.unexpected_count++, c++;
         }
-        const Row *row = order < 0 ? &expected->items[e++] : &came->items[c++];
-        int *count = order < 0 ? &missing : &unexpected;
-        if ((*count)++ < SHOWN) show(how, order < 0 ? '-' : '+', row->text, &lines);
     }
-    if (missing || unexpected) {
-        buffer_add_format(out,
-                          "    %s: %d row%s expected, %d came; %d missing (-), %d unexpected (+)\n",
-                          result->name, expected->count, expected->count == 1 ? "" : "s",
-                          came->count, missing, unexpected);
-        buffer_add_str(out, buffer_str(&lines));
-        int hidden =
-            (missing > SHOWN ? missing - SHOWN : 0) + (unexpected > SHOWN ? unexpected - SHOWN : 0);
-        if (hidden) buffer_add_format(out, "      … and %d more\n", hidden);
-    }
-    buffer_free(&lines);
-    return missing || unexpected ? REJECT : OK;
+    if (!d.missing_count && !d.unexpected_count) return OK;
+    buffer_add_format(out,
+                      "    %s: %d row%s expected, %d came; %d missing (-), %d unexpected (+)\n",
+                      result->name, expected->count, expected->count == 1 ? "" : "s", came->count,
+                      d.missing_count, d.unexpected_count);
+    show_differences(result, &d, how, out);
+    return REJECT;
 }
 
 static Str first_line(Str text) {
@@ -281,6 +367,8 @@ static Status expect_one(Trial *t, Result *result, const Expectation *how, int *
 /* A misspelled expectation must not pass for want of a result. */
 static Status check_names(const Result *results, int count, Error *error) {
     DIR *folder = opendir("expected");
+    if (!folder && errno != ENOENT)
+        return fail(error, "cannot read the folder 'expected': %s", strerror(errno));
     Status status = OK;
     for (struct dirent *entry; folder && status == OK && (entry = readdir(folder));) {
         size_t size = strlen(entry->d_name);

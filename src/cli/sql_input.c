@@ -161,6 +161,9 @@ void inference_free(Inference **in) {
 }
 
 bool inference_look(Inference *in, Str head, const Format *format, char delimiter) {
+    static const char mark[] = "\xef\xbb\xbf"; /* of a file's beginning: no part of its record */
+    if (head.size >= 3 && memcmp(head.data, mark, 3) == 0)
+        head = (Str){head.data + 3, head.size - 3};
     if (format == &csv_format && head.size) infer_csv(in, head, delimiter);
     else if (format == &json_array_format) infer_array(in, head);
     else infer_json(in, head);

@@ -261,12 +261,20 @@ static int test_folder(Tally *tally, const char *folder, bool named, int depth) 
 
 static int test_path(Tally *tally, const char *path) {
     if (is_folder(path)) {
+        int before = tally->passed + tally->failed;
         Buffer folder = {0};
         buffer_add_text(&folder, path);
         while (folder.size > 1 && folder.data[folder.size - 1] == '/') folder.size--;
         buffer_add_char(&folder, 0);
         int result = test_folder(tally, folder.data, true, 0);
         buffer_free(&folder);
+        if (!stopped && before == tally->passed + tally->failed && result == EXIT_DONE) {
+            fprintf(stderr,
+                    "leat test: there is no test in '%s': a folder with a .sql file and "
+                    "expected/; leat test -h tells more\n",
+                    path);
+            return EXIT_USAGE;
+        }
         return result;
     }
     const char *slash = strrchr(path, '/');
@@ -292,13 +300,7 @@ int test_main(int argc, char **argv) {
     int result = EXIT_DONE;
     for (int i = 0; i < a.path_count && !stopped; i++)
         result = worse(result, test_path(&tally, a.paths[i]));
-    if (!stopped && !tally.passed && !tally.failed && result == EXIT_DONE) {
-        fprintf(stderr,
-                "leat test: there is no test in '%s': a folder with a .sql file and "
-                "expected/; leat test -h tells more\n",
-                a.paths[0]);
-        result = EXIT_USAGE;
-    } else if (tally.passed + tally.failed > 1) {
+    if (tally.passed + tally.failed > 1) {
         printf("%d tests: %d passed, %d failed\n", tally.passed + tally.failed, tally.passed,
                tally.failed);
     }

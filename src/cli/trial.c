@@ -32,16 +32,21 @@ static bool is_written(const Catalog *catalog, const Table *table) {
     return false;
 }
 
-static const char *input_file(Arena *arena, const char *table) {
-    static const char *const endings[] = {"ndjson", "csv", "json"};
-    for (int i = 0; i < 3; i++) {
+enum { ENDINGS = 3 };
+
+/* NULL: there is none. *other: another one that could be meant as well. */
+static const char *input_file(Arena *arena, const char *table, const char **other) {
+    static const char *const endings[ENDINGS] = {"ndjson", "csv", "json"};
+    const char *first = NULL;
+    *other = NULL;
+    for (int i = 0; i < ENDINGS && !*other; i++) {
         Buffer name = {0};
         buffer_add_format(&name, "%s.%s", table, endings[i]);
         const char *path = arena_text(arena, buffer_str(&name));
         buffer_free(&name);
-        if (access(path, F_OK) == 0) return path;
+        if (access(path, F_OK) == 0) *(first ? other : &first) = path;
     }
-    return NULL;
+    return first;
 }
 
 static void read_file_instead(Trial *t, Table *table, const char *path) {
@@ -63,14 +68,21 @@ static void read_file_instead(Trial *t, Table *table, const char *path) {
     table->max_future_us = INT64_MAX;
 }
 
-static void put_files(Trial *t) {
+static Status put_files(Trial *t, Error *error) {
     Catalog *catalog = t->catalog;
     for (int i = 0; i < catalog->table_count; i++) {
         Table *table = &catalog->tables[i];
-        const char *path = NULL;
-        if (is_written(catalog, table)) table->connector = &trial_sink_connector;
-        else if ((path = input_file(t->arena, table->name))) read_file_instead(t, table, path);
+        if (is_written(catalog, table)) {
+            table->connector = &trial_sink_connector;
+            continue;
+        }
+        const char *other = NULL, *path = input_file(t->arena, table->name, &other);
+        if (other)
+            return fail(error, "the rows of table %s stand in %s and in %s; take one of them away",
+                        table->name, path, other);
+        if (path) read_file_instead(t, table, path);
     }
+    return OK;
 }
 
 /* Every source has its rows; asked after planning, which knows what is read. */
@@ -86,8 +98,9 @@ static Status check_inputs(Trial *t) {
                 t->name, table->name, table->name);
         return FAIL;
     }
+    const char *other;
     for (int i = 0; i < t->plan->source_count; i++)
-        t->inputs[i] = input_file(t->arena, t->plan->sources[i].table->name);
+        t->inputs[i] = input_file(t->arena, t->plan->sources[i].table->name, &other);
     return OK;
 }
 
@@ -121,10 +134,12 @@ Status trial_open(const char *folder, const char *file, Trial **out) {
     char work[PATH_MAX];
     const char *base = getenv("TMPDIR");
     snprintf(work, sizeof work, "%s/leat-test-XXXXXX", base && *base ? base : "/tmp");
-    Status status = mkdtemp(work) ? OK : fail(&error, "cannot make a folder in %s", work);
+    Status status = mkdtemp(work) ? OK
+                                  : fail(&error, "cannot make '%s': %s; let TMPDIR name a folder",
+                                         work, strerror(errno));
     if (status == OK) t->work = arena_text(t->arena, str_from(work));
     if (status == OK) status = catalog_read(file, &t->catalog, &error);
-    if (status == OK) put_files(t);
+    if (status == OK) status = put_files(t, &error);
     if (status == OK) status = plan_new(t->catalog, &t->plan, &error);
     if (status != OK) tell_error(t, &error);
     if (status == OK) status = check_inputs(t);
