@@ -340,6 +340,18 @@ def test_csv_invalid_utf8(leat):
     assert len(home.rows("dead_letters")) == 1
 
 
+def test_reasons_are_utf8(leat):
+    """A reason shows a part of a value, but no part of a character."""
+    leat.write("events.ndjson", [{"s": s} for s in ("日本語", "äöüß-1", "2026-日本語", "x日本語")])
+    leat.write("p.sql", """SET http = 'off';
+CREATE TABLE events (s text) WITH (connector = 'file', path = 'events.ndjson');
+CREATE MATERIALIZED VIEW days AS SELECT to_date(s, 'YYYY-DDD') AS d FROM events;
+CREATE MATERIALIZED VIEW months AS SELECT to_date(s, 'Mon YYYY') AS d FROM events;""")
+    leat.ok("run", "p.sql")
+    reasons = sorted(row["reason"] for row in Home(leat.folder / "p.leat").rows("dead_letters"))
+    assert 'invalid value "日本" for "YYYY"' in reasons and len(reasons) == 8, reasons
+
+
 def test_csv_missing_column(leat):
     """A column that the header lacks is told, not a column of NULLs."""
     leat.write("events.csv", "id,v\n1,2\n")

@@ -43,6 +43,14 @@ static bool digits_end(const Scan *s) {
     return !(next->text.size == 1 && is_digit(next->text.data[0]));
 }
 
+/* What a message shows of the text: `size` bytes, and the rest of the last character. */
+static Str shown(const Scan *s, const char *first, size_t size) {
+    size_t most = (size_t)(s->end - first);
+    if (size > most) size = most;
+    while (size < most && ((uint8_t)first[size] & 0xc0) == 0x80) size++;
+    return (Str){first, size};
+}
+
 /* A number of at most `width` digits, or of any number where nothing but digits could end it;
  * *used: its length. */
 static Status read_number(Scan *s, int width, int *value, int *used) {
@@ -64,15 +72,11 @@ static Status read_number(Scan *s, int width, int *value, int *used) {
         if (number <= INT32_MAX) number = number * 10 + (*at - '0');
     if (at == digits) at = first;
     if (!open && at > first && at - first < width)
-        return reject(s->error, "invalid value \"%.*s\" for \"%.*s\"", width, first,
-                      STR_ARG(field_name(s)));
-    if (at == start || at == first) {
-        size_t shown = (size_t)(s->end - first) < (size_t)width || open ? (size_t)(s->end - first)
-                                                                        : (size_t)width;
-        if (open && shown > (size_t)width) shown = (size_t)width;
-        return reject(s->error, "invalid value \"%.*s\" for \"%.*s\"", (int)shown, first,
-                      STR_ARG(field_name(s)));
-    }
+        return reject(s->error, "invalid value \"%.*s\" for \"%.*s\"",
+                      STR_ARG(shown(s, first, (size_t)width)), STR_ARG(field_name(s)));
+    if (at == start || at == first)
+        return reject(s->error, "invalid value \"%.*s\" for \"%.*s\"",
+                      STR_ARG(shown(s, first, (size_t)width)), STR_ARG(field_name(s)));
     if (negative) number = -number;
     if (number != (int32_t)number)
         return reject(s->error, "value for \"%.*s\" in source string is out of range",
