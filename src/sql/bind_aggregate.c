@@ -67,9 +67,15 @@ static Status no_aggregate(Scope *scope, const char *name, const Operand *args, 
     const char *what = arena_format(
         scope->arena, "function %s(%s) %s", name, argument_list(scope, kinds, count, false),
         chosen == CANDIDATE_AMBIGUOUS ? "is not unique" : "does not exist");
+    bool boolean = named > 0 && candidates[0].args[0] == TYPE_BOOL;
+    const char *wanted = boolean ? "boolean" : "double precision";
     if (count == 1 && type_is_string(kinds[0]))
+        return error_at(scope->catalog, location, error, "%s; cast the text: %s(column::%s)", what,
+                        name, wanted);
+    if (count == 1 && kinds[0] == TYPE_JSONB)
         return error_at(scope->catalog, location, error,
-                        "%s; cast the text: %s(column::double precision)", what, name);
+                        "%s; take a part of the jsonb and cast it: %s((column ->> 'key')::%s)",
+                        what, name, wanted);
     Buffer list = {0};
     for (int i = 0; i < named && list.size < 300; i++)
         buffer_add_format(&list, "%s%s(%s)", i ? ", " : "", name,

@@ -450,6 +450,8 @@ static void test_refusals(void **state) {
         {"sum(sum(i))", 5, "cannot be nested"},
         {"count(*) FILTER (WHERE sum(i) > 1)", 24, "not allowed in FILTER"},
         {"sum(s)", 1, "function sum(text) does not exist; cast the text"},
+        {"bool_or(s)", 1, "cast the text: bool_or(column::boolean)"},
+        {"min(j)", 1, "a part of the jsonb and cast it: min((column ->> 'key')::double precision)"},
         {"sum('1')", 1, "function sum(unknown) is not unique"},
         {"sum(*)", 1, "sum(*) must be used with a column"},
         {"count()", 1, "count(*) must be used"},

@@ -93,7 +93,8 @@ static Status syntax_error(Catalog *c, const Trees *trees, const Parsing *p, Err
     const char *remedy = syntax_remedy(trees, token_at(trees, location), c->arena);
     if (strncmp(p->message, "memory exhausted", 16) == 0)
         return error_at(c, location, error, "nested too deeply; split it with WITH or a view");
-    if (!remedy) return error_at(c, location, error, "%s", p->message);
+    if (!remedy || strncmp(p->message, "syntax error", 12) != 0) /* others say what is wrong */
+        return error_at(c, location, error, "%s", p->message);
     return error_at(c, location, error, "%s; %s", p->message, remedy);
 }
 

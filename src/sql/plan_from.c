@@ -59,9 +59,9 @@ static Status unknown_name(Planner *p, const char *name, int location, Error *er
     if (closest)
         return error_at(c, location, error, "there is no table or view '%s'; did you mean '%s'?",
                         name, closest);
-    return error_at(c, location, error,
-                    "there is no table or view '%s'; declare it with CREATE TABLE or CREATE VIEW",
-                    name);
+    return error_at(c, location, error, "there is no table or view '%s'; %s", name,
+                    p->adhoc ? "the records that are read are the table input"
+                             : "declare it with CREATE TABLE or CREATE VIEW");
 }
 
 static Cte *find_cte(Planner *p, const char *name, bool quoted) {
