@@ -90,11 +90,11 @@ static Status check_statement_sizes(Catalog *c, const Trees *trees, Error *error
 
 static Status syntax_error(Catalog *c, const Trees *trees, const Parsing *p, Error *error) {
     int location = p->cursor > 0 ? byte_of_character(trees->text, p->cursor) : (int)c->text.size;
-    const char *remedy = syntax_remedy(trees, token_at(trees, location), c->arena);
+    bool stumbled = strncmp(p->message, "syntax error", 12) == 0; /* others say what is wrong */
+    const char *remedy = syntax_remedy(trees, token_at(trees, location), stumbled, c->arena);
     if (strncmp(p->message, "memory exhausted", 16) == 0)
         return error_at(c, location, error, "nested too deeply; split it with WITH or a view");
-    if (!remedy || strncmp(p->message, "syntax error", 12) != 0) /* others say what is wrong */
-        return error_at(c, location, error, "%s", p->message);
+    if (!remedy) return error_at(c, location, error, "%s", p->message);
     return error_at(c, location, error, "%s; %s", p->message, remedy);
 }
 

@@ -193,7 +193,7 @@ static const char *remedy_of_last_resort(const Trees *trees, int at, Arena *aren
     return "a statement begins with CREATE, INSERT or SET";
 }
 
-const char *syntax_remedy(const Trees *trees, int at, Arena *arena) {
+const char *syntax_remedy(const Trees *trees, int at, bool stumbled, Arena *arena) {
     if (at > 0 && token_is(trees, at, "(") && preceded_by(trees, at, "from|join|,"))
         return "give the sub-select a name: (SELECT …) AS q";
     const char *remedy = remedy_by_shape(trees, at, arena);
@@ -206,5 +206,5 @@ const char *syntax_remedy(const Trees *trees, int at, Arena *arena) {
     }
     remedy = remedy_for_reserved(trees, at, arena);
     if (!remedy) remedy = remedy_for_typo(trees, at, arena);
-    return remedy ? remedy : remedy_of_last_resort(trees, at, arena);
+    return remedy || !stumbled ? remedy : remedy_of_last_resort(trees, at, arena);
 }

@@ -35,9 +35,9 @@ enum {
 CHECKED Status tree_parse(Catalog *, Error *);
 void trees_free(Trees **);
 void places_read(Trees *, Arena *, int size);
-/* The remedy for a syntax error, or NULL: in `arena`. `at`: index of the token that the parser
- * stumbled over. */
-const char *syntax_remedy(const Trees *, int at, Arena *arena);
+/* The remedy for the parser's error, or NULL: in `arena`. `at`: index of the token that it is
+ * about; stumbled: the parser knows no more than that it did not go on there. */
+const char *syntax_remedy(const Trees *, int at, bool stumbled, Arena *arena);
 
 static inline const Trees *trees_of(const Catalog *c) { return c->trees; }
 
