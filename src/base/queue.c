@@ -117,13 +117,6 @@ size_t queue_items(Queue *queue) {
     return items;
 }
 
-size_t queue_bytes(Queue *queue) {
-    mutex_lock(&queue->lock);
-    size_t bytes = queue->bytes;
-    mutex_unlock(&queue->lock);
-    return bytes;
-}
-
 double queue_fill(Queue *queue) {
     mutex_lock(&queue->lock);
     double items = (double)queue->items / (double)queue->capacity;

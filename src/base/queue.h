@@ -14,5 +14,4 @@ CHECKED Status queue_push(Queue *, void *item, size_t bytes, int64_t timeout_us)
 CHECKED Status queue_pop(Queue *, void **item, int64_t timeout_us);
 void queue_close(Queue *); /* wakes all; what is inside can still be popped */
 size_t queue_items(Queue *);
-size_t queue_bytes(Queue *);
 double queue_fill(Queue *); /* 0 … 1, the fuller of the two limits */

@@ -37,5 +37,3 @@ uint64_t random_below(Random *r, uint64_t limit) {
     }
     return (uint64_t)(product >> 64);
 }
-
-double random_double(Random *r) { return (double)(random_next(r) >> 11) * 0x1p-53; }

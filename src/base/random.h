@@ -10,4 +10,3 @@ typedef struct Random {
 void random_seed(Random *, uint64_t seed);
 uint64_t random_next(Random *);
 uint64_t random_below(Random *, uint64_t limit); /* 0 … limit-1, unbiased; limit > 0 */
-double random_double(Random *);                  /* [0, 1) */

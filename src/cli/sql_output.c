@@ -35,6 +35,12 @@ static void table_cell(Output *o, Value value, Str *cell) {
     buffer_free(&text);
 }
 
+static void output_flush(Output *o) {
+    if (o->out.size) fwrite(o->out.data, 1, o->out.size, stdout);
+    o->out.size = 0;
+    fflush(stdout);
+}
+
 void output_row(Output *o, const Value *values) {
     if (o->format == OUTPUT_TABLE) {
         if (o->rows == o->capacity) {
@@ -60,12 +66,6 @@ void output_row(Output *o, const Value *values) {
     }
     buffer_add_text(&o->out, o->format == OUTPUT_CSV ? "\n" : o->visible ? "}\n" : "{}\n");
     if (o->out.size > 65536) output_flush(o);
-}
-
-void output_flush(Output *o) {
-    if (o->out.size) fwrite(o->out.data, 1, o->out.size, stdout);
-    o->out.size = 0;
-    fflush(stdout);
 }
 
 static size_t width(Str text) { /* code points */

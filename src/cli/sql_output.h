@@ -10,5 +10,4 @@ Output *output_new(OutputFormat, const Schema *, int visible); /* the schema is 
 void output_row(
     Output *,
     const Value *); /* a table is printed at the end: columns are as wide as their widest value */
-void output_flush(Output *);
 void output_close(Output **); /* prints what is left */

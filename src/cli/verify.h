@@ -167,9 +167,5 @@ bool verify_stopped(void);
 
 /* What is judged: all limits are kept. */
 bool verify_ok(const Verify *);
-bool latency_ok(const Verify *, Percentile);
-bool rate_ok(const Verify *);
-/* The leg from the event's sending to the last moment that rows tell; NULL: there is none. */
-const Latency *whole_way(const Verify *);
 void tell_people(Verify *);
 void tell_machines(Verify *);

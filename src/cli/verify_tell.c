@@ -24,18 +24,19 @@ static Stage way_from(const Verify *v) {
     return r->legs[STAGE_SENT][r->last_stage].count ? STAGE_SENT : STAGE_CREATED;
 }
 
-const Latency *whole_way(const Verify *v) {
+/* The leg from the event's sending to the last moment that rows tell; NULL: there is none. */
+static const Latency *whole_way(const Verify *v) {
     const Latency *l = &v->verdict.legs[way_from(v)][v->verdict.last_stage];
     return l->count ? l : NULL;
 }
 
-bool latency_ok(const Verify *v, Percentile p) {
+static bool latency_ok(const Verify *v, Percentile p) {
     if (v->latency_us[p] < 0) return true;
     Latency *l = (Latency *)(uintptr_t)whole_way(v);
     return l && latency_at(l, percentile_shares[p]) <= v->latency_us[p];
 }
 
-bool rate_ok(const Verify *v) {
+static bool rate_ok(const Verify *v) {
     return v->least_rate < 0 ||
            (v->minutes.count && (double)v->minutes.worst / 60 >= v->least_rate);
 }

@@ -61,7 +61,6 @@ typedef struct NumericSum {
     void *large; /* owned: the rest of the sum once 128 bits did not hold it; NULL before */
 } NumericSum;
 void numeric_sum_add(NumericSum *, Str);
-void numeric_sum_add_int64(NumericSum *, int64_t);
 void numeric_sum_merge(NumericSum *, const NumericSum *);
 Str numeric_sum_total(const NumericSum *, Arena *);
 /* Total / count, as numeric_divide. */

@@ -82,11 +82,6 @@ void numeric_sum_add(NumericSum *sum, Str n) {
     mpz_clear(big);
 }
 
-void numeric_sum_add_int64(NumericSum *sum, int64_t value) {
-    sum->count++;
-    add_small(sum, value, 0);
-}
-
 void numeric_sum_merge(NumericSum *sum, const NumericSum *other) {
     sum->count += other->count;
     sum->nans += other->nans;

@@ -298,6 +298,23 @@ static void gather_positions(Engine *e) {
     query_times_save(e);
 }
 
+/* Told to stop, it waits to the end of patience, but a moment for a commit that nothing holds up.
+ */
+static Status wait_committed(Engine *e, Error *error) {
+    int64_t began = engine_now(e);
+    mutex_lock(&e->lock);
+    while (e->committing && !e->failed &&
+           (!engine_impatient(e) || engine_now(e) - began < LAST_COMMIT_US))
+        engine_wait(e, &e->wake, 100000);
+    bool failed = e->failed, pending = e->committing != NULL;
+    if (failed && error) *error = e->failure;
+    mutex_unlock(&e->lock);
+    if (!failed && pending)
+        (void)fail(error, "the last epoch was not committed within 10 s (a sink did not take its "
+                          "rows, or the disk is slow); the next start goes on from the one before");
+    return failed ? FAIL : pending ? AGAIN : OK;
+}
+
 /* Hands the batch over; none is being committed. An epoch in which nothing came is not committed.
  */
 static Status close_now(Engine *e, Error *error) {
@@ -327,33 +344,14 @@ static Status close_now(Engine *e, Error *error) {
     atomic_fetch_add(&e->report.epochs, 1);
     if (over != OK) {
         /* The last epoch: it holds all, so the next start, with more memory, goes on from here. */
-        status = epoch_settle(e, error);
+        status = wait_committed(e, error);
         if (status == OK && error) *error = limit;
         return FAIL;
     }
     return OK;
 }
 
-/* Told to stop, it waits to the end of patience, but a moment for a commit that nothing holds up.
- */
-static Status wait_committed(Engine *e, Error *error) {
-    int64_t began = engine_now(e);
-    mutex_lock(&e->lock);
-    while (e->committing && !e->failed &&
-           (!engine_impatient(e) || engine_now(e) - began < LAST_COMMIT_US))
-        engine_wait(e, &e->wake, 100000);
-    bool failed = e->failed, pending = e->committing != NULL;
-    if (failed && error) *error = e->failure;
-    mutex_unlock(&e->lock);
-    if (!failed && pending)
-        (void)fail(error, "the last epoch was not committed within 10 s (a sink did not take its "
-                          "rows, or the disk is slow); the next start goes on from the one before");
-    return failed ? FAIL : pending ? AGAIN : OK;
-}
-
-Status epoch_settle(Engine *e, Error *error) { return e->home ? wait_committed(e, error) : OK; }
-
-Status epoch_close(Engine *e, Error *error) {
+static Status epoch_close(Engine *e, Error *error) {
     if (!e->home) return OK;
     Status status = wait_committed(e, error);
     return status == OK ? close_now(e, error) : status;

@@ -11,7 +11,7 @@ typedef struct Worker {
     Decoder **decoders; /* [sources] */
 } Worker;
 
-void slot_free(Slot **slot_at) {
+static void slot_free(Slot **slot_at) {
     Slot *slot = *slot_at;
     if (!slot) return;
     if (slot->decoded.arena) decoded_free(&slot->decoded);

@@ -236,7 +236,6 @@ bool engine_impatient(Engine *);
 CHECKED Status intake_open(Engine *, Error *);
 CHECKED Status intake_start(Engine *, Error *);
 void intake_close(Engine *);
-void slot_free(Slot **);
 void intake_taken(Engine *, Partition *,
                   Slot *); /* the engine is through with the partition's first slot */
 
@@ -263,9 +262,6 @@ bool pipeline_ended(Engine *);
 CHECKED Status epoch_open(Engine *, Error *); /* home, queries, state, positions */
 CHECKED Status epoch_start(Engine *, Error *);
 CHECKED Status epoch_due(Engine *, Error *); /* closes one when it is time */
-CHECKED Status epoch_close(Engine *,
-                           Error *); /* closes one now; waits for the one being committed */
-CHECKED Status epoch_settle(Engine *, Error *); /* waits until all is committed */
 /* The last epochs: everything committed, delivered. AGAIN: told to stop, and a sink did not take
  * its rows in time. */
 CHECKED Status epoch_finish(Engine *, bool ended, Error *);
@@ -328,7 +324,6 @@ CHECKED Status sink_renew(SinkRun *, Error *); /* its marker, now */
 void refuse_row(void *run, Str record, const char *reason); /* SinkContext.refuse */
 void refusals_clear(Refusals *);
 void refusals_move(Refusals *to, Refusals *from);
-void refusals_count(SinkRun *, int64_t count);
 /* Into an epoch's batch, and how many there are in all. */
 void refusals_put(SinkRun *, Refusals *, HomeBatch *);
 /* Those of one delivery into the home, at once, instead of what it holds of that delivery. */

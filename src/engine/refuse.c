@@ -26,7 +26,9 @@ void refusals_move(Refusals *to, Refusals *from) {
     refusals_clear(from);
 }
 
-void refusals_count(SinkRun *run, int64_t count) { atomic_fetch_add(&run->report->refused, count); }
+static void refusals_count(SinkRun *run, int64_t count) {
+    atomic_fetch_add(&run->report->refused, count);
+}
 
 void refusals_put(SinkRun *run, Refusals *r, HomeBatch *batch) {
     if (!r->count) return;

@@ -80,7 +80,7 @@ int64_t report_resident_bytes(void) {
     return (int64_t)pages * sysconf(_SC_PAGESIZE);
 }
 
-const char *report_query_kind(QueryKind kind) {
+static const char *report_query_kind(QueryKind kind) {
     return kind == QUERY_VIEW ? "view" : kind == QUERY_SINK ? "sink" : "shared";
 }
 

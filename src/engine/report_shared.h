@@ -13,4 +13,3 @@ bool report_query_reads(const Report *, int query,
                         int source); /* rows of the source reach the query, as rows */
 QuerySums report_sums(const QueryReport *, int source);
 int64_t report_resident_bytes(void);
-const char *report_query_kind(QueryKind);

@@ -156,11 +156,6 @@ int expr_flags(const Expr *e) {
     return flags;
 }
 
-void expr_walk(Expr **e, void (*visit)(Expr **, void *context), void *context) {
-    for (int i = 0; i < (*e)->arg_count; i++) expr_walk(&(*e)->args[i], visit, context);
-    visit(e, context);
-}
-
 /* ---- text ---- */
 
 static void add_type(Type type, Buffer *out) {

@@ -111,7 +111,6 @@ const Function *cast_between(TypeKind from, TypeKind to);
 /* The same for INSERT: differs where a value that is too long for varchar(n) is cut by a cast and
  * refused there. */
 const Function *cast_for_assignment(TypeKind from, TypeKind to);
-bool function_exists(Str name);
 
 /* Build trees: all in `arena`. expr_call folds when all arguments are constants and the function is
  * neither volatile nor stable; a folding that fails leaves the call in place (the error then is
@@ -128,8 +127,6 @@ bool expr_equal(const Expr *,
 int expr_flags(const Expr *);
 void expr_text(const Expr *, const Schema *input,
                Buffer *out); /* for explain and plan hashes: stable, readable */
-/* Visits the tree's nodes, children first; a visitor may replace the node. */
-void expr_walk(Expr **, void (*visit)(Expr **, void *context), void *context);
 
 /* ---- programs ---- */
 

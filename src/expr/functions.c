@@ -95,11 +95,6 @@ int functions_named(Str name, bool is_operator, const Function **found, int most
     return count < most ? count : most;
 }
 
-bool function_exists(Str name) {
-    const Function *found;
-    return functions_named(name, false, &found, 1) > 0;
-}
-
 const Function *cast_between(TypeKind from, TypeKind to) {
     pthread_once(&once, make_index);
     return casts[from][to];

@@ -60,14 +60,9 @@ static inline const char *utf8_skip(const char *at, const char *end, int64_t cou
     return at;
 }
 
-uint32_t utf8_decode(const char *at, const char *end, size_t *size); /* a bad byte: itself */
-
 /* Simple case mapping of code points as in glibc's C.UTF-8, whatever the process's locale is. */
 uint32_t fold_lower(uint32_t code);
-uint32_t fold_upper(uint32_t code);
-bool code_is_alnum(uint32_t code);
 Str text_lower(Str, Arena *); /* the text itself where nothing changes */
-Str text_upper(Str, Arena *);
 
 /* SQL's SIMILAR TO pattern as a regular expression, see like.c. */
 CHECKED Status similar_pattern(Str pattern, Str escape, bool lazy, Buffer *out, Error *);

@@ -111,7 +111,7 @@ static PictureKind kind_of(char c) {
     return c > ' ' && c < 0x7f && !letter ? PICTURE_SEPARATOR : PICTURE_CHARACTER;
 }
 
-void picture_parse(Str text, Picture *picture, Arena *arena) {
+static void picture_parse(Str text, Picture *picture, Arena *arena) {
     const char *at = text.data, *end = text.data + text.size;
     *picture = (Picture){0, arena_zero(arena, sizeof(PictureNode) * (text.size + 1))};
     bool quoted = false;

@@ -66,7 +66,6 @@ typedef struct Picture {
     PictureNode *nodes;
 } Picture;
 
-void picture_parse(Str, Picture *, Arena *);
 /* For prepare: the picture of constant argument 1. */
 CHECKED Status prepare_picture(void **state, const Value *const *constants, Type result, Arena *,
                                Error *);

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <wctype.h>
 
-uint32_t utf8_decode(const char *at, const char *end, size_t *size) {
+static uint32_t utf8_decode(const char *at, const char *end, size_t *size) {
     const uint8_t *b = (const uint8_t *)at;
     size_t step = utf8_step(at, end);
     *size = step;
@@ -43,12 +43,12 @@ uint32_t fold_lower(uint32_t code) {
     return (uint32_t)towlower_l((wint_t)code, ctype_locale());
 }
 
-uint32_t fold_upper(uint32_t code) {
+static uint32_t fold_upper(uint32_t code) {
     if (code < 0x80) return code >= 'a' && code <= 'z' ? code - 32 : code;
     return (uint32_t)towupper_l((wint_t)code, ctype_locale());
 }
 
-bool code_is_alnum(uint32_t code) { return iswalnum_l((wint_t)code, ctype_locale()) != 0; }
+static bool code_is_alnum(uint32_t code) { return iswalnum_l((wint_t)code, ctype_locale()) != 0; }
 
 static Str map_case(Str s, uint32_t (*fold)(uint32_t), Arena *arena) {
     if (s.size == 0) return s;
@@ -74,7 +74,7 @@ static Str map_case(Str s, uint32_t (*fold)(uint32_t), Arena *arena) {
 }
 
 Str text_lower(Str s, Arena *arena) { return map_case(s, fold_lower, arena); }
-Str text_upper(Str s, Arena *arena) { return map_case(s, fold_upper, arena); }
+static Str text_upper(Str s, Arena *arena) { return map_case(s, fold_upper, arena); }
 
 char *make_text(Call *call, Column *out, int row, size_t size) {
     if (size <= TEXT_MOST && arena_bytes(call->arena) <= BATCH_TEXT_MOST)

@@ -38,7 +38,7 @@ static const struct {
     {" timezone_m ", FIELD_TIMEZONE_MINUTE},
 };
 
-TimeField time_field(Str name) {
+static TimeField time_field(Str name) {
     char word[NAME_MOST + 3] = " ";
     size_t size = name.size < NAME_MOST ? name.size : NAME_MOST;
     for (size_t i = 0; i < size; i++) {
@@ -51,8 +51,9 @@ TimeField time_field(Str name) {
     return FIELD_UNKNOWN;
 }
 
-Status prepare_field(void **state, const Value *const *constants, Type result, Arena *arena,
-                     Error *error) {
+/* For prepare: the field of constant argument 0 as *state (a TimeField *). */
+static Status prepare_field(void **state, const Value *const *constants, Type result, Arena *arena,
+                            Error *error) {
     (void)result;
     const Str *name = constant_text(constants, 0);
     if (!name) return OK;
@@ -67,11 +68,14 @@ Status prepare_field(void **state, const Value *const *constants, Type result, A
                          STR_ARG(*name));
 }
 
-TimeField call_field(const Call *call, const Column *column, int row) {
+static TimeField call_field(const Call *call, const Column *column, int row) {
     return call->state ? *(const TimeField *)call->state : time_field(column->strs[row]);
 }
 
-void field_fail(Call *call, Column *out, int row, const Column *field, TypeKind type, bool units) {
+/* The row fails: the field is unknown, or that type does not have it; `units`: only units of time
+ * were allowed. */
+static void field_fail(Call *call, Column *out, int row, const Column *field, TypeKind type,
+                       bool units) {
     Str name = text_lower(field->strs[row], call->arena);
     TimeField known = time_field(name);
     if (units && known >= FIELD_EPOCH && known <= FIELD_DOY)

@@ -84,7 +84,7 @@ bool json_number_double(Str token, const JsonNumber *n, double *out) {
     return double_from_json(token.data, token.size, out);
 }
 
-bool json_number_whole(const JsonNumber *n, int64_t *out) {
+static bool json_number_whole(const JsonNumber *n, int64_t *out) {
     uint64_t digits = n->digits;
     int64_t exponent = n->exponent;
     if (n->rounded) return false;
@@ -263,7 +263,7 @@ static bool in_years(TypeKind kind, int64_t value) {
     return value >= first_day * unit && value < end_day * unit;
 }
 
-bool set_time(Rows *rows, Slot *slot, Str text) {
+static bool set_time(Rows *rows, Slot *slot, Str text) {
     int64_t us;
     if (slot->kind == TYPE_TIMESTAMPTZ && rfc3339_parse(text, &us) == OK) {
         slot->ints[slot_set(rows, slot)] = us;

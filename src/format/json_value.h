@@ -13,8 +13,6 @@ typedef struct JsonNumber {
 bool json_number_scan(Str token, JsonNumber *out);
 CHECKED bool json_number_double(Str token, const JsonNumber *,
                                 double *out); /* false: out of range */
-CHECKED bool json_number_whole(const JsonNumber *,
-                               int64_t *out); /* false: not whole, or no int64 */
 
 /* Without its quotes. NULL: done; else what is wrong. What holds no escape is given back as it is.
  */
@@ -32,4 +30,3 @@ void json_set_path(Rows *, Slot *, Str value);
 
 /* The text of a csv cell or of a JSON string as a value of the slot's type. */
 CHECKED bool set_from_text(Rows *, Slot *, Str text);
-CHECKED bool set_time(Rows *, Slot *, Str text);

@@ -119,7 +119,8 @@ Str reason_part(Str text) {
     return (Str){text.data, size};
 }
 
-const char *slot_name(Rows *rows, const Slot *slot) {
+/* "complexData.moreData4" of a path, else the column's name. */
+static const char *slot_name(Rows *rows, const Slot *slot) {
     const DecodeColumn *column = slot->spec;
     if (!column->name) return "of the metadata";
     if (column->kind != DECODE_PATH) return column->name;

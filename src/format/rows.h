@@ -81,8 +81,6 @@ bool rows_null(Rows *, Slot *);
 
 /* Of a text from outside what fits into a reason, whole characters. */
 Str reason_part(Str);
-/* "complexData.moreData4" of a path, else the column's name. */
-const char *slot_name(Rows *, const Slot *);
 
 /* Marks the slot as set in this row and returns where its value goes. */
 static inline int slot_set(Rows *rows, Slot *slot) {

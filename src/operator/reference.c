@@ -165,9 +165,3 @@ Column reference_column(const ReferenceTable *t, int column, const int32_t *foun
 }
 
 int64_t reference_rows(const ReferenceTable *t) { return t->rows; }
-
-size_t reference_bytes(const ReferenceTable *t) {
-    size_t row = sizeof *t->row_keys + sizeof *t->hashes;
-    for (int c = 0; c < t->column_count; c++) row += t->columns[c].size + 1;
-    return arena_bytes(t->arena) + row * (size_t)t->capacity + (sizeof *t->slots << t->bits);
-}

@@ -19,4 +19,3 @@ void reference_find(const ReferenceTable *, const Column *keys, int key_count, i
 Column reference_column(const ReferenceTable *, int column, const int32_t *found, int rows,
                         Arena *);
 int64_t reference_rows(const ReferenceTable *);
-size_t reference_bytes(const ReferenceTable *);

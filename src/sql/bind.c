@@ -22,6 +22,15 @@ static Status operand_as_boolean(Scope *scope, const Operand *o, const char *cla
                     clause, type_name(o->expr->type, scope->arena));
 }
 
+/* A node, decided: paths become jsonb, untyped literals stay TYPE_UNKNOWN. */
+static Status bind_settled(Scope *scope, NodeTree *node, Expr **out, Error *error) {
+    Operand o;
+    Status status = bind_node(scope, node, &o, error);
+    if (status != OK) return status;
+    *out = o.expr;
+    return o.path ? operand_settle(scope, &o, out, error) : OK;
+}
+
 Status bind_boolean(Scope *scope, NodeTree *node, const char *clause, Expr **out, Error *error) {
     Operand o;
     Status status = bind_node(scope, node, &o, error);
@@ -192,14 +201,6 @@ Status bind_node(Scope *scope, NodeTree *node, Operand *out, Error *error) {
                       "text is compared bytewise, as collation C");
     default: return refuse(scope->catalog, out->location, error, node_kind_name(node), NULL);
     }
-}
-
-Status bind_settled(Scope *scope, NodeTree *node, Expr **out, Error *error) {
-    Operand o;
-    Status status = bind_node(scope, node, &o, error);
-    if (status != OK) return status;
-    *out = o.expr;
-    return o.path ? operand_settle(scope, &o, out, error) : OK;
 }
 
 static Status finish(Scope *scope, Expr **e, Error *error) {

@@ -80,6 +80,3 @@ CHECKED Status bind_interval_constant(Scope *, NodeTree *, const char *what, boo
 const char *output_name(Scope *, NodeTree *);
 /* Place (line, 1-based column) of a node's `location` byte offset. */
 void place_of(Catalog *, int location, int *line, int *column);
-/* The spelling of the identifier token at that location as written (libpg_query folds it), and
- * whether it was quoted. names.c. */
-CHECKED Status spelling_at(Catalog *, int location, const char **name, bool *quoted);

@@ -30,8 +30,6 @@ bool type_is_string(TypeKind); /* text, varchar */
 
 /* ---- bind.c ---- */
 CHECKED Status bind_node(Scope *, NodeTree *, Operand *out, Error *);
-/* The same, decided: paths become jsonb, untyped literals stay TYPE_UNKNOWN. */
-CHECKED Status bind_settled(Scope *, NodeTree *, Expr **out, Error *);
 CHECKED Status bind_boolean(Scope *, NodeTree *, const char *clause, Expr **out, Error *);
 Expr *placed(Scope *, Expr *, int location); /* sets line and place */
 

@@ -108,14 +108,6 @@ static bool spells(Catalog *c, int token, const char *folded) {
     return str_equal_nocase(text, str_from(folded));
 }
 
-Status spelling_at(Catalog *c, int location, const char **name, bool *quoted) {
-    const Trees *trees = trees_of(c);
-    int token = token_at(trees, location);
-    if (!token_is_name(trees, token)) return FAIL;
-    *name = token_name(c, token, quoted);
-    return OK;
-}
-
 const char *spelling_of(Catalog *c, int location, const char *folded, bool *quoted) {
     const Trees *trees = trees_of(c);
     for (int i = token_at(trees, location); i < trees->token_count && !token_is(trees, i, ";"); i++)

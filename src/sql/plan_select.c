@@ -161,7 +161,7 @@ Status project_cast(Planner *p, Relation *project, int column, Type type, CastCo
     return OK;
 }
 
-Status project_resolve(Planner *p, Relation *project, Error *error) {
+static Status project_resolve(Planner *p, Relation *project, Error *error) {
     for (int i = 0; i < project->set->declared; i++)
         if (project->set->columns[i].type.kind == TYPE_UNKNOWN &&
             project_cast(p, project, i, type_of(TYPE_TEXT), CAST_IMPLICIT, error) != OK)
@@ -211,8 +211,9 @@ static void name_groups(ColumnSet *set, const Targets *targets, Expr *const *exp
             set->columns[exprs[i]->column].name = targets->items[i].name;
 }
 
-Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options,
-                          Relation **out, Error *error) {
+/* A select without ORDER BY, LIMIT, WITH and UNION of its own. */
+static Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, SelectOptions options,
+                                 Relation **out, Error *error) {
     From from = {0};
     Targets targets = {0};
     if (plan_from_list(p, select, &from, error) != OK) return FAIL;

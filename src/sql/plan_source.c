@@ -5,7 +5,7 @@
 #include "sql/planner.h"
 #include <fnmatch.h>
 
-bool table_bounded(const Table *t) {
+static bool table_bounded(const Table *t) {
     if (!t->connector->source || !t->connector->source->bounded_possible) return false;
     if (option_bool(&t->options, "follow", false)) return false;
     /* A generator ends only when it was told how many events to make. */

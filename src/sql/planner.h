@@ -202,7 +202,6 @@ CHECKED Status view_relation(Planner *, View *, int location, Relation **, Error
 CHECKED Status source_relation(Planner *, Table *, Relation **, Error *);
 CHECKED Status reference_relation(Planner *, Table *, Relation **, Error *);
 CHECKED Status check_tables(Planner *, Error *);
-bool table_bounded(const Table *);
 void emit_source(Planner *, Relation *);
 void emit_reference(Planner *, Relation *); /* its node: a number of Plan.references */
 
@@ -213,13 +212,8 @@ typedef struct SelectOptions {
 } SelectOptions;
 CHECKED Status plan_select(Planner *, PgQuery__SelectStmt *, SelectOptions, Relation **out,
                            Error *);
-/* The same for a select without ORDER BY, LIMIT, WITH and UNION of its own. */
-CHECKED Status plan_simple_select(Planner *, PgQuery__SelectStmt *, SelectOptions, Relation **out,
-                                  Error *);
 /* Casts a project's columns in place. */
 CHECKED Status project_cast(Planner *, Relation *project, int column, Type, CastContext, Error *);
-CHECKED Status project_resolve(Planner *, Relation *project,
-                               Error *); /* unknown literals become text */
 void from_scope(Planner *, From *, Scope *);
 typedef struct Target { /* an item of the SELECT list; `*` is expanded */
     NodeTree *node;     /* NULL: a column of `*` */

@@ -96,7 +96,6 @@ typedef struct HomeBatch HomeBatch;
 HomeBatch *home_begin(void);
 void home_batch_free(HomeBatch **);
 size_t home_batch_bytes(const HomeBatch *); /* what it owes so far */
-bool home_batch_empty(const HomeBatch *);
 void home_put_position(HomeBatch *, const char *source, const char *partition, int64_t position,
                        int64_t max_time, int64_t records);
 void home_put_acked(HomeBatch *, const char *sink, const char *source, const char *partition,
@@ -152,7 +151,6 @@ typedef struct HomeFilter {
  * filter value that is none of the column's type. */
 CHECKED Status home_read_view(HomeReader *, const char *view, const Schema *, const HomeFilter *,
                               int filter_count, int64_t limit, Buffer *json, bool *more, Error *);
-CHECKED Status home_view_rows(HomeReader *, const char *view, int64_t *rows, Error *);
 /* The newest rejects, as a JSON array: kind "late" or "dead" or NULL for both. */
 CHECKED Status home_read_rejects(HomeReader *, const char *kind, int64_t limit, Buffer *json,
                                  Error *);

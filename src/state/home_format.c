@@ -180,7 +180,8 @@ Status home_functions(sqlite3 *db, Home *home, Error *error) {
     return code == SQLITE_OK ? OK : home_sqlite_error(db, FAIL, "cannot open", error);
 }
 
-Status home_watch(Home *home, Error *error) {
+/* Watches every change of a trusted row, to keep `sum`. */
+static Status home_watch(Home *home, Error *error) {
     Status status = OK;
     for (int i = 0; status == OK && i < HOME_TABLE_COUNT; i++) {
         const char *name = HOME_TABLES[i].name;
@@ -255,7 +256,7 @@ Status home_read_meta(Home *home, const char *name, char *out, size_t size, Erro
     return status;
 }
 
-Status home_write_meta(Home *home, const char *name, const char *value, Error *error) {
+static Status home_write_meta(Home *home, const char *name, const char *value, Error *error) {
     if (!home->put_meta) {
         Status status = home_prepare(home->db,
                                      "INSERT OR REPLACE INTO leat_meta VALUES (?1, ?2, "

@@ -114,8 +114,6 @@ void home_batch_free(HomeBatch **batch) {
 }
 
 size_t home_batch_bytes(const HomeBatch *b) { return b->records.size; }
-bool home_batch_empty(const HomeBatch *b) { return b->records.size == 0; }
-
 static Buffer *put(HomeBatch *b, Put kind) {
     buffer_add_u8(&b->records, (uint8_t)kind);
     return &b->records;

@@ -83,11 +83,8 @@ CHECKED Status home_check_owner(Home *, const char *owner, const char *pipeline,
 CHECKED Status home_check_memory(Home *, const HomeMemory *, Error *);
 CHECKED Status home_upgrade(Home *, const char *pipeline, const HomeMemory *,
                             Error *); /* home_upgrade.c: from version 2 */
-/* Watches every change of a trusted row, to keep `sum`. */
-CHECKED Status home_watch(Home *, Error *);
 CHECKED Status home_create_tables(sqlite3 *, Error *);
 CHECKED Status home_read_meta(Home *, const char *name, char *out, size_t size, Error *);
-CHECKED Status home_write_meta(Home *, const char *name, const char *value, Error *);
 CHECKED Status home_write_number(Home *, const char *name, int64_t value, Error *);
 CHECKED Status home_write_sum(Home *, Error *);
 CHECKED Status home_sum_rows(sqlite3 *, uint64_t *sum, Error *);

@@ -407,16 +407,6 @@ Status home_read_view(HomeReader *reader, const char *view, const Schema *schema
     return status;
 }
 
-Status home_view_rows(HomeReader *reader, const char *view, int64_t *rows, Error *error) {
-    char *sql = sqlite3_mprintf("SELECT count(*) FROM \"leat_view_%w\"", view);
-    sqlite3_stmt *s = NULL;
-    Status status = home_prepare(reader->db, sql, &s, error);
-    sqlite3_free(sql);
-    if (status == OK && sqlite3_step(s) == SQLITE_ROW) *rows = sqlite3_column_int64(s, 0);
-    sqlite3_finalize(s);
-    return status;
-}
-
 static Status add_rejects(HomeReader *reader, const char *table, const char *kind, int64_t limit,
                           Buffer *json, bool *any, Error *error) {
     char *sql = sqlite3_mprintf("SELECT query, source, partition, position, time, reason, record "

@@ -70,7 +70,7 @@ Lane *lane_new(Follow *f, Error *error) {
     return lane;
 }
 
-void lane_close(Follow *f, Lane *lane) {
+static void lane_close(Follow *f, Lane *lane) {
     if (lane->part.fd < 0) return;
     lane->part.position = part_at(&lane->part);
     lane->part.skip_to = 0;

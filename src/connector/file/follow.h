@@ -85,15 +85,12 @@ static inline bool lane_differs(const Lane *lane, int64_t size, int64_t seconds,
 /* ---- follow.c ---- */
 /* As SourceType.open. */
 CHECKED Status follow_open(const SourceContext *, Source **out, Error *);
-void lane_close(Follow *, Lane *);
 void lane_over(Follow *, Lane *);
 Lane *lane_new(Follow *, Error *); /* NULL: there are too many */
 
 /* ---- follow_list.c ---- */
 /* Lists the path if it is time to. */
 CHECKED Status follow_list(Follow *, Error *);
-FileId file_id(const struct statx *);
-bool file_statx(const char *path, struct statx *);
 /* The hash of a file's first bytes, at most `most` of them; `lines`: whole ones, which nobody takes
  * back, unlike the beginning of a last line. */
 bool file_print(int fd, int64_t most, bool lines, uint64_t *print, int *bytes);

@@ -19,11 +19,11 @@
 
 /* ---- knowing files ---- */
 
-bool file_statx(const char *path, struct statx *st) {
+static bool file_statx(const char *path, struct statx *st) {
     return statx(AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_BTIME, st) == 0;
 }
 
-FileId file_id(const struct statx *st) {
+static FileId file_id(const struct statx *st) {
     FileId id = {.device = makedev(st->stx_dev_major, st->stx_dev_minor), .inode = st->stx_ino};
     if (st->stx_mask & STATX_BTIME)
         id.birth_ns = st->stx_btime.tv_sec * INT64_C(1000000000) + st->stx_btime.tv_nsec;

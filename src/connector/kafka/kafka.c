@@ -145,7 +145,7 @@ static bool in_file(const Options *given, const char *name) {
 
 /* librdkafka takes another user and password while it runs, for all connections that are made from
  * then on; of its other properties only a new client takes new ones. */
-void kafka_read_secrets(KafkaClient *client) {
+static void kafka_read_secrets(KafkaClient *client) {
     const Options *given = client->given;
     if (!in_file(given, "sasl.username") && !in_file(given, "sasl.password")) return;
     char *user = secret_of(given, "sasl.username"), *secret = secret_of(given, "sasl.password");

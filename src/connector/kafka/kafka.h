@@ -53,8 +53,6 @@ CHECKED Status kafka_look(KafkaClient *, const char *topic, const struct rd_kafk
 /* The text of a property whose secret file is read again; NULL: it holds none, or cannot be read
  * now. The caller frees it. */
 char *kafka_text_now(const OptionValue *);
-/* Secrets in files may have changed: what the client authenticates with next is read again. */
-void kafka_read_secrets(KafkaClient *);
 /* trouble.c: the words for an error of a callback, with its remedy. */
 void kafka_trouble(const KafkaClient *, int code, const char *reason, char *out, size_t size);
 void kafka_watch_certificates(rd_kafka_conf_t *);

@@ -66,7 +66,8 @@ bool kafka_never(rd_kafka_resp_err_t code) {
     }
 }
 
-void kafka_reason(const KafkaSink *k, rd_kafka_resp_err_t code, size_t bytes, Error *error) {
+/* Why a row is refused, for people. */
+static void kafka_reason(const KafkaSink *k, rd_kafka_resp_err_t code, size_t bytes, Error *error) {
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         (void)fail(error,
                    "a row of %zu bytes is larger than topic '%s' takes; raise "

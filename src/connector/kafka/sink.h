@@ -100,8 +100,6 @@ CHECKED Status kafka_produce_row(KafkaSink *, Str key, Str value, size_t at, Err
  * new producer is to be made. */
 void kafka_smaller_batches(KafkaSink *, int taken_bytes);
 void kafka_bad_add(BadRows *, size_t at, rd_kafka_resp_err_t);
-/* Why a row is refused, for people. */
-void kafka_reason(const KafkaSink *, rd_kafka_resp_err_t, size_t bytes, Error *);
 /* The row becomes a dead letter. FAIL: nobody keeps them. */
 CHECKED Status kafka_refuse(KafkaSink *, Str key, Str value, rd_kafka_resp_err_t, Error *);
 /* What reports said of all rows but those in k->bad: OK, AGAIN, FAIL. */
