@@ -72,3 +72,18 @@ def test_no_path_of_one_machine():
     listed = subprocess.run(["git", "grep", "-nIE", r"/home/[a-z]|/root/|/work/|/tmp/build", "--", ".", ":!tests/test_tidy.py"],
                             cwd=ROOT, capture_output=True, text=True, check=False)
     assert listed.returncode == 1, listed.stdout + listed.stderr
+
+
+def test_a_header_offers_what_others_use():
+    """A function that a header declares is called in a file besides its own; else it is static, or gone."""
+    words = {p: set(re.findall(r"\w+", re.sub(r"/\*.*?\*/|//[^\n]*", "", p.read_text(encoding="utf-8"), flags=re.S)))
+             for p in SOURCES}
+    wrong = []
+    for header in (p for p in SOURCES if p.suffix == ".h"):
+        text = re.sub(r"/\*.*?\*/", "", header.read_text(encoding="utf-8"), flags=re.S)
+        for name in re.findall(r"^[A-Za-z][\w \t*]*?\b(\w+)\([^{};]*\)[\w()\s,]*;", text, re.M):
+            # the file that defines it, and one more (or what stands in the header itself)
+            called = len(re.findall(rf"\b{name}\b", text)) > 1
+            if sum(name in found for found in words.values()) - 1 + called < 2:
+                wrong.append(f"{header.relative_to(ROOT)}: {name}")
+    assert not wrong
