@@ -420,6 +420,34 @@ def test_usage(leat, options, message):
     assert ended.status == 2 and message in ended.err and not ended.out, ended
 
 
+@pytest.mark.parametrize("name, content, message", [
+    ("p.sql", b"SELECT 1", "p.sql:NAME"), ("h.leat", b"SQLite format 3\0 and more", "sqlite:h.leat:TABLE"),
+    ("r.gz", b"\x1f\x8b\x08", "zcat r.gz"), ("r.zst", b"\x28\xb5\x2f\xfd", "zstdcat r.zst")])
+def test_what_has_no_rows_of_its_own(leat, name, content, message):
+    send(leat, events=10)
+    leat.write(name, content)
+    ended = leat.run("verify", "--ledger", "ledger", "--in", name)
+    assert ended.status == 2 and message in ended.err and not ended.out, ended
+
+
+def test_broken_records_are_counted_too(leat):
+    """What is broken is known by its id or by how it begins; neither garbage nor a copy of it was sent."""
+    send(leat, "--bad", "0.1", events=1000)
+    sent = (leat.folder / "sent.ndjson").read_text()
+    assert verify(leat, sent)["ok"]
+    assert verify(leat, sent + "garbage\n", status=1)["unexpected"] == 1
+    again = [row + "\n" for row in sent.splitlines() if '"high"' in row]
+    assert again and verify(leat, sent + "".join(again), status=1)["duplicated"] == len(again)
+
+
+def test_a_ledger_of_its_own(leat):
+    for ledger in ("both", "./both"):
+        leat.write("both", "kept")
+        ended = leat.run("generate", "--events", "5", "--to", "both", "--ledger", ledger)
+        assert ended.status == 2 and "a file of its own" in ended.err, ended
+        assert (leat.folder / "both").read_text() == "kept"
+
+
 def test_limits_as_shares(leat):
     rows = send(leat, "--duplicates", "0", events=1000)
     assert verify(leat, rows[10:], "--max-missing", "1%")["limits"]["missing"] == 10

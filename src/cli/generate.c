@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -280,7 +281,20 @@ static Status send_events(Generate *g, Error *error) {
     return status;
 }
 
+/* Two names of one file: events and ledger would be written over one another. */
+static bool is_one_file(const char *a, const char *b) {
+    struct stat first, second;
+    if (strcmp(a, b) == 0) return true;
+    return stat(a, &first) == 0 && stat(b, &second) == 0 && S_ISREG(first.st_mode) &&
+           first.st_dev == second.st_dev && first.st_ino == second.st_ino;
+}
+
 static int generate(Generate *g) {
+    if (g->ledger_path && is_one_file(g->ledger_path, g->to))
+        return usage_error("generate",
+                           "--ledger and --to both name '%s'; the ledger needs a file of "
+                           "its own",
+                           g->to);
     int exit_status = open_output(g);
     if (exit_status != EXIT_DONE) return exit_status;
     Error error = {0};

@@ -343,6 +343,13 @@ static void judge_object(Verdict *v, Str row, int partition, int64_t timestamp_u
     if (!known) wrong(v, WRONG_UNEXPECTED, id.data ? id : STR("a row without eventId"), "");
 }
 
+/* What is left of a record that was sent cut short begins as every record does. */
+static bool may_be_cut(Str row) {
+    const Str begin = STR("{ \"eventId\": \"");
+    size_t size = row.size < begin.size ? row.size : begin.size;
+    return size && memcmp(row.data, begin.data, size) == 0;
+}
+
 void judge_row(Verdict *v, Str row, int partition, int64_t timestamp_us) {
     JsonbIterator iterator;
     Str item;
@@ -350,7 +357,8 @@ void judge_row(Verdict *v, Str row, int partition, int64_t timestamp_us) {
     arena_reset(v->arena);
     if (!jsonb_valid(row)) {
         v->rows++;
-        v->unreadable++;
+        if (may_be_cut(row)) v->unreadable++;
+        else wrong(v, WRONG_UNEXPECTED, STR("a row that is not JSON"), "");
         return;
     }
     row = jsonb_trim(row);
@@ -405,6 +413,12 @@ void judge_end(Verdict *v) {
     v->broken_rows += cut;
     for (; v->unreadable > cut; v->unreadable--)
         wrong(v, WRONG_UNEXPECTED, STR("a row that is not JSON"), "");
+    bool ended = true;
+    for (int i = 0; i < v->sent_count; i++) ended = ended && v->sents[i].ledger.ended;
+    if (ended && v->broken_rows > v->broken) {
+        wrong(v, WRONG_DUPLICATED, STR("broken records"), "more arrived than were sent");
+        v->wrong[WRONG_DUPLICATED] += v->broken_rows - v->broken - 1;
+    }
 }
 
 void judge_free(Verdict *v) {

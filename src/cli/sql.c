@@ -175,6 +175,10 @@ static Status make_catalog(const Arguments *a, Arena *arena, Catalog **catalog, 
         status = strcmp(a->files[i], "-") == 0
                      ? read_stdin_head(least, &head, error)
                      : read_head(&a->files[i], least, &head, arena, error);
+        const char *tool = status == OK ? packer_of(buffer_str(&head)) : NULL;
+        if (tool)
+            status =
+                fail(error, "%s is compressed; unpack it: %s FILE | leat sql …", a->files[i], tool);
         if (status == OK) more = inference_look(columns, buffer_str(&head), a->input, ',');
     }
     if (status == OK) status = inference_schema(columns, &schema, error);

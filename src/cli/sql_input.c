@@ -170,6 +170,22 @@ bool inference_look(Inference *in, Str head, const Format *format, char delimite
     return in->records < INFER_RECORDS;
 }
 
+const char *packer_of(Str head) {
+    static const struct {
+        const char *begin, *tool;
+    } packers[] = {{"\x1f\x8b", "zcat"},
+                   {"\x28\xb5\x2f\xfd", "zstdcat"},
+                   {"\xfd"
+                    "7zXZ",
+                    "xzcat"}};
+    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
+        size_t size = strlen(packers[i].begin);
+        if (head.size >= size && memcmp(head.data, packers[i].begin, size) == 0)
+            return packers[i].tool;
+    }
+    return NULL;
+}
+
 Status inference_schema(const Inference *in, Schema *out, Error *error) {
     if (!in->count && in->records)
         return fail(

@@ -14,6 +14,8 @@ void inference_free(Inference **);
 bool inference_look(Inference *, Str head, const Format *, char delimiter);
 /* The names of a CSV header line; returns how many, at most `most`. */
 int csv_names(Str header, char delimiter, Arena *, Str *names, int most);
+/* What unpacks a file that begins so ("zcat"); NULL: it is not compressed. */
+const char *packer_of(Str head);
 /* The columns of all that was looked at. Without a record there are none; FAIL: there are records,
  * but none is one. */
 CHECKED Status inference_schema(const Inference *, Schema *out, Error *);

@@ -17,7 +17,18 @@ static Status find(Catalog *catalog, const char *file, const char *name, bool as
                    Error *error) {
     Status status = catalog_find_table(catalog, name, false, out, error);
     if (status != OK) return FAIL;
-    if (!*out) return fail(error, "%s has no table '%s'", file, name);
+    if (!*out) {
+        Buffer names = {0};
+        for (int i = 0; i < catalog->table_count; i++)
+            buffer_add_format(&names, "%s%s", i ? ", " : "", catalog->tables[i].name);
+        for (int i = 0; i < catalog->view_count && !as_sink; i++)
+            if (catalog->views[i].materialized)
+                buffer_add_format(&names, "%s%s", names.size ? ", " : "", catalog->views[i].name);
+        status = fail(error, "%s has no table '%s'; there are %.*s", file, name,
+                      STR_ARG(buffer_str(&names)));
+        buffer_free(&names);
+        return status;
+    }
     const Table *table = *out;
     if (as_sink ? !table->connector->sink : !table->connector->source)
         return fail(error, "table \"%s\" of %s has connector '%s', which cannot be %s", table->name,

@@ -5,14 +5,17 @@
 #include "base/log.h"
 #include "cli/cli.h"
 #include "cli/table_name.h"
+#include "cli/sql_input.h"
 #include "cli/verify.h"
 #include "data/jsonb.h"
 #include "format/json_array.h"
 #include "state/sqlite_file.h"
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define INTERRUPTED "interrupted; nothing was judged"
@@ -254,6 +257,25 @@ static bool is_folder_of_csv(const char *path) {
     return csv;
 }
 
+/* What has no rows of its own would be read as very many bad ones. */
+static Status check_file(const char *in, Error *error) {
+    char begin[16] = "";
+    size_t size = strlen(in);
+    if (size > 4 && strcmp(in + size - 4, ".sql") == 0)
+        return fail(error, "'%s' is a pipeline file; which table or view of it? %s:NAME", in, in);
+    struct stat st;
+    if (stat(in, &st) != 0 || !S_ISREG(st.st_mode)) return OK;
+    FILE *file = fopen(in, "re");
+    size_t got = file ? fread(begin, 1, sizeof begin, file) : 0;
+    if (file) fclose(file);
+    if (got == sizeof begin && memcmp(begin, "SQLite format 3", 16) == 0)
+        return fail(error, "'%s' is a SQLite file; which table of it? sqlite:%s:TABLE", in, in);
+    const char *tool = packer_of((Str){begin, got});
+    return tool ? fail(error, "'%s' is compressed; unpack it: %s %s | leat verify --in - …", in,
+                       tool, in)
+                : OK;
+}
+
 static Status read_files(Verify *v, const char *in, Error *error) {
     OptionValue path = {.name = "path", .text = in, .given = true};
     Options options = {1, &path};
@@ -284,8 +306,10 @@ static int read_input(Verify *v, const char *in, Error *error) {
         free(file);
         return exit_status;
     }
-    if (!is_table_name(in, &file, &table))
+    if (!is_table_name(in, &file, &table)) {
+        if (check_file(in, error) != OK) return EXIT_USAGE;
         return read_files(v, in, error) == OK ? EXIT_DONE : EXIT_FAILED;
+    }
     char *home = home_of_view(file, table);
     int exit_status = home ? read_sqlite(v, home, table, error) == OK ? EXIT_DONE : EXIT_FAILED
                            : read_table(v, file, table, error);

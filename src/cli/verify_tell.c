@@ -111,22 +111,27 @@ static void tell_wrongs(const Verify *v) {
     }
 }
 
+static void tell_leg(const Verdict *r, int from, int to) {
+    Latency *l = (Latency *)(uintptr_t)&r->legs[from][to];
+    char leg[40], text[32];
+    if (!l->count) return;
+    snprintf(leg, sizeof leg, "%s to %s", stage_names[from], stage_names[to]);
+    printf("%-24s", leg);
+    for (int p = 0; p < PERCENTILES; p++)
+        printf(" %10s", seconds(latency_at(l, percentile_shares[p]), text));
+    printf("\n");
+}
+
 static void tell_latencies(Verify *v) {
     Verdict *r = &v->verdict;
     char text[32];
     Latency *whole = (Latency *)(uintptr_t)whole_way(v);
     if (whole) printf("\n%-24s %10s %10s %10s %10s\n", "latency", "p50", "p95", "p99", "max");
-    for (int from = STAGES - 1; from >= 0 && whole; from--)
-        for (int to = 0; to < STAGES; to++) {
-            Latency *l = &r->legs[from][to];
-            char leg[40];
-            if (!l->count) continue;
-            snprintf(leg, sizeof leg, "%s to %s", stage_names[from], stage_names[to]);
-            printf("%-24s", leg);
-            for (int p = 0; p < PERCENTILES; p++)
-                printf(" %10s", seconds(latency_at(l, percentile_shares[p]), text));
-            printf("\n");
-        }
+    for (int from = 0; from < STAGES && whole;
+         from++) /* in the order of time, the whole way last */
+        for (int to = 0; to < STAGES; to++)
+            if (&r->legs[from][to] != whole) tell_leg(r, from, to);
+    if (whole) tell_leg(r, way_from(v), r->last_stage);
     for (int p = 0; p < PERCENTILES; p++) {
         if (v->latency_us[p] < 0) continue;
         char name[40];
@@ -162,7 +167,7 @@ static void tell_rate(const Verify *v) {
         printf("worst minute   %9.1f  events/s, from %-25s ", (double)m->worst / 60, at.data);
         buffer_free(&at);
     } else {
-        printf("\n%-63s ", r->arrivals.count ? "worst minute: no full minute"
+        printf("\n%-63s ", r->arrivals.count ? "worst minute: no full minute of the clock"
                                              : "worst minute: no row has a time");
     }
     snprintf(limit, sizeof limit, "%.1f", v->least_rate);
