@@ -89,7 +89,8 @@ class Flow {
       step.bar.style.width = `${100 * busy[id] / work}%`;
       step.bar.title = `${Math.round(100 * busy[id] / work)} % of the engine's work`;
       const here = slow && slow.operator === id;
-      step.element.classList.toggle("is-slow", !!here);
+      step.element.classList.toggle("is-slow", !!here && !slow.calm);
+      step.mark.classList.toggle("calm", !!here && !!slow.calm);
       step.mark.hidden = !here;
       if (here) put(step.mark, slow.word);
     }
@@ -101,7 +102,8 @@ class Flow {
       }
       const marks = troubles.filter(t => t.what === card.kind && t.name === card.name), text = marks.map(t => t.mark).join();
       const here = slow && slow.card === `${card.kind} ${card.name}` && !marks.length;
-      card.element.classList.toggle("is-slow", !!here);
+      card.element.classList.toggle("is-slow", !!here && !slow.calm);
+      card.mark.classList.toggle("calm", !!here && !!slow.calm);
       card.mark.hidden = !here;
       if (here) put(card.mark, slow.word);
       if (card.marks.dataset.text === text) continue;
@@ -177,7 +179,7 @@ function slowest(model, busy) {
   if (most >= 0) {
     const op = model.operators[most], end = op.type === "view" || op.type === "sink";
     const percent = busy[most] < 0.01 ? "under 1" : Math.round(busy[most] * 100), calm = busy[most] < 0.5;
-    return { operator: end ? undefined : most, card: end ? `${op.type} ${op.table}` : undefined, word: "slowest step",
+    return { operator: end ? undefined : most, card: end ? `${op.type} ${op.table}` : undefined, word: "slowest step", calm,
       note: `${calm ? "nothing holds it up; " : ""}slowest step: ${op.name}, ${percent} % of one core` };
   }
   const waits = [...model.sources].sort((a, b) => b.queue - a.queue)[0];
