@@ -276,3 +276,14 @@ def test_a_first_start_that_failed(leat):
     assert len(leat.read("out.ndjson")) == len(ROWS)
     leat.write("p.sql", TABLES + sink("", "other"))
     assert "has changed" in leat.run("run", "p.sql").err
+
+
+def test_a_file_that_is_gone(leat):
+    leat.write("p.sql", TABLES + sink("", "out"))
+    leat.write("in.ndjson", many(400))
+    assert leat.run("run", "p.sql", env={"LEAT_KILL_AT_EPOCH": 2, "LEAT_EPOCH_ROWS": 50, "LEAT_BATCH_ROWS": 10}).status == -9
+    (leat.folder / "out").unlink()
+    for _ in range(2):
+        ended = leat.run("run", "p.sql")
+        assert ended.status == 1 and "'out' is gone, but" in ended.err, ended
+    assert not (leat.folder / "out").exists()

@@ -277,6 +277,25 @@ def test_a_copy_made_while_it_runs(leat, killed):
     assert sorted((leat.folder / "results.ndjson").read_text().splitlines()) == right[1]
 
 
+def test_a_home_under_two_names(leat):
+    """A link is another name of the same home: one lock, one memory, one file that is set aside."""
+    (leat.folder / "deep").mkdir()
+    (leat.folder / "deep/link.leat").symlink_to("../p.leat")
+    for name, home in (("p", "p.leat"), ("q", "deep/link.leat")):
+        leat.write(f"{name}.sql", f"""SET http = 'off'; SET pipeline = 'p'; SET home = 'sqlite:{home}';
+CREATE TABLE e (i int) WITH (connector = 'file', path = 'in.ndjson', follow = true);
+CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM e;""")
+    leat.write("in.ndjson", [{"i": 1}])
+    running = leat.start("run", "q.sql")
+    running.wait_until(lambda: (leat.folder / "p.leat.lock").exists() and Home(leat.folder / "p.leat").count("v"), "an epoch")
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and "in use by another process" in ended.err, ended
+    assert running.terminate().status == 0
+    assert "is whole" in leat.ok("check-home", "deep/link.leat").out
+    ended = leat.ok("run", "--fresh", "--seconds", "1", "q.sql")
+    assert (leat.folder / "p.leat.1").exists() and (leat.folder / "deep/link.leat").is_symlink()
+
+
 def test_a_home_of_a_newer_version(leat, killed):
     files, _ = killed
     lay_out(leat, files, files["whole"])

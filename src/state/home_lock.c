@@ -5,11 +5,13 @@
  *
  * Homes of version 2 wrote the first two alone. It is written after each commit and not synced: it
  * may lag behind the home, never run ahead of it. */
+#include "base/memory.h"
 #include "base/thread.h"
 #include "state/sqlite_home.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -57,6 +59,26 @@ static Status read_file(int fd, const char *home, HomeMemory *memory, Error *err
                 home, home);
 }
 
+/* Where the file itself stands if `path` is a link to it: there are SQLite's files, and one lock
+ * for all of its names. */
+char *home_real_path(const char *path) {
+    char *real = xstrdup(path), target[PATH_MAX];
+    for (int links = 0; links < 40; links++) {
+        ssize_t size = readlink(real, target, sizeof target - 1);
+        if (size <= 0) break;
+        target[size] = 0;
+        Buffer next = {0};
+        const char *slash = strrchr(real, '/');
+        if (*target != '/' && slash) buffer_add(&next, real, (size_t)(slash - real) + 1);
+        buffer_add_text(&next, target);
+        buffer_add_char(&next, 0);
+        free(real);
+        real = xstrdup(next.data);
+        buffer_free(&next);
+    }
+    return real;
+}
+
 Status home_take_lock(Home *home, HomeMemory *memory, bool fresh, Error *error) {
     *memory = (HomeMemory){0};
     char *path = sqlite3_mprintf("%s.lock", home->path);
@@ -79,7 +101,8 @@ Status home_take_lock(Home *home, HomeMemory *memory, bool fresh, Error *error) 
 
 Status home_read_lock(const char *path, HomeMemory *memory, Error *error) {
     *memory = (HomeMemory){0};
-    char *name = sqlite3_mprintf("%s.lock", path);
+    char *real = home_real_path(path), *name = sqlite3_mprintf("%s.lock", real);
+    free(real);
     int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     sqlite3_free(name);
     if (fd < 0) return OK;

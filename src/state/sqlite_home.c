@@ -265,7 +265,7 @@ Status home_open(const char *path, const char *pipeline, bool fresh, Env *env, H
                  char **aside, Error *error) {
     Home *home = xcalloc(1, sizeof *home);
     home->env = env;
-    home->path = xstrdup(path);
+    home->path = home_real_path(path);
     home->lock_fd = -1;
     home->facts = arena_new();
     if (aside) *aside = NULL;

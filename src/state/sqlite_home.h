@@ -57,6 +57,7 @@ CHECKED Status home_end(Home *, Status status, Status failure, Error *);
 
 /* ---- home_lock.c ---- */
 /* fresh: what it remembers is of no interest. */
+char *home_real_path(const char *path); /* for the caller to free */
 CHECKED Status home_take_lock(Home *, HomeMemory *, bool fresh, Error *);
 CHECKED Status home_write_lock(Home *, Error *);
 CHECKED Status home_read_lock(const char *path, HomeMemory *, Error *); /* without taking it */

@@ -169,8 +169,14 @@ static Status write_bytes(Sink *sink, Str bytes, Error *error) {
 static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
     FileSink *f = file_sink_of(sink);
     if (f->fd >= 0) close(f->fd);
-    f->fd = open(f->path, O_WRONLY | O_CREAT | O_CLOEXEC | (known ? 0 : O_TRUNC), 0666);
+    int make = length == 0 ? O_CREAT : 0; /* what was delivered does not come back by itself */
+    f->fd = open(f->path, O_WRONLY | make | O_CLOEXEC | (known ? 0 : O_TRUNC), 0666);
     struct stat st;
+    if (f->fd < 0 && errno == ENOENT && length)
+        return fail(error,
+                    "sink %s: '%s' is gone, but %" PRId64 " bytes were delivered to it; put it "
+                    "back, or start over with leat run --fresh",
+                    f->table, f->path, length);
     if (f->fd < 0 || fstat(f->fd, &st) != 0) return failed(f, "open", error);
     if (!S_ISREG(st.st_mode))
         return fail(error, "sink %s: '%s' is not an ordinary file; name another path", f->table,
