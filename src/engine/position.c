@@ -28,6 +28,7 @@ typedef struct Track {
     int64_t handed; /* to the sink's thread */
     int64_t acked;  /* the far side has it */
     int64_t put;    /* the home knows */
+    bool stale;     /* what stands outside is of an earlier time by position */
 } Track;
 
 typedef struct Feeding {
@@ -50,6 +51,7 @@ struct Positions {
     HomePosition *acked; /* in the home when the run began, by source and partition */
     int acked_count;
     bool known; /* the far side has been asked, and `from` is what it said */
+    bool anew;  /* the last marker there is by outbox: no transaction by position came after it */
     Unsure *unsure;
     int unsure_count, unsure_capacity;
     int64_t since_us;  /* of the oldest pending row; 0: none */
@@ -168,6 +170,7 @@ static void apply_far(SinkRun *run, Feeding *feeding, int partition) {
     }
     if (far > t->from) t->from = far;
     t->handed = t->acked = t->from;
+    t->stale = p->anew;
 }
 
 static Track *track_of(SinkRun *run, Feeding *feeding, int partition) {
@@ -188,6 +191,7 @@ static Track *track_of(SinkRun *run, Feeding *feeding, int partition) {
         }
         t->handed = t->acked = t->from;
         t->put = NO_POSITION;
+        t->stale = false;
         if (p->known) apply_far(run, feeding, feeding->count);
     }
     return &feeding->tracks[partition];
@@ -265,7 +269,7 @@ void positions_push(SinkRun *run, const Batch *batch) {
     run->sink->type->encode(run->sink, batch, &run->pending);
 }
 
-/* Positions that moved since the last item; whether any did. */
+/* Positions that moved since the last item, or are to be written anew; whether there are any. */
 static bool gather(SinkRun *run, Buffer *moved) {
     Positions *p = run->positions;
     for (int f = 0; f < p->feeding_count; f++) {
@@ -273,7 +277,8 @@ static bool gather(SinkRun *run, Buffer *moved) {
         for (int i = 0; i < feeding->run->partition_count; i++) {
             const Track *t = track_of(run, feeding, i);
             int64_t reached = feeding->run->partitions[i]->reached;
-            if (reached <= t->handed || reached <= t->from) continue;
+            if (reached == NO_POSITION) continue;
+            if (!t->stale && (reached <= t->handed || reached <= t->from)) continue;
             SinkPosition at = {f, i, reached};
             buffer_add(moved, (const char *)&at, sizeof at);
         }
@@ -297,8 +302,11 @@ static void hand_on(SinkRun *run) {
             memcpy(item->bytes + moved.size, run->pending.data, run->pending.size);
         if (queue_push(run->queue, item, size, 0) == OK) {
             const SinkPosition *at = (const SinkPosition *)(const void *)moved.data;
-            for (size_t i = 0; i < moved.size / sizeof *at; i++)
-                p->feedings[at[i].source].tracks[at[i].partition].handed = at[i].position;
+            for (size_t i = 0; i < moved.size / sizeof *at; i++) {
+                Track *t = &p->feedings[at[i].source].tracks[at[i].partition];
+                t->handed = at[i].position;
+                t->stale = false;
+            }
             run->pending.size = 0;
             p->since_us = 0;
             mutex_lock(&e->lock);
@@ -392,6 +400,10 @@ static Status ask_far(SinkRun *run, Error *error) {
     /* Without one the home's counts: what was refused in a transaction that perhaps was never
      * committed is replaced by what is refused when its rows leave again. */
     if (marker.number) p->number = marker.number;
+    /* Served by outbox last, and by position before that: positions of that time mean nothing, and
+     * the first transaction writes all of them anew. */
+    p->anew = marker.generation && !marker.number;
+    if (p->anew) p->far_count = 0;
     mutex_lock(&e->lock);
     p->told = true;
     cond_signal(&e->wake);

@@ -372,9 +372,19 @@ static void another_way_needs_a_reset(void **state) {
     must(fake_stop(&running), &running.error);
     fake_close(&running.run);
     rows_are_right(0, 170);
+    /* Nothing comes in one of the partitions: what stands outside of it is of the first time. */
+    source->partitions = 2;
     for (int v = 170; v < ROWS; v++) put(source, v);
+    source->partitions = 3;
     fake_start(&world, &running, PIPELINE, &(EngineOptions){.reset = "out", .epoch_rows = 10});
     assert_true(fake_until(is_done, &goal));
+    must(fake_stop(&running), &running.error);
+    fake_close(&running.run);
+    rows_are_right(0, ROWS);
+    for (int v = 0; v < 6; v++) fake_record(source, 0, "{\"v\":%d}", 5);
+    fake_start(&world, &running, PIPELINE, NULL);
+    goal.records = records_of(ROWS) + 6;
+    assert_true(fake_until(all_is_taken, &goal));
     must(fake_stop(&running), &running.error);
     fake_close(&running.run);
     rows_are_right(0, ROWS);

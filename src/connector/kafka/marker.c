@@ -15,7 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { METADATA_BYTES = 160 }; /* of a marker */
+enum {
+    METADATA_BYTES = 160, /* of a marker */
+    LEAST_ASKED = 64,     /* partitions of a source, whatever a broker says */
+};
 
 /* ---- trouble ---- */
 
@@ -111,8 +114,9 @@ static void remember(KafkaSink *k, const char *text) {
     if (!k->known) k->known = xstrdup(text);
 }
 
-/* Committed offsets of the sink's group. */
-static Status read_offsets(KafkaSink *k, rd_kafka_topic_partition_list_t *list, Error *error) {
+/* Committed offsets of the sink's group. From `certain` on partitions need not exist. */
+static Status read_offsets(KafkaSink *k, rd_kafka_topic_partition_list_t *list, int certain,
+                           Error *error) {
     const KafkaSetting own[] = {{"group.id", k->group},
                                 {"enable.auto.commit", "false"},
                                 {"isolation.level", "read_committed"},
@@ -128,7 +132,9 @@ static Status read_offsets(KafkaSink *k, rd_kafka_topic_partition_list_t *list, 
     rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__TIMED_OUT;
     for (int waited_ms = 0; status == OK && kafka_passing(code); waited_ms += SLICE_MS) {
         code = rd_kafka_committed(client.handle, list, SLICE_MS);
-        for (int i = 0; i < list->cnt && !code; i++) code = list->elems[i].err;
+        for (int i = 0; i < list->cnt && !code; i++)
+            if (i < certain || list->elems[i].err != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+                code = list->elems[i].err;
         if (k->stopping || waited_ms > PATIENCE_MS) break;
     }
     if (status == OK && code) {
@@ -153,7 +159,7 @@ void kafka_add_offset(rd_kafka_topic_partition_list_t *list, const char *topic, 
 static Status read_marker(KafkaSink *k, Error *error) {
     rd_kafka_topic_partition_list_t *one = rd_kafka_topic_partition_list_new(1);
     kafka_add_offset(one, k->topic, 0, RD_KAFKA_OFFSET_INVALID, NULL);
-    Status status = read_offsets(k, one, error);
+    Status status = read_offsets(k, one, 1, error);
     if (status == OK) {
         const rd_kafka_topic_partition_t *p = &one->elems[0];
         char text[METADATA_BYTES] = "";
@@ -210,42 +216,66 @@ Status kafka_sink_marker(Sink *sink, int64_t *epoch, int64_t *generation, Error 
 
 /* ---- what stands outside ---- */
 
-static Status add_source(KafkaSink *k, int source, rd_kafka_topic_partition_list_t *list,
-                         Error *error) {
+/* A broker that has just started may know of too few partitions, and what is not asked for would
+ * come twice; so more of them are asked for than it says. */
+static int generously(int count) { return count < LEAST_ASKED / 2 ? LEAST_ASKED : count * 2; }
+
+/* The offsets of a source's partitions, with partitions to spare: if one of these has any, more. */
+static Status read_source(KafkaSink *k, const char *topic, rd_kafka_topic_partition_list_t **out,
+                          Error *error) {
     const struct rd_kafka_metadata *metadata;
-    const char *topic = option_text(k->sources[source].options, "topic", "");
     Status status = kafka_look(&k->client, topic, &metadata, error);
-    if (status == REJECT) return OK; /* the source tells it */
+    if (status == REJECT) return AGAIN; /* if it stays so, the source ends the run */
     if (status != OK) return status;
-    for (int i = 0; i < metadata->topics[0].partition_cnt; i++)
-        kafka_add_offset(list, topic, i, RD_KAFKA_OFFSET_INVALID, NULL);
+    int known = metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);
-    return OK;
+    for (bool more = true; more && status == OK;) {
+        int count = generously(known);
+        rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(count);
+        for (int i = 0; i < count; i++)
+            kafka_add_offset(list, topic, i, RD_KAFKA_OFFSET_INVALID, NULL);
+        status = read_offsets(k, list, known, error);
+        more = false;
+        for (int i = known; i < count && status == OK; i++)
+            if (list->elems[i].offset >= 0) {
+                known = list->elems[i].partition + 1;
+                more = true;
+            }
+        if (*out) rd_kafka_topic_partition_list_destroy(*out);
+        *out = list;
+    }
+    return status;
 }
 
 Status kafka_sink_positions(Sink *sink, SinkMarker *marker, SinkPosition **out, int *count,
                             Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
-    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     Status status = kafka_begin(k, error);
-    for (int i = 0; i < k->context.source_count && status == OK; i++)
-        status = add_source(k, i, list, error);
-    if (status == OK && list->cnt) status = read_offsets(k, list, error);
-    if (status == OK) {
-        if (k->positions) rd_kafka_topic_partition_list_destroy(k->positions);
-        k->positions = rd_kafka_topic_partition_list_new(list->cnt + 1);
-        *out = xcalloc((size_t)list->cnt * (size_t)k->context.source_count + 1, sizeof **out);
-        *count = 0;
-        *marker = k->marker;
-        for (int i = 0; i < list->cnt; i++) {
+    int room = 0;
+    if (status != OK) return status;
+    if (k->positions) rd_kafka_topic_partition_list_destroy(k->positions);
+    k->positions = rd_kafka_topic_partition_list_new(8);
+    *marker = k->marker;
+    *out = NULL;
+    *count = 0;
+    for (int s = 0; s < k->context.source_count && status == OK; s++) {
+        const char *topic = option_text(k->sources[s].options, "topic", "");
+        rd_kafka_topic_partition_list_t *list = NULL;
+        status = read_source(k, topic, &list, error);
+        for (int i = 0; list && i < list->cnt && status == OK; i++) {
             const rd_kafka_topic_partition_t *p = &list->elems[i];
             if (p->offset < 0) continue;
-            kafka_add_offset(k->positions, p->topic, p->partition, p->offset, NULL);
-            for (int s = 0; s < k->context.source_count; s++)
-                if (strcmp(option_text(k->sources[s].options, "topic", ""), p->topic) == 0)
-                    (*out)[(*count)++] = (SinkPosition){s, p->partition, p->offset};
+            if (!rd_kafka_topic_partition_list_find(k->positions, topic, p->partition))
+                kafka_add_offset(k->positions, topic, p->partition, p->offset, NULL);
+            if (*count == room) *out = xrealloc(*out, sizeof **out * (size_t)(room = room * 2 + 8));
+            (*out)[(*count)++] = (SinkPosition){s, p->partition, p->offset};
         }
+        if (list) rd_kafka_topic_partition_list_destroy(list);
     }
-    rd_kafka_topic_partition_list_destroy(list);
+    if (status != OK) {
+        free(*out);
+        *out = NULL;
+        *count = 0;
+    }
     return status;
 }

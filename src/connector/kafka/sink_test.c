@@ -552,6 +552,40 @@ static void a_marker_that_is_gone_is_read_back(void **state) {
     buffer_free(&rows);
 }
 
+/* The leader of some partitions is down: that is told soon, and found is what is found later. */
+static void reading_back_does_not_hang(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t epoch, generation;
+    cluster_close();
+    cluster_open(2);
+    rd_kafka_mock_coordinator_set(cluster, "transaction", "leat.home.out", 1);
+    rd_kafka_mock_coordinator_set(cluster, "group", "leat.home.out", 1);
+    for (int i = 0; i < PARTITIONS; i++)
+        rd_kafka_mock_partition_set_leader(cluster, "t", i, 1 + i % 2);
+    Sink *sink = open_sink();
+    records(sink, 0, 100, &rows);
+    deliver(sink, 5, &rows);
+    kafka_sink.close(sink);
+    rd_kafka_mock_broker_set_down(cluster, 2);
+    context.generation = 2;
+    context.owed = true;
+    sink = open_sink();
+    int64_t began = env_system()->monotonic_us(env_system());
+    assert_int_equal(kafka_sink.marker(sink, &epoch, &generation, &error), AGAIN);
+    says(error.text, "cannot read back the end of topic 't' at ");
+    assert_in_range(env_system()->monotonic_us(env_system()) - began, 0, 20000000);
+    rd_kafka_mock_broker_set_up(cluster, 2);
+    Status status = AGAIN;
+    for (int i = 0; i < 10 && status == AGAIN; i++)
+        status = kafka_sink.marker(sink, &epoch, &generation, &error);
+    must(status, &error);
+    assert_int_equal(epoch, 5);
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
 /* The answer of a commit is lost, and the marker is gone, too. */
 static void a_lost_answer_without_a_marker(void **state) {
     (void)state;
@@ -623,6 +657,12 @@ static void positions_stand_beside_the_marker(void **state) {
     mark("in", 1, 1234, "3 8 0123456789abcdef 17");
     Sink *sink = open_sink();
     assert_int_equal(sink->way, SINK_BY_POSITION);
+    /* A broker that does not know the topic yet does not mean that there are none. */
+    rd_kafka_mock_topic_set_error(cluster, "in", RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART);
+    assert_int_equal(kafka_sink.positions(sink, &marker, &positions, &count, &error), AGAIN);
+    says(error.text, "topic 'in' does not exist");
+    assert_null(positions);
+    rd_kafka_mock_topic_set_error(cluster, "in", 0);
     must(kafka_sink.positions(sink, &marker, &positions, &count, &error), &error);
     assert_int_equal(marker.generation, 3);
     assert_int_equal(marker.epoch, 8);
@@ -668,6 +708,7 @@ int main(void) {
         TEST(two_runs_of_one_home_are_found_out),
         TEST(rows_say_their_epoch_and_some_whose_they_are),
         TEST(a_marker_that_is_gone_is_read_back),
+        TEST(reading_back_does_not_hang),
         TEST(a_lost_answer_without_a_marker),
         TEST(a_marker_is_renewed),
         TEST(positions_stand_beside_the_marker),

@@ -61,23 +61,27 @@ static Status failed(Reading *r, rd_kafka_resp_err_t code, Error *error) {
 }
 
 /* Where each partition begins and ends, whatever is still open there. */
-static Status find_ends(Reading *r, rd_kafka_t *uncommitted, Error *error) {
+static Status find_ends(Reading *r, KafkaClient *uncommitted, Error *error) {
     const struct rd_kafka_metadata *metadata;
     Status status = kafka_look(&r->k->client, r->k->topic, &metadata, error);
     if (status != OK) return status == FAIL ? FAIL : AGAIN;
     r->count = metadata->topics[0].partition_cnt;
     rd_kafka_metadata_destroy(metadata);
     r->tails = xcalloc((size_t)r->count, sizeof *r->tails);
+    int64_t *ends = xcalloc((size_t)r->count * 2, sizeof *ends);
+    rd_kafka_resp_err_t code = kafka_offsets(uncommitted, r->k->topic, 0, r->count,
+                                             RD_KAFKA_OFFSET_BEGINNING, ends, 2 * KAFKA_LOOK_MS);
+    if (!code)
+        code = kafka_offsets(uncommitted, r->k->topic, 0, r->count, RD_KAFKA_OFFSET_END,
+                             ends + r->count, 2 * KAFKA_LOOK_MS);
     for (int i = 0; i < r->count; i++) {
         Tail *t = &r->tails[i];
-        if (r->k->stopping) return kafka_away(&r->k->client, "stopped", error);
-        rd_kafka_resp_err_t code = rd_kafka_query_watermark_offsets(
-            uncommitted, r->k->topic, i, &t->low, &t->high, KAFKA_LOOK_MS);
-        if (code) return failed(r, code, error);
-        t->to = t->high;
+        t->low = ends[i];
+        t->high = t->to = ends[r->count + i];
         t->over = t->low >= t->high;
     }
-    return OK;
+    free(ends);
+    return code ? failed(r, code, error) : OK;
 }
 
 /* The epoch of a record of this sink; 0: it is another's. */
@@ -167,10 +171,10 @@ Status kafka_read_back(KafkaSink *k, int64_t *epoch, Error *error) {
              k->group, k->topic);
     Reading r = {.k = k, .step = STEP};
     Status status = AGAIN;
-    rd_kafka_t *uncommitted = reader_new(k, &clients[0], "read_uncommitted", error);
+    const rd_kafka_t *uncommitted = reader_new(k, &clients[0], "read_uncommitted", error);
     r.handle = uncommitted ? reader_new(k, &clients[1], "read_committed", error) : NULL;
     if (!r.handle) status = FAIL;
-    else status = find_ends(&r, uncommitted, error);
+    else status = find_ends(&r, &clients[0], error);
     while (status == OK) status = read_step(&r, error);
     if (status == END) {
         status = OK;
