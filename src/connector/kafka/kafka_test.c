@@ -12,10 +12,12 @@
 enum { LOOKS = 400 };
 
 static char facts[2][256]; /* of the names `start` and `lost` */
+static FakeEnv env;
 
 static int set_up(void **state) {
     (void)state;
     cluster_open(1);
+    fake_env_init(&env, INT64_C(1577836800000000), 1);
     facts[0][0] = facts[1][0] = 0;
     return 0;
 }
@@ -41,7 +43,7 @@ static Status set_fact(void *home, const char *name, const char *value, Error *e
 }
 
 static Source *open_source(void) {
-    const SourceContext context = {.env = env_system(),
+    const SourceContext context = {.env = &env.env,
                                    .table = "events",
                                    .pipeline = "p",
                                    .options = &options,
@@ -233,30 +235,62 @@ static void a_topic_that_is_missing_is_told(void **state) {
     Status status = AGAIN;
     for (int look = 0; look < LOOKS && status == AGAIN; look++) {
         status = kafka_source.partitions(source, &count, &error);
-        if (status == AGAIN) kafka_source.wait(source, 20000);
+        env.clock_us += 100000;
     }
     assert_int_equal(status, FAIL);
     says(error.text, "source events: topic 't' does not exist at 127.0.0.1:");
     kafka_source.close(source);
 }
 
-static void a_position_that_is_gone_is_told(void **state) {
-    (void)state;
-    Error error = {0};
-    put_numbers(0, 100);
-    Source *source = open_all(5000);
-    Status status = OK;
-    for (int look = 0; look < LOOKS && status != FAIL; look++) {
+/* Looks at its partitions until that is told: in made-up time, a second a look. */
+static Status looks(Source *source, Status until, Error *error) {
+    Status status = until == OK ? AGAIN : OK;
+    for (int look = 0; look < LOOKS && status != until; look++) {
         Chunk *chunk = NULL;
         int count;
         bool at_end = true;
-        assert_int_equal(kafka_source.next(source, 0, &chunk, &at_end, &error), AGAIN);
+        assert_int_equal(kafka_source.next(source, 0, &chunk, &at_end, error), AGAIN);
         assert_false(at_end);
         kafka_source.wait(source, 20000);
-        status = kafka_source.partitions(source, &count, &error);
+        status = kafka_source.partitions(source, &count, error);
+        if (status == AGAIN) env.clock_us += 1000000;
     }
-    assert_int_equal(status, FAIL);
-    says(error.text, "ends at offset 25, but the pipeline has read up to 5000");
+    return status;
+}
+
+static void a_position_that_is_gone_is_told(void **state) {
+    (void)state;
+    static const char gone[] = "ends at offset 25, but the pipeline has read up to 30";
+    Error error = {0};
+    put_numbers(0, 100);
+    Source *source = open_all(30);
+    int64_t began = env.clock_us;
+    assert_int_equal(looks(source, FAIL, &error), FAIL);
+    says(error.text, gone);
+    assert_in_range(env.clock_us - began, 9000000, 11000000);
+    kafka_source.close(source);
+    /* It grows, so it is no leader of old that knows no better. */
+    source = open_all(30);
+    assert_int_equal(looks(source, AGAIN, &error), AGAIN);
+    put_numbers(100, 104);
+    assert_int_equal(looks(source, FAIL, &error), FAIL);
+    says(error.text, "ends at offset 26, but the pipeline has read up to 30");
+    kafka_source.close(source);
+}
+
+/* One that had hung tells its own end until it knows that another one leads. */
+static void a_leader_that_knows_no_better_is_asked_again(void **state) {
+    (void)state;
+    int64_t positions[PARTITIONS] = {30, 30, 30, 30};
+    Error error = {0};
+    put_numbers(0, 100);
+    Source *source = open_all(30);
+    assert_int_equal(looks(source, AGAIN, &error), AGAIN);
+    says(error.text, "ends at offset 25, but the pipeline has read up to 30");
+    put_numbers(100, 160);
+    int rows = 0;
+    for (int i = 0; i < LOOKS && rows < 40; i++) rows += read_all(source, positions);
+    assert_int_equal(rows, 40);
     kafka_source.close(source);
 }
 
@@ -336,7 +370,7 @@ static void what_the_home_knows_is_looked_at(void **state) {
     Status status = AGAIN;
     for (int look = 0; look < LOOKS && status == AGAIN; look++) {
         status = kafka_source.partitions(source, &count, &error);
-        if (status == AGAIN) kafka_source.wait(source, 20000);
+        env.clock_us += 100000;
     }
     assert_int_equal(status, FAIL);
     says(error.text, "has 4 partitions, before it had 5");
@@ -507,6 +541,7 @@ int main(void) {
         TEST(a_broker_that_is_away_is_named_and_waited_for),
         TEST(a_topic_that_is_missing_is_told),
         TEST(a_position_that_is_gone_is_told),
+        TEST(a_leader_that_knows_no_better_is_asked_again),
         TEST(latest_is_settled_once),
         TEST(a_start_is_a_word_or_a_time),
         TEST(what_the_home_knows_is_looked_at),

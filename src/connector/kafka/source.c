@@ -25,6 +25,7 @@ enum {
     BROKER_LOOK_MS = 200,
     UNKNOWN_MOST_US = 3000000, /* a broker that has just started may not know of a topic that has
                                   just been made, or not of all of its partitions */
+    BEYOND_MOST_US = 10000000, /* how long a leader may think that it still leads */
 };
 
 typedef struct KafkaPartition {
@@ -33,9 +34,10 @@ typedef struct KafkaPartition {
     int64_t position; /* where the next record is looked for; NO_POSITION: at its start */
     int64_t told;     /* the same as the engine knows it: the end of the last chunk */
     bool at_end;
-    bool away;      /* it has no leader now, or its leader does not answer */
-    bool astray;    /* its position is not in the topic: partitions() finds out why */
-    size_t average; /* size of a message */
+    bool away;   /* it has no leader now, or its leader does not answer */
+    bool astray; /* its position is not in the topic: partitions() finds out why */
+    int64_t beyond_since_us, beyond_end; /* it is behind the end, which was there; 0: no */
+    size_t average;                      /* size of a message */
 } KafkaPartition;
 
 typedef struct KafkaSource {
@@ -280,16 +282,29 @@ static Status assign(KafkaSource *k, int partition, int64_t position, bool anew,
     return FAIL;
 }
 
+/* The topic ends before the position. A leader that hung and does not know yet that another one
+ * leads tells its own end, for some seconds, and that one stands still: then it is asked again. */
+static Status judge_end(KafkaSource *k, int partition, int64_t high, Error *error) {
+    KafkaPartition *p = k->partitions[partition];
+    int64_t now_us = k->context.env->monotonic_us(k->context.env);
+    (void)kafka_end_refused(&k->context, k->topic, partition, p->position, high, error);
+    if (!p->beyond_since_us) {
+        p->beyond_since_us = now_us;
+        p->beyond_end = high;
+    }
+    return high == p->beyond_end && now_us - p->beyond_since_us < BEYOND_MOST_US ? AGAIN : FAIL;
+}
+
 /* The broker does not have the position where a partition was to be read: why, and where to go on.
  */
 static Status find_place(KafkaSource *k, int partition, Error *error) {
     int64_t low = 0, high = 0, position = k->partitions[partition]->position;
     Status status = watermarks(k, partition, &low, &high, error);
     if (status != OK) return status;
+    if (position == NO_POSITION || position <= high) k->partitions[partition]->beyond_since_us = 0;
     if (position == NO_POSITION || (position >= low && position <= high))
         return assign(k, partition, position, true, error);
-    if (position > high)
-        return kafka_end_refused(&k->context, k->topic, partition, position, high, error);
+    if (position > high) return judge_end(k, partition, high, error);
     if (!k->skips_gaps)
         return kafka_gap_refused(&k->context, k->topic, partition, position, low, error);
     status = kafka_gaps_add(&k->gaps, &k->context, partition, position, low, error);
