@@ -88,8 +88,12 @@ CHECKED Status home_create_tables(sqlite3 *, Error *);
 CHECKED Status home_read_meta(Home *, const char *name, char *out, size_t size, Error *);
 CHECKED Status home_write_number(Home *, const char *name, int64_t value, Error *);
 CHECKED Status home_write_sum(Home *, Error *);
-CHECKED Status home_sum_rows(sqlite3 *, uint64_t *sum, Error *);
 Status home_damaged(const char *path, const char *what, Error *);
+
+/* ---- home_sum.c ---- */
+CHECKED Status home_sum_rows(sqlite3 *, uint64_t *sum, Error *);
+/* Watches every change of a trusted row, to keep `sum`. */
+CHECKED Status home_watch(Home *, Error *);
 /* SQL's leat_check(seed, values …) and, where `home` is not NULL, leat_sum. */
 CHECKED Status home_functions(sqlite3 *, Home *home, Error *);
 
