@@ -349,6 +349,26 @@ def test_filter_pipes_by_name(leat):
     assert ended.rows() == [{"n": 40000, "s": 2 * sum(range(20000))}]
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(leat, closed):
+    """Their numbers go to no home and no lock file."""
+    leat.write("p.sql", """SET http = 'off';
+CREATE TABLE e (a int) WITH (connector = 'file', path = 'in.ndjson');
+CREATE TABLE o (a int) WITH (connector = 'file', path = 'out.ndjson', overwrite = true);
+CREATE TABLE s (a int) WITH (connector = 'file', path = '-');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM e;
+INSERT INTO o SELECT a FROM e;
+INSERT INTO s SELECT a FROM e;""")
+    leat.write("in.ndjson", [{"a": i} for i in range(1000)])
+    done = subprocess.run(f"{BINARY} run p.sql {closed}", shell=True, cwd=leat.folder, capture_output=True, timeout=60)
+    assert done.returncode == (1 if ">&-" in closed.replace("2>&-", "") else 0), done
+    assert re.fullmatch(r"[0-9a-f]{32} \d{19} \d{19} [0-9a-f]{16}\n", (leat.folder / "p.leat.lock").read_text())
+    assert leat.run("run", "p.sql").status == 0
+    assert Home(leat.folder / "p.leat").rows("v") == [{"n": 1000}]
+    assert "is whole" in leat.ok("check-home", "p.sql").out
+    assert len(leat.read("out.ndjson")) == 1000
+
+
 def test_a_pipe_without_a_writer(leat):
     """A run that waits for somebody to write can be stopped; what comes later is read."""
     os.mkfifo(leat.folder / "named")

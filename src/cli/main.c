@@ -2,9 +2,12 @@
 #include "base/fault.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 typedef struct Verb {
     const char *name, *arguments, *help;
@@ -77,7 +80,17 @@ static Status read_fault(void) {
     return status;
 }
 
+/* Who starts leat with a standard stream closed (`>&-`) must not find its rows in a home, or its log
+ * in a lock file, which would get that number. Reading and writing there stay errors. */
+static void keep_standard_numbers(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
+            open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) != fd)
+            exit(EXIT_FAILED);
+}
+
 int main(int argc, char **argv) {
+    keep_standard_numbers();
     signal(SIGXFSZ,
            SIG_IGN); /* a limit on the size of files is an error of write(), as a full disk is */
     if (argc < 2) {
