@@ -292,6 +292,32 @@ static void a_marker_behind_what_was_delivered_is_refused(void **state) {
     assert_non_null(strstr(error.text, "went back"));
 }
 
+static bool has_rows(void *context) { return world.sinks[0].rows >= *(int *)context; }
+
+/* A run of the first generation that goes on with a copy of the home, past its own last epoch. */
+static void what_a_copy_delivered_is_told(void **state) {
+    (void)state;
+    FakeSource *events = fake_source(&world, "events", 1, false);
+    FakeSink *out = fake_sink(&world, "out");
+    FakeRunning running;
+    for (int rows = 10; rows <= 20; rows += 10) {
+        for (int i = rows - 10; i < rows; i++) put(events, 0, i, i);
+        fake_start(&world, &running, OUTBOX, &(EngineOptions){.epoch_rows = 5});
+        assert_true(fake_until(has_rows, &rows));
+        must(fake_stop(&running), &running.error);
+        fake_close(&running.run);
+    }
+    assert_int_equal(out->generation, 2);
+    out->generation = 1;
+    fake_start(&world, &running, OUTBOX, NULL);
+    assert_int_equal(fake_wait(&running), FAIL);
+    assert_non_null(strstr(running.error.text, "a process went on with a copy of it"));
+    fake_close(&running.run);
+    fake_start(&world, &running, OUTBOX, &(EngineOptions){.reset = "out"});
+    must(fake_stop(&running), &running.error);
+    fake_close(&running.run);
+}
+
 /* ---- upserts ---- */
 
 #define KEYED(way)                                                                                 \
@@ -481,6 +507,7 @@ int main(void) {
         TEST(answers_that_are_lost_double_nothing),
         TEST(a_marker_ahead_of_the_home_is_refused),
         TEST(a_marker_behind_what_was_delivered_is_refused),
+        TEST(what_a_copy_delivered_is_told),
         TEST(of_a_key_one_write_leaves_by_outbox),
         TEST(of_a_key_one_write_leaves_at_once),
         TEST(commits_that_fail_are_tried_again),

@@ -405,6 +405,7 @@ static Status ask_far(SinkRun *run, Error *error) {
     p->anew = marker.generation && !marker.number;
     if (p->anew) p->far_count = 0;
     mutex_lock(&e->lock);
+    p->acked_number = p->number; /* of what it says that it has */
     p->told = true;
     cond_signal(&e->wake);
     mutex_unlock(&e->lock);

@@ -156,6 +156,18 @@ static Status compare_marker(SinkRun *run, Error *error) {
     mutex_lock(&e->lock);
     int64_t committed = e->committed_epoch, known = run->delivered_epoch;
     mutex_unlock(&e->lock);
+    mutex_lock(&e->home_lock);
+    int64_t last = home_generation_end(e->home, generation);
+    mutex_unlock(&e->home_lock);
+    bool reset = e->options.reset && strcmp(e->options.reset, run->plan->table->name) == 0;
+    if (generation && epoch > last && epoch <= committed && !reset)
+        return fail(error,
+                    "sink %s: epoch %" PRId64 " was delivered by a run of generation %" PRId64
+                    ", which made epochs up to %" PRId64
+                    " of this home: a process went on with a copy of it. End that one; what it "
+                    "delivered may be there twice, or stand for rows that are missing; leat run "
+                    "--reset %s goes on all the same",
+                    run->plan->table->name, epoch, generation, last, run->plan->table->name);
     if (epoch > committed)
         return fail(
             error,

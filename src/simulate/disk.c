@@ -17,6 +17,7 @@ enum { MOST_FILES = 32, SECTOR = 512, MOST_REGIONS = 64 };
 typedef struct DiskFile {
     char name[160];
     bool exists, synced_exists;
+    bool apart; /* of those who were split off */
     Buffer data, synced;
     /* A file of this name was deleted, and the disk may not know it yet. */
     bool ghost_exists;
@@ -53,7 +54,7 @@ static bool draw_failure(uint32_t of) {
 
 static DiskFile *find(const char *name) {
     for (int i = 0; i < file_count; i++)
-        if (strcmp(files[i].name, name) == 0) return &files[i];
+        if (!files[i].apart && strcmp(files[i].name, name) == 0) return &files[i];
     return NULL;
 }
 
@@ -128,6 +129,7 @@ static int file_sync(sqlite3_file *f, int flags) {
     }
     copy(&o->file->synced, &o->file->data);
     for (int i = 0; i < file_count; i++) { /* their folder is synced too */
+        if (files[i].apart != o->file->apart) continue;
         files[i].synced_exists = files[i].exists;
         files[i].ghost_exists = false;
     }
@@ -331,6 +333,7 @@ void disk_crash(bool power) {
     uint32_t lost = (uint32_t)random_below(&draws, 9);
     for (int i = 0; i < file_count; i++) {
         DiskFile *file = &files[i];
+        if (file->apart) continue;
         forget_shared(file);
         if (!power) continue;
         bool certain = file->synced_exists == file->exists && !file->ghost_exists;
@@ -345,15 +348,35 @@ void disk_crash(bool power) {
         }
     }
     for (int i = 0; i < file_count; i++) {
+        if (files[i].apart) continue;
         copy(&files[i].synced, &files[i].data);
         files[i].synced_exists = files[i].exists;
         files[i].ghost_exists = false;
     }
 }
 
+void disk_split(void) {
+    int before = file_count;
+    for (int i = 0; i < before; i++) {
+        DiskFile *from = &files[i];
+        if (from->apart) continue;
+        if (file_count == MOST_FILES) abort();
+        DiskFile *to = &files[file_count++];
+        *to = (DiskFile){.exists = from->exists,
+                         .synced_exists = from->synced_exists,
+                         .ghost_exists = from->ghost_exists};
+        memcpy(to->name, from->name, sizeof to->name);
+        copy(&to->data, &from->data);
+        copy(&to->synced, &from->synced);
+        copy(&to->ghost, &from->ghost);
+        from->apart = true;
+    }
+}
+
 void disk_keep(void) {
     for (int i = 0; i < file_count; i++) {
         DiskFile *f = &files[i];
+        if (f->apart) continue;
         copy(&f->kept, &f->data);
         copy(&f->kept_synced, &f->synced);
         copy(&f->kept_ghost, &f->ghost);
@@ -366,6 +389,7 @@ void disk_keep(void) {
 void disk_put_back(void) {
     for (int i = 0; i < file_count; i++) {
         DiskFile *f = &files[i];
+        if (f->apart) continue;
         forget_shared(f);
         copy(&f->data, &f->kept);
         copy(&f->synced, &f->kept_synced);

@@ -16,6 +16,9 @@ int64_t disk_failures(void); /* so many writes and syncs have failed */
 /* The machine goes down. `power`: unsynced sectors are lost, kept or torn; else only the process
  * is gone and all that was written stays. */
 void disk_crash(bool power);
+/* Those who have files open keep them, as a copy that nobody else sees; the others see what stood
+ * there at this moment. */
+void disk_split(void);
 /* What stands there can be looked at without leaving a trace. */
 void disk_keep(void);
 void disk_put_back(void);

@@ -128,7 +128,7 @@ static void read_arguments(int count, char **arguments, Settings *s) {
 }
 
 typedef struct Totals {
-    int64_t seeds, runs, crashes, stops, failures, points, events;
+    int64_t seeds, runs, crashes, stops, failures, zombies, told, points, events;
 } Totals;
 
 static void add_up(Totals *t, const Verdict *v) {
@@ -137,6 +137,8 @@ static void add_up(Totals *t, const Verdict *v) {
     t->crashes += v->crashes;
     t->stops += v->stops;
     t->failures += v->failures;
+    t->zombies += v->zombies;
+    t->told += v->told;
     t->points += v->points;
     t->events += v->events;
 }
@@ -145,10 +147,10 @@ static void tell(const Totals *t, double since) {
     double took = seconds() - since;
     printf(
         "%lld seeds in %.1f s (%.1f ms each): %lld runs of the engine, %lld crashes, %lld stops, "
-        "%lld failed runs, %lld records, %lld steps\n",
+        "%lld failed, %lld frozen (%lld copies refused), %lld records, %lld steps\n",
         (long long)t->seeds, took, 1000 * took / (double)(t->seeds ? t->seeds : 1),
         (long long)t->runs, (long long)t->crashes, (long long)t->stops, (long long)t->failures,
-        (long long)t->events, (long long)t->points);
+        (long long)t->zombies, (long long)t->told, (long long)t->events, (long long)t->points);
 }
 
 /* Plays seeds, `jobs` at once, until one fails. *failed: which. */

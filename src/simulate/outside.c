@@ -7,6 +7,7 @@
 #include "simulate/trace.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 Outside outside;
 
@@ -26,7 +27,7 @@ void outside_wait(int64_t most_us) {
 }
 
 void outside_pass(const char *point) {
-    if (!schedule_running() || !outside.round->crash_point) return;
+    if (!schedule_running() || schedule_zombie() || !outside.round->crash_point) return;
     if (strcmp(outside.round->crash_point, point) != 0) return;
     if (++outside.passes != outside.round->crash_pass) return;
     trace_line("crash at %s", point);
@@ -97,7 +98,7 @@ static const char *partition_name(Source *source, int partition) {
 static Status seek(Source *source, int partition, int64_t position, Error *error) {
     OutSource *s = (OutSource *)(void *)source;
     s->at[partition] = position == NO_POSITION ? 0 : (int)position;
-    outside.taken[s->index][partition] = s->at[partition];
+    if (!schedule_zombie()) outside.taken[s->index][partition] = s->at[partition];
     if (s->at[partition] > outside.scenario->counts[s->index][partition] || s->at[partition] < 0)
         return fail(error, "sought behind the end");
     return OK;
@@ -154,7 +155,7 @@ static Status next(Source *source, int partition, Chunk **out, bool *at_end, Err
         to += part;
     }
     s->at[partition] += rows;
-    outside.taken[s->index][partition] = s->at[partition];
+    if (!schedule_zombie()) outside.taken[s->index][partition] = s->at[partition];
     trace_line("s%d[%d] gives %d..%d", s->index, partition, at, at + rows - 1);
     trace_number((uint64_t)(at * 100 + rows));
     *out = &c->chunk;
@@ -168,7 +169,7 @@ static void wait_moment(Source *source, int64_t timeout_us) {
 
 static void committed(Source *source, int partition, int64_t position) {
     OutSource *s = (OutSource *)(void *)source;
-    outside.committed[s->index][partition] = position;
+    if (!schedule_zombie()) outside.committed[s->index][partition] = position;
 }
 
 static void close_source(Source *source) { free(source); }
@@ -247,6 +248,29 @@ void outside_crash(bool power) {
         sink->bytes.size = sink->synced + (size_t)random_below(&outside.draws, tail + 1);
         for (size_t at = sink->synced; at < sink->bytes.size; at++)
             if (random_below(&outside.draws, 16) == 0) sink->bytes.data[at] = 0;
+    }
+}
+
+/* The lock file stays with those who hold it; the copy beside the other home is nobody's. */
+static void split_lock(void) {
+    char path[160], other[176], text[256];
+    snprintf(path, sizeof path, "%s.lock", outside.home);
+    snprintf(other, sizeof other, "%s.frozen", path);
+    if (rename(path, other) != 0) abort();
+    FILE *from = fopen(other, "re"), *to = fopen(path, "we");
+    if (!from || !to) abort();
+    fwrite(text, 1, fread(text, 1, sizeof text, from), to);
+    fclose(from);
+    fclose(to);
+    unlink(other);
+}
+
+void outside_freeze(void) {
+    disk_split();
+    split_lock();
+    for (int i = 0; i < MOST_QUERIES; i++) {
+        outside.lost[i] = (OutSink){.synced = outside.sinks[i].synced};
+        buffer_add_str(&outside.lost[i].bytes, buffer_str(&outside.sinks[i].bytes));
     }
 }
 

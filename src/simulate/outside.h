@@ -11,13 +11,15 @@ typedef struct Outside {
     Scenario *scenario;
     const Round *round;
     OutSink sinks[MOST_QUERIES];
+    OutSink lost[MOST_QUERIES]; /* files of those who were frozen: their disk is a copy */
     int64_t committed[MOST_SOURCES][MOST_PARTITIONS]; /* told to the sources; -1: nothing */
     int64_t taken[MOST_SOURCES][MOST_PARTITIONS];     /* handed over in this run up to there */
     Random draws, env_draws;
     int passes;   /* of the point where this run is to crash */
     int failures; /* in this run: so it may end with an error */
     char home[128];
-    const char *broken; /* a rule that the engine broke towards the outside */
+    bool copy_delivered; /* those who were frozen have written to a topic since */
+    const char *broken;  /* a rule that the engine broke towards the outside */
 } Outside;
 
 extern Outside outside;
@@ -25,6 +27,7 @@ extern Outside outside;
 void outside_open(Scenario *, const char *home);
 void outside_round(const Round *, uint64_t seed);
 void outside_crash(bool power);
+void outside_freeze(void); /* the home and its disk become two */
 /* Parses and plans the pipeline with the made-up connectors. */
 CHECKED Status outside_plan(Catalog **, Plan **, Error *);
 /* Everything that will ever come was handed over. */

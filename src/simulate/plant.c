@@ -3,7 +3,7 @@
  * one record too low, the first row's `seen` for all of its batch, a segment of keys dropped, what
  * was counted before counted again, or not read again for the sink that lacks it. Those of sinks
  * (marker before the rows, a length that was not synced, a marker read one too low, an offset one
- * record too far) are in stores.c. */
+ * record too far, markers of other runs that are overlooked) are in stores.c. */
 #include "simulate/plant.h"
 #include "engine/internal.h"
 
@@ -21,6 +21,7 @@ const char *const PLANT_NAMES[PLANTS] = {
     [PLANT_OFFSET_FAR] = "offset-too-far",
     [PLANT_REPLAY_COUNTS] = "replay-counts",
     [PLANT_NO_REPLAY] = "no-replay",
+    [PLANT_ZOMBIE] = "zombie-not-told",
 };
 
 void __real_home_put_delta(HomeBatch *, const char *, Str);

@@ -16,6 +16,7 @@ typedef enum Plant {
     PLANT_OFFSET_FAR,
     PLANT_REPLAY_COUNTS,
     PLANT_NO_REPLAY,
+    PLANT_ZOMBIE,
     PLANTS
 } Plant;
 

@@ -4,9 +4,9 @@
 
 typedef struct Verdict {
     bool ok;
-    uint64_t hash;                      /* of the trace */
-    int64_t points;                     /* of the schedule, over all runs */
-    int runs, crashes, stops, failures; /* of the engine: how they ended */
+    uint64_t hash;                                     /* of the trace */
+    int64_t points;                                    /* of the schedule, over all runs */
+    int runs, crashes, stops, failures, zombies, told; /* of the engine: how they ended */
     int events;
     char text[1200]; /* what is wrong */
 } Verdict;

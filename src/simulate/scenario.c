@@ -464,6 +464,10 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
     with.sink_breaks_of = (uint32_t)PICK(r, 0, 0, 0, 20);
     bool forgotten = one_of(r, 8), pauses = one_of(r, 6);
     int64_t pause_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
+    bool freezes = one_of(r, 8);
+    int64_t freeze_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
+    round->thaw_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
+    round->freeze_step = freezes && (faults & FAULT_ZOMBIES) ? freeze_step : 0;
     round->forgotten = forgotten && (faults & FAULT_FORGETS);
     round->pause_step = pauses && (faults & FAULT_PAUSES) ? pause_step : 0;
     if (end == 7 && (faults & FAULT_STOPS)) round->stop_us = stop_us;
@@ -507,7 +511,23 @@ static void calm(Round *round) {
                      .slow_sync_us = round->slow_sync_us,
                      .slow_sink_us = round->slow_sink_us,
                      .forgotten = round->forgotten,
+                     .thaw_step = round->thaw_step,
                      .slow_list_us = round->slow_list_us};
+}
+
+/* One that was frozen writes at least once what it wrote before: a key may then hold what is old.
+ * It is gone after a week. */
+static void choose_zombie(Scenario *s) {
+    bool may = true;
+    for (int i = 0; i < s->query_count; i++)
+        if (s->queries[i].way == WAY_ONCE && s->queries[i].keyed) may = false;
+    for (int i = 0; i < s->round_count; i++) {
+        Round *round = &s->rounds[i];
+        if (!may) round->freeze_step = 0;
+        if (!round->freeze_step) continue;
+        may = false;
+        for (int k = i; k < s->round_count; k++) s->rounds[k].forgotten = false;
+    }
 }
 
 static void lay_out(Scenario *s, const Limits *limits) {
@@ -570,6 +590,7 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     }
     s->round_count = 1 + (rounds < limits->rounds ? rounds : limits->rounds);
     calm(&s->rounds[s->round_count - 1]);
+    choose_zombie(s);
     write_sql(s);
 }
 
@@ -593,6 +614,9 @@ void scenario_print(const Scenario *s) {
         if ((r->crash_step || r->crash_point) && r->power) printf(" (power)");
         if (r->forgotten) printf(", markers are forgotten");
         if (r->pause_step) printf(", stands still at step %lld", (long long)r->pause_step);
+        if (r->freeze_step)
+            printf(", frozen at step %lld, going on at step %lld of the next",
+                   (long long)r->freeze_step, (long long)r[1].thaw_step);
         if (r->stop_us) printf(", stopped after %lld us", (long long)r->stop_us);
         if (r->disk_failures) printf(", disk fails");
         if (r->commit_fails_of) printf(", commits fail");

@@ -72,9 +72,10 @@ typedef enum Fault {
     FAULT_STOPS = 32,
     FAULT_SLOW = 64, /* nothing fails; things take time */
     FAULT_BATCHES = 128,
-    FAULT_FORGETS = 256, /* markers of sinks */
-    FAULT_PAUSES = 512,  /* the process stands still for long */
-    FAULTS = 10,
+    FAULT_FORGETS = 256,  /* markers of sinks */
+    FAULT_PAUSES = 512,   /* the process stands still for long */
+    FAULT_ZOMBIES = 1024, /* it stands still on a copy of its disk while the next one runs */
+    FAULTS = 11,
     FAULT_ALL = (1 << FAULTS) - 1
 } Fault;
 
@@ -85,13 +86,14 @@ typedef struct Round {
     int64_t epoch_rows;
     uint32_t switch_every;
     int64_t creep_us;
-    int64_t crash_step;      /* at that point of the schedule; 0: no */
-    const char *crash_point; /* at that fault point; NULL: no */
-    int crash_pass;          /* when it is passed for the n-th time */
-    int64_t stop_us;         /* told to stop after so long; 0: no */
-    bool power;              /* the crash is one of the machine */
-    bool forgotten;          /* before it begins nothing ran for a week */
-    int64_t pause_step;      /* the process stands still at that point, for minutes; 0: no */
+    int64_t crash_step;             /* at that point of the schedule; 0: no */
+    const char *crash_point;        /* at that fault point; NULL: no */
+    int crash_pass;                 /* when it is passed for the n-th time */
+    int64_t stop_us;                /* told to stop after so long; 0: no */
+    bool power;                     /* the crash is one of the machine */
+    bool forgotten;                 /* before it begins nothing ran for a week */
+    int64_t freeze_step, thaw_step; /* 0: no */
+    int64_t pause_step;             /* the process stands still at that point, for minutes; 0: no */
     uint32_t disk_write_fails_of, disk_sync_fails_of, disk_full_of;
     int disk_failures;
     int64_t slow_sync_us;

@@ -2,7 +2,8 @@
  * stack of its own. A mutex is a flag, a condition variable its address. Who goes on is drawn from
  * the seed, so that one seed is one interleaving, and thousands of seeds are thousands of them.
  * Time creeps a little with every switch, as computing takes time, and jumps to the next timeout
- * when everybody waits. A crash leaves all coroutines where they stand, for ever. */
+ * when everybody waits. A crash leaves all coroutines where they stand, for ever. The coroutines of
+ * a run are its crew; one crew may be frozen and go on beside the next one's. */
 #include "simulate/schedule.h"
 #include "base/memory.h"
 #include "simulate/trace.h"
@@ -14,7 +15,7 @@
 #include <sanitizer/common_interface_defs.h>
 #endif
 
-enum { MOST_COROUTINES = 64, STACK_BYTES = 1 << 20 };
+enum { MOST_COROUTINES = 128, STACK_BYTES = 1 << 20 };
 
 typedef enum State { READY, LOCKING, WAITING, SLEEPING, JOINING, OVER } State;
 static const char *const STATES[] = {"ready", "locking", "waiting", "sleeping", "joining", "over"};
@@ -25,6 +26,8 @@ typedef struct Coroutine {
     void *(*body)(void *);
     void *argument;
     State state;
+    int crew;
+    bool first;       /* of its crew */
     const void *what; /* the mutex, condition or coroutine that it waits for */
     int64_t until_us; /* WAITING, SLEEPING: -1 for ever */
     bool signalled;
@@ -40,10 +43,19 @@ static ScheduleOptions options;
 static Random draws;
 static int64_t now_us, points;
 static RunEnd end;
+static int crew, frozen_crew; /* of this run; of an earlier one, 0: none */
+static bool may_freeze, thawed;
 
 int64_t schedule_now_us(void) { return now_us; }
 int64_t schedule_points(void) { return points; }
 bool schedule_running(void) { return current >= 0; }
+void schedule_may_freeze(bool may) {
+    if (!schedule_zombie()) may_freeze = may;
+}
+bool schedule_zombies(void) { return frozen_crew > 0; }
+bool schedule_zombie(void) {
+    return current >= 0 && frozen_crew && coroutines[current].crew == frozen_crew;
+}
 
 #if defined(__SANITIZE_ADDRESS__)
 static void leave(void **fake, const void *bottom, size_t size) {
@@ -71,19 +83,34 @@ void schedule_dump(void) {
 
 /* ---- switching ---- */
 
+/* Only one that is frozen comes back. */
 static void go_outside(RunEnd how) {
     end = how;
     Coroutine *from = &coroutines[current];
     current = -1;
     leave(&from->fake_stack, outside_bottom, outside_size);
     swapcontext(&from->context, &outside);
-    abort(); /* nobody comes back */
+    arrive(from->fake_stack);
 }
 
 void schedule_crash(void) {
     trace_line("crash");
     go_outside(RUN_CRASHED);
     abort();
+}
+
+static bool moves(const Coroutine *c) {
+    return c->crew == crew || (thawed && c->crew == frozen_crew);
+}
+
+static void end_crew(int which) {
+    for (int i = 0; i < count; i++)
+        if (coroutines[i].crew == which) coroutines[i].state = OVER, coroutines[i].crew = 0;
+}
+
+void schedule_bury(void) {
+    if (frozen_crew) end_crew(frozen_crew);
+    frozen_crew = 0;
 }
 
 static void go_to(int next) {
@@ -98,6 +125,7 @@ static void go_to(int next) {
 static void look_at_time(void) {
     for (int i = 0; i < count; i++) {
         Coroutine *c = &coroutines[i];
+        if (!moves(c)) continue;
         if ((c->state == WAITING || c->state == SLEEPING) && c->until_us >= 0 &&
             c->until_us <= now_us)
             c->state = READY;
@@ -108,6 +136,7 @@ static bool jump_in_time(void) {
     int64_t next = INT64_MAX;
     for (int i = 0; i < count; i++) {
         const Coroutine *c = &coroutines[i];
+        if (!moves(c)) continue;
         if ((c->state == WAITING || c->state == SLEEPING) && c->until_us >= 0 && c->until_us < next)
             next = c->until_us;
     }
@@ -120,7 +149,7 @@ static bool jump_in_time(void) {
 static int draw_ready(void) {
     int ready[MOST_COROUTINES], found = 0;
     for (int i = 0; i < count; i++)
-        if (coroutines[i].state == READY) ready[found++] = i;
+        if (coroutines[i].state == READY && moves(&coroutines[i])) ready[found++] = i;
     return found ? ready[random_below(&draws, (uint64_t)found)] : -1;
 }
 
@@ -141,7 +170,20 @@ static void switch_over(void) {
 }
 
 static void point(void) {
-    if (++points == options.crash_at) schedule_crash();
+    if (++points == options.crash_at) {
+        trace_line("crash");
+        go_outside(RUN_CRASHED);
+    }
+    if (points == options.thaw_at && frozen_crew) {
+        trace_line("those who were frozen go on");
+        thawed = true;
+        look_at_time();
+    }
+    if (may_freeze && options.freeze_at && points >= options.freeze_at && !frozen_crew) {
+        trace_line("all of them are frozen");
+        frozen_crew = crew;
+        go_outside(RUN_FROZEN);
+    }
     if (points == options.pause_at) {
         now_us += options.pause_us;
         trace_line("stood still for %lld s", (long long)(options.pause_us / 1000000));
@@ -231,30 +273,46 @@ static void begin(void) {
     Coroutine *me = &coroutines[current];
     arrive(NULL);
     (void)me->body(me->argument);
-    if (current == 0) go_outside(RUN_DONE);
+    if (me->first && !schedule_zombie()) go_outside(RUN_DONE);
     me->state = OVER;
     wake_those(JOINING, me);
+    if (me->first) schedule_bury();
     switch_over();
     abort();
 }
 
-static int make(void *(*body)(void *), void *argument) {
+static Coroutine *free_one(void) {
+    for (int i = 0; i < count; i++)
+        if (!coroutines[i].crew) return &coroutines[i];
     if (count == MOST_COROUTINES) abort();
-    Coroutine *c = &coroutines[count];
+    return &coroutines[count++];
+}
+
+static void give_stack(Coroutine *c) {
     if (!c->stack)
         c->stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (c->stack == MAP_FAILED) abort();
-    *c = (Coroutine){.stack = c->stack, .body = body, .argument = argument, .state = READY};
+}
+
+static void prepare(Coroutine *c) {
     getcontext(&c->context);
     c->context.uc_stack.ss_sp = c->stack;
     c->context.uc_stack.ss_size = STACK_BYTES;
     makecontext(&c->context, begin, 0);
-    return count++;
+}
+
+static Coroutine *make(void *(*body)(void *), void *argument, int of_crew) {
+    Coroutine *c = free_one();
+    give_stack(c);
+    *c = (Coroutine){
+        .stack = c->stack, .body = body, .argument = argument, .state = READY, .crew = of_crew};
+    prepare(c);
+    return c;
 }
 
 static void *hook_start(void *(*body)(void *), void *argument) {
-    Coroutine *made = &coroutines[make(body, argument)];
+    Coroutine *made = make(body, argument, coroutines[current].crew);
     maybe_switch();
     return made;
 }
@@ -278,11 +336,15 @@ RunEnd schedule_run(const ScheduleOptions *given, void *(*body)(void *), void *c
     options = *given;
     random_seed(&draws, options.seed);
     points = 0;
-    count = 0;
-    current = make(body, context);
+    if (crew && crew != frozen_crew) end_crew(crew);
+    crew++;
+    may_freeze = false;
+    Coroutine *first = make(body, context, crew);
+    first->first = true;
+    current = (int)(first - coroutines);
     void *fake = NULL;
-    leave(&fake, coroutines[0].stack, STACK_BYTES);
-    swapcontext(&outside, &coroutines[0].context);
+    leave(&fake, first->stack, STACK_BYTES);
+    swapcontext(&outside, &first->context);
 #if defined(__SANITIZE_ADDRESS__)
     __sanitizer_finish_switch_fiber(fake, NULL, NULL);
 #endif

@@ -7,6 +7,7 @@
 typedef enum RunEnd {
     RUN_DONE,    /* the first coroutine returned */
     RUN_CRASHED, /* schedule_crash was called: all coroutines are abandoned where they stood */
+    RUN_FROZEN,  /* all of them stand still, and may go on beside the next run */
     RUN_STUCK,   /* nobody can go on and nobody waits for time: a deadlock; or no end is in sight */
 } RunEnd;
 
@@ -19,10 +20,16 @@ typedef struct ScheduleOptions {
     int64_t pause_at;      /* all stand still at that point, for so long; 0: never */
     int64_t pause_us;
     void (*paused)(void);
+    int64_t freeze_at; /* RUN_FROZEN at that point, or later, when schedule_may_freeze */
+    int64_t thaw_at;   /* at that point those that were frozen in an earlier run go on */
 } ScheduleOptions;
 
 /* Hooks into base/thread.h and runs `body` as the first coroutine. */
 RunEnd schedule_run(const ScheduleOptions *, void *(*body)(void *), void *context);
+void schedule_may_freeze(bool);
+bool schedule_zombie(void);    /* inside of one that was frozen in an earlier run */
+bool schedule_zombies(void);   /* there are such */
+void schedule_bury(void);      /* they never go on */
 void schedule_crash(void);     /* from a coroutine; does not return */
 bool schedule_running(void);   /* inside of one */
 int64_t schedule_now_us(void); /* since the simulation began; goes on over crashes */

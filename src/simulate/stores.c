@@ -7,6 +7,7 @@
 #include "simulate/disk.h"
 #include "simulate/outside.h"
 #include "simulate/plant.h"
+#include "simulate/schedule.h"
 #include "simulate/trace.h"
 #include <inttypes.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@ typedef struct Writing {
     bool unsure; /* something may stand outside that the marker does not say */
     bool absent, ours;
     int64_t marked_at_us;
+    bool looked; /* the marker was read; as it stood then: */
+    SinkMarker first;
+    uint64_t first_run;
     SinkMarker marker, next;
     Buffer staged; /* sent, not committed */
     int64_t positions[MOST_SOURCES][MOST_PARTITIONS], next_positions[MOST_SOURCES][MOST_PARTITIONS];
@@ -83,6 +87,11 @@ static bool ask(void) {
 
 /* ---- files by length, at least once ---- */
 
+static OutSink *file_of(const Writing *w) {
+    bool copied = w->sink.way == SINK_BY_LENGTH && schedule_zombie();
+    return copied ? &outside.lost[w->query] : w->of;
+}
+
 static Status check(Sink *sink, Error *error) {
     return writing(sink)->of->bytes.size ? fail(error, "it is there already") : OK;
 }
@@ -101,15 +110,16 @@ static Status recover(Sink *sink, bool known, int64_t length, Error *error) {
 static Status write_bytes(Sink *sink, Str bytes, Error *error) {
     Writing *w = writing(sink);
     if (!ask()) return away(w, error);
+    OutSink *of = file_of(w); /* now: it may have been frozen */
     if (outside_fails(outside.round->sink_breaks_of)) {
         size_t part = (size_t)random_below(&outside.draws, bytes.size + 1);
         if (w->sink.way == SINK_AT_ONCE) /* messages are whole */
             while (part && bytes.data[part - 1] != '\n') part--;
-        buffer_add(&w->of->bytes, bytes.data, part);
+        buffer_add(&of->bytes, bytes.data, part);
         trace_line("%s breaks", w->context.table);
         return fail(error, "sink %s breaks", w->context.table);
     }
-    buffer_add_str(&w->of->bytes, bytes);
+    buffer_add_str(&of->bytes, bytes);
     trace_bytes(bytes);
     trace_line("%s: %zu bytes written", w->context.table, bytes.size);
     return OK;
@@ -118,20 +128,38 @@ static Status write_bytes(Sink *sink, Str bytes, Error *error) {
 static Status sync_bytes(Sink *sink, int64_t *length, Error *error) {
     Writing *w = writing(sink);
     outside_wait(outside.round->slow_sink_us);
+    OutSink *of = file_of(w);
     if (outside_fails(outside.round->sink_breaks_of))
         return fail(error, "sink %s breaks", w->context.table);
-    if (!plant(PLANT_UNSYNCED)) w->of->synced = w->of->bytes.size;
-    *length = (int64_t)w->of->bytes.size;
+    if (!plant(PLANT_UNSYNCED)) of->synced = of->bytes.size;
+    *length = (int64_t)of->bytes.size;
     trace_line("%s: synced at %lld", w->context.table, (long long)*length);
     return OK;
 }
 
 /* ---- exactly once: the marker ---- */
 
+static bool same(const SinkMarker *a, const SinkMarker *b) {
+    return a->generation == b->generation && a->epoch == b->epoch && a->number == b->number;
+}
+
 static Status judge_marker(Writing *w, Error *error) {
     const OutSink *of = w->of;
     const SinkMarker *found = &of->marker;
     int64_t ours = w->context.generation;
+    bool theirs = found->generation && of->run != w->run;
+    bool back = found->epoch < w->marker.epoch ||
+                (found->epoch == w->marker.epoch && found->number < w->marker.number);
+    bool news = w->looked && (of->run != w->first_run || !same(found, &w->first));
+    if (found->generation > ours && !plant(PLANT_ZOMBIE))
+        return fail(error, "sink %s: a later run has delivered to it", w->context.table);
+    if (theirs && (found->generation == ours || (news && !back)) && !plant(PLANT_ZOMBIE))
+        return fail(error, "sink %s: another run of this home delivers to it", w->context.table);
+    if (!w->looked) {
+        w->first = *found;
+        w->first_run = of->run;
+        w->looked = true;
+    }
     w->absent = !found->generation;
     w->ours = !w->absent && found->generation == ours;
     if (w->absent) {
@@ -141,11 +169,7 @@ static Status judge_marker(Writing *w, Error *error) {
         w->unsure = false;
         return OK;
     }
-    if (found->generation > ours)
-        return fail(error, "sink %s: a later run has delivered to it", w->context.table);
-    if (w->ours && of->run != w->run)
-        return fail(error, "sink %s: another run of this home delivers to it", w->context.table);
-    if (found->epoch < w->marker.epoch) return fail(error, "sink %s went back", w->context.table);
+    if (back) return fail(error, "sink %s went back", w->context.table);
     w->marker = *found;
     w->unsure = false;
     return OK;
@@ -252,6 +276,7 @@ static Status send(Sink *sink, const Delivery *d, Error *error) {
 static void apply(Writing *w) {
     OutSink *of = w->of;
     buffer_add_str(&of->bytes, buffer_str(&w->staged));
+    if (schedule_zombie()) outside.copy_delivered = true;
     if (w->staged.size) of->last_epoch = w->next.epoch;
     of->marker = w->next;
     of->run = w->run;
@@ -292,7 +317,6 @@ static Status idle(Sink *sink, int64_t *next_us, Error *error) {
     if (status != OK) return status;
     int64_t now = w->context.env->monotonic_us(w->context.env);
     *next_us = renew_us;
-    if (w->absent && !w->marker.epoch && !w->marker.number) return OK;
     if (w->ours && w->marked_at_us && now - w->marked_at_us < renew_us) {
         *next_us = w->marked_at_us + renew_us - now;
         return OK;
@@ -331,6 +355,7 @@ int64_t store_reached(const OutSink *of, int source, int partition) {
 }
 
 void stores_time_out(void) {
+    outside.failures++; /* who was patient for a minute may have given up */
     for (int i = 0; i < MOST_QUERIES; i++)
         if (outside.sinks[i].open) {
             outside.sinks[i].producer++;

@@ -27,6 +27,10 @@ void home_close(Home **);
 const HomeInfo *home_info(const Home *);
 const char *home_path(const Home *);
 
+/* The last epoch that a run of that generation can have made of this home; INT64_MAX: not known. A
+ * later one by its hand was made of a copy. */
+int64_t home_generation_end(Home *, int64_t generation);
+
 /* Small facts, committed at once by set. */
 const char *home_get(Home *, const char *name); /* valid until home_close; NULL: not there */
 CHECKED Status home_set(Home *, const char *name, const char *value, Error *);

@@ -337,6 +337,24 @@ static void an_old_copy_is_refused(void **state) {
     refused("p", "what was written after it is missing");
 }
 
+/* Of the last 32 starts. */
+static void it_is_known_where_each_run_ended(void **state) {
+    (void)state;
+    for (int i = 1; i <= 40; i++) {
+        Home *home = open_home();
+        HomeBatch *batch = home_begin();
+        home_put_mark(batch, "t", i);
+        if (i % 2) commit(home, batch);
+        else home_batch_free(&batch);
+        assert_int_equal(home_generation_end(home, i), INT64_MAX);
+        if (i > 1) assert_int_equal(home_generation_end(home, i - 1), i / 2);
+        if (i > 20) assert_int_equal(home_generation_end(home, i - 20), (i - 19) / 2);
+        if (i > 33) assert_int_equal(home_generation_end(home, i - 33), INT64_MAX);
+        assert_int_equal(home_generation_end(home, 0), i > 32 ? INT64_MAX : 0);
+        home_close(&home);
+    }
+}
+
 static void another_home_in_its_place_is_refused(void **state) {
     (void)state;
     Home *home = open_home();
@@ -857,6 +875,7 @@ int main(void) {
         CASE(what_a_sink_refuses_counts_once),
         CASE(a_home_does_not_grow),
         CASE(the_log_shrinks_after_a_long_reader),
+        CASE(it_is_known_where_each_run_ended),
         CASE(a_lost_generation_stops_commits),
         CASE(fresh_sets_the_old_one_aside),
     };

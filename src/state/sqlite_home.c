@@ -133,11 +133,65 @@ static Status finish(Home *home, Status status, Error *error) {
     return status == OK ? home_write_lock(home, error) : status;
 }
 
+/* One statement with text arguments. */
+static Status run_text(Home *home, const char *sql, int count, const char *const *args,
+                       Error *error) {
+    sqlite3_stmt *s = NULL;
+    Status status = home_prepare(home->db, sql, &s, error);
+    if (status != OK) return status;
+    for (int i = 0; i < count; i++) sqlite3_bind_text(s, i + 1, args[i], -1, SQLITE_STATIC);
+    if (sqlite3_step(s) != SQLITE_DONE)
+        status = home_sqlite_error(home->db, FAIL, "cannot write", error);
+    sqlite3_finalize(s);
+    return status;
+}
+
+/* ---- generations ---- */
+
+/* "GENERATION:EPOCH …", of the last starts, each with the epoch where it found the home. */
+static const char STARTS[] = "starts";
+enum { STARTS_MOST = 32 };
+
+static Status put_fact(Home *home, const char *name, const char *value, Error *error) {
+    return run_text(home,
+                    "INSERT OR REPLACE INTO leat_facts VALUES (?1, ?2, leat_check('leat_facts', "
+                    "?1, ?2))",
+                    2, (const char *[]){name, value}, error);
+}
+
+static Status note_start(Home *home, Error *error) {
+    const char *before = home_get(home, STARTS);
+    int count = 0;
+    for (const char *at = before; at && *at; at++) count += *at == ':';
+    for (; before && count >= STARTS_MOST; count--)
+        before = strchr(before, ' ') ? strchr(before, ' ') + 1 : NULL;
+    Buffer text = {0};
+    if (before) buffer_add_format(&text, "%s ", before);
+    buffer_add_format(&text, "%" PRId64 ":%" PRId64, home->info.generation, home->info.epoch);
+    buffer_add_char(&text, 0);
+    Status status = put_fact(home, STARTS, text.data, error);
+    buffer_free(&text);
+    return status;
+}
+
+int64_t home_generation_end(Home *home, int64_t generation) {
+    const char *starts = home_get(home, STARTS);
+    for (const char *at = starts; at && *at;) {
+        char *end;
+        int64_t begun = strtoll(at, &end, 10), epoch = *end == ':' ? strtoll(end + 1, &end, 10) : 0;
+        if (begun == generation + 1) return epoch;
+        if (end == at) break;
+        at = *end == ' ' ? end + 1 : end;
+    }
+    return INT64_MAX;
+}
+
 static Status raise_generation(Home *home, Error *error) {
     Status status = home_transaction(home, FAIL, error);
     if (status != OK) return status;
     home->info.generation++;
     status = home_write_number(home, "generation", home->info.generation, error);
+    if (status == OK) status = note_start(home, error);
     status = home_end(home, status, FAIL, error);
     if (status != OK) return status;
     fault_at(home->env, "home.raised");
@@ -307,27 +361,10 @@ const char *home_get(Home *home, const char *name) {
     return value;
 }
 
-/* One statement with text arguments. */
-static Status run_text(Home *home, const char *sql, int count, const char *const *args,
-                       Error *error) {
-    sqlite3_stmt *s = NULL;
-    Status status = home_prepare(home->db, sql, &s, error);
-    if (status != OK) return status;
-    for (int i = 0; i < count; i++) sqlite3_bind_text(s, i + 1, args[i], -1, SQLITE_STATIC);
-    if (sqlite3_step(s) != SQLITE_DONE)
-        status = home_sqlite_error(home->db, FAIL, "cannot write", error);
-    sqlite3_finalize(s);
-    return status;
-}
-
 Status home_set(Home *home, const char *name, const char *value, Error *error) {
     Status status = home_transaction(home, FAIL, error);
     if (status != OK) return status;
-    status = run_text(home,
-                      "INSERT OR REPLACE INTO leat_facts VALUES (?1, ?2, leat_check('leat_facts', "
-                      "?1, ?2))",
-                      2, (const char *[]){name, value}, error);
-    return finish(home, status, error);
+    return finish(home, put_fact(home, name, value, error), error);
 }
 
 Status home_put_query(Home *home, const char *name, uint64_t hash, const char *plan, Error *error) {

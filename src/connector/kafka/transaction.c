@@ -342,7 +342,8 @@ Status kafka_sink_commit(Sink *sink, Error *error) {
 }
 
 /* An empty transaction writes the marker again: Kafka forgets offsets of a group that nobody joins
- * when they are not written for days, and the producer's own numbers with them. */
+ * when they are not written for days, and the producer's own numbers with them. At a start also
+ * where there is none yet, so that an older run on a copy of the home finds it. */
 Status kafka_sink_idle(Sink *sink, int64_t *next_us, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
     int64_t every = k->context.renew_us ? k->context.renew_us : renew_us;
@@ -350,7 +351,6 @@ Status kafka_sink_idle(Sink *sink, int64_t *next_us, Error *error) {
     if (status != OK) return status;
     int64_t now = k->context.env->monotonic_us(k->context.env);
     *next_us = every;
-    if (k->absent && !k->marker.epoch && !k->marker.number) return OK; /* nothing to remember */
     if (k->ours && k->marked_at_us && now - k->marked_at_us < every) {
         *next_us = k->marked_at_us + every - now;
         return OK;
