@@ -116,7 +116,7 @@ static bool is_idle(const Table *t, const char *name) {
     return csv && (!t->format || strcmp(t->format->name, "csv") != 0);
 }
 
-static void option_line(Explain *x, const Table *t, const Option *option, int uses) {
+static void option_line(Explain *x, int depth, const Table *t, const Option *option, int uses) {
     enum { all = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
     if (option->flags & OPTION_LATER || (option->flags & all && !(option->flags & uses))) return;
     const OptionValue *value = option_find(&t->options, option->name);
@@ -126,20 +126,22 @@ static void option_line(Explain *x, const Table *t, const Option *option, int us
     if (!text) return;
     bool hidden = option->flags & OPTION_SECRET;
     bool unit = !is_given && option->unit;
-    line(x, 2, "%s = %s%s%s%s", option->name, hidden ? "(hidden)" : text, unit ? " " : "",
+    line(x, depth, "%s = %s%s%s%s", option->name, hidden ? "(hidden)" : text, unit ? " " : "",
          unit ? option->unit : "", is_given ? "" : " (default)");
 }
 
-static void option_lines(Explain *x, const Table *t) {
+static void option_lines(Explain *x, int depth, const Table *t) {
+    line(x, depth++, "options");
     int uses = (t->is_source ? OPTION_SOURCE : 0) | (t->is_sink ? OPTION_SINK : 0) |
                (t->is_reference ? OPTION_REFERENCE : 0);
-    for (const Option *o = t->connector->options; o && o->name; o++) option_line(x, t, o, uses);
+    for (const Option *o = t->connector->options; o && o->name; o++)
+        option_line(x, depth, t, o, uses);
     for (const Option *o = common_options; o->name; o++)
-        if (strcmp(o->name, "connector") != 0) option_line(x, t, o, uses);
+        if (strcmp(o->name, "connector") != 0) option_line(x, depth, t, o, uses);
     for (int i = 0; i < t->options.count; i++) {
         const OptionValue *value = &t->options.values[i];
         if (!value->option && value->given)
-            line(x, 2, "\"%s\" = %s", value->name,
+            line(x, depth, "\"%s\" = %s", value->name,
                  is_secret(value) ? "(hidden)"
                  : value->raw     ? value->raw
                                   : value->text);
@@ -211,8 +213,7 @@ static void source_lines(Explain *x, int number) {
     } else {
         line(x, 1, "no event_time: order is arrival; no windows, nothing is late");
     }
-    line(x, 1, "options");
-    option_lines(x, t);
+    option_lines(x, 1, t);
     buffer_add_char(x->out, '\n');
 }
 
@@ -224,8 +225,7 @@ static void reference_lines(Explain *x, const PlanReference *r) {
     line(x, 1, "reads: %s", decode_words(x, &r->decode));
     line(x, 1, "found by %s; its rows are held in memory",
          names_of(x, &r->schema, r->keys, r->key_count));
-    line(x, 1, "options");
-    option_lines(x, r->table);
+    option_lines(x, 1, r->table);
     buffer_add_char(x->out, '\n');
 }
 
@@ -480,8 +480,7 @@ static void sink_lines(Explain *x, const PlanNode *node) {
     else if (sink->key_count)
         line(x, 2, "keyed by %s", names_of(x, &sink->schema, sink->keys, sink->key_count));
     line(x, 2, "delivered %s", way_words(sink));
-    line(x, 2, "options");
-    option_lines(x, sink->table);
+    option_lines(x, 2, sink->table);
 }
 
 /* Its rows are groups that are forgotten some time. */
