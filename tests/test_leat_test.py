@@ -171,6 +171,23 @@ def test_update_of_a_new_folder(trial):
     assert trial.run("test", "t").status == 0
 
 
+def test_names_that_lead_elsewhere(leat):
+    """Rows are kept in files named as tables are, and nothing outside is written."""
+    leat.write("t/p.sql", """CREATE TABLE e (i int) WITH (connector = 'file', path = 'x');
+CREATE TABLE "../../o" (i int) WITH (connector = 'file', path = 'y');
+INSERT INTO "../../o" SELECT i FROM e;""")
+    leat.write("t/e.ndjson", [{"i": 1}])
+    ended = leat.run("test", "--update", "t")
+    assert ended.status == 2 and "without /" in ended.err, ended
+
+
+def test_update_counts_what_it_wrote(leat):
+    leat.write("t/p.sql", """CREATE TABLE e (i int) WITH (connector = 'file', path = 'x');
+CREATE MATERIALIZED VIEW v AS SELECT i FROM e;""")
+    leat.write("t/e.ndjson", [{"i": 1}])
+    assert leat.ok("test", "--update", "t").out.startswith("written t  1 result, ")
+
+
 def test_several(trial):
     trial.write("u/pipeline.sql", "SELECT nonsense")
     trial.write("u/expected/x.ndjson", "")

@@ -68,6 +68,16 @@ static void read_file_instead(Trial *t, Table *table, const char *path) {
     table->max_future_us = INT64_MAX;
 }
 
+/* Rows are kept in files of that name. */
+static Status check_names(const Catalog *catalog, Error *error) {
+    const char *bad = NULL;
+    for (int i = 0; i < catalog->table_count && !bad; i++)
+        if (strchr(catalog->tables[i].name, '/')) bad = catalog->tables[i].name;
+    for (int i = 0; i < catalog->view_count && !bad; i++)
+        if (strchr(catalog->views[i].name, '/')) bad = catalog->views[i].name;
+    return bad ? fail(error, "no file can have the name '%s'; give it one without /", bad) : OK;
+}
+
 static Status put_files(Trial *t, Error *error) {
     Catalog *catalog = t->catalog;
     for (int i = 0; i < catalog->table_count; i++) {
@@ -139,6 +149,7 @@ Status trial_open(const char *folder, const char *file, Trial **out) {
                                          work, strerror(errno));
     if (status == OK) t->work = arena_text(t->arena, str_from(work));
     if (status == OK) status = catalog_read(file, &t->catalog, &error);
+    if (status == OK) status = check_names(t->catalog, &error);
     if (status == OK) status = put_files(t, &error);
     if (status == OK) status = plan_new(t->catalog, &t->plan, &error);
     if (status != OK) tell_error(t, &error);
