@@ -369,6 +369,19 @@ INSERT INTO s SELECT a FROM e;""")
     assert len(leat.read("out.ndjson")) == 1000
 
 
+@pytest.mark.parametrize("home", [":memory:", "file:x?mode=memory", "x y's", "-x"])
+def test_odd_names_of_homes(leat, home):
+    """SQLite would keep the first two in memory: nothing of it would be there at the next start."""
+    leat.write("p.sql", f"""SET http = 'off'; SET home = 'sqlite:{home.replace("'", "''")}';
+CREATE TABLE e (a int) WITH (connector = 'file', path = 'in.ndjson');
+CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM e;""")
+    leat.write("in.ndjson", [{"a": 1}])
+    assert leat.run("run", "p.sql").status == 0
+    assert (leat.folder / home).stat().st_size > 0
+    assert "is finished" in leat.ok("run", "p.sql").err
+    assert "is whole" in leat.ok("check-home", "p.sql").out
+
+
 def test_a_pipe_without_a_writer(leat):
     """A run that waits for somebody to write can be stopped; what comes later is read."""
     os.mkfifo(leat.folder / "named")

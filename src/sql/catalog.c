@@ -103,6 +103,10 @@ Status catalog_parse(const char *file, Str text, Catalog **out, Error *error) {
     }
     if (!c->settings.home)
         c->settings.home = arena_format(c->arena, "%s.leat", c->settings.pipeline);
+    /* ":memory:" and "file:…" are no files to SQLite, and what is in memory is not kept. */
+    const char *home = c->settings.home;
+    if (*home == ':' || strncmp(home, "file:", 5) == 0)
+        c->settings.home = arena_format(c->arena, "./%s", home);
     *out = c;
     return OK;
 }
