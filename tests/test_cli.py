@@ -260,6 +260,14 @@ def test_mistake(leat, name):
     assert not (leat.folder / "p.leat").exists()
 
 
+def test_a_property_that_does_nothing_is_told(leat):
+    """What harms nobody is a warning: configurations of other programs hold it."""
+    leat.write("p.sql", kafka(', "session.timeout.ms" = 30000'))
+    ended = leat.run("check", "p.sql")
+    assert ended.status == 0, ended
+    assert 'p.sql:1:93: warning: "session.timeout.ms" does nothing: Leat reads each partition by itself' in ended.err, ended
+
+
 def test_mistakes_in_an_empty_file(leat):
     leat.write("p.sql", "-- nothing here\n")
     ended = leat.run("run", "p.sql")

@@ -256,6 +256,8 @@ typedef struct Connector {
     bool properties;       /* other names in double quotes are handed through (Kafka) */
     /* Of such a property: OPTION_SOURCE, OPTION_SINK or both. Needed with `properties`. */
     int (*property_uses)(const char *name);
+    /* Why such a property does nothing here, though it harms nobody; NULL: it does something. */
+    const char *(*property_idle)(const char *name);
     const SourceType *source; /* NULL: not possible */
     const SinkType *sink;
     bool reference; /* may be joined as a reference table: read whole through `source` */

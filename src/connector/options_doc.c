@@ -75,7 +75,8 @@ int main(int argc, char **argv) {
                       "stands (`\"group.id\"` of a sink), that Leat has settled otherwise "
                       "(`\"isolation.level\"`), or that goes against the others (`\"acks\" = "
                       "'1'` without `delivery = 'at_least_once'`) is refused by name, by "
-                      "`leat check` already.\n");
+                      "`leat check` already. For what only does nothing (`\"session.timeout.ms\"`) "
+                      "there is a warning.\n");
         buffer_free(&title);
     }
     int status = 0;

@@ -163,7 +163,7 @@ static const char *table_uses(const Table *t) {
     return t->is_source ? "a source" : t->is_reference ? "reference data" : "a sink";
 }
 
-static Status check_option(const Table *t, const OptionValue *value, Error *error) {
+static Status check_option(Catalog *c, const Table *t, const OptionValue *value, Error *error) {
     enum { uses = OPTION_SOURCE | OPTION_SINK | OPTION_REFERENCE };
     if (!value->given || (!t->is_source && !t->is_sink && !t->is_reference)) return OK;
     int flags = value->option                 ? value->option->flags
@@ -172,6 +172,12 @@ static Status check_option(const Table *t, const OptionValue *value, Error *erro
     flags &= uses;
     int used = (t->is_source ? OPTION_SOURCE : 0) | (t->is_sink ? OPTION_SINK : 0) |
                (t->is_reference ? OPTION_REFERENCE : 0);
+    const char *idle = value->option || !t->connector->property_idle
+                           ? NULL
+                           : t->connector->property_idle(value->name);
+    if (idle)
+        warn(c, value->line, value->place,
+             arena_format(c->arena, "\"%s\" does nothing: %s", value->name, idle));
     if (!flags || (flags & used)) return OK;
     const char *where = flags & OPTION_SINK     ? "sinks"
                         : flags & OPTION_SOURCE ? "sources"
@@ -246,11 +252,11 @@ static Status check_file(const Catalog *c, const Table *t, Error *error) {
     return OK;
 }
 
-static Status check_table(const Catalog *c, Table *t, Error *error) {
+static Status check_table(Catalog *c, Table *t, Error *error) {
     if (t->is_sink && check_file(c, t, error) != OK) return FAIL;
     if (t->is_sink && (t->is_source || t->is_reference)) return read_and_written(c, t, error);
     for (int i = 0; i < t->options.count; i++)
-        if (check_option(t, &t->options.values[i], error) != OK) return FAIL;
+        if (check_option(c, t, &t->options.values[i], error) != OK) return FAIL;
     if (!t->connector->check) return OK;
     Status status = t->connector->check(&t->options, t->is_source || t->is_reference, t->is_sink,
                                         t->key_count > 0, error);

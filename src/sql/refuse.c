@@ -51,7 +51,6 @@ Status refuse(Catalog *c, int location, Error *error, const char *what, const ch
 }
 
 void warn_at(Catalog *c, int location, const char *format, ...) {
-    if (c->warning_count >= WARNINGS_MOST) return;
     char text[1024];
     va_list args;
     va_start(args, format);
@@ -59,6 +58,11 @@ void warn_at(Catalog *c, int location, const char *format, ...) {
     va_end(args);
     int line, column;
     place_of(c, location, &line, &column);
+    warn(c, line, column, text);
+}
+
+void warn(Catalog *c, int line, int column, const char *text) {
+    if (c->warning_count >= WARNINGS_MOST) return;
     char *warning = arena_format(c->arena, "%s:%d:%d: warning: %s", c->file, line, column, text);
     for (int i = 0; i < c->warning_count; i++)
         if (strcmp(c->warnings[i], warning) == 0)

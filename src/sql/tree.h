@@ -86,6 +86,7 @@ int tree_begin(const ProtobufCMessage *);   /* the least location anywhere in it
 CHECKED Status error_at(Catalog *, int location, Error *, const char *format, ...) PRINTF(4, 5);
 /* "NAME is not supported; REMEDY" at that place. remedy may be NULL. */
 CHECKED Status refuse(Catalog *, int location, Error *, const char *what, const char *remedy);
+void warn(Catalog *, int line, int column, const char *text);
 void warn_at(Catalog *, int location, const char *format, ...) PRINTF(3, 4);
 /* Visits the messages directly inside; ends early, giving false, when a visit gives false. */
 bool each_child(const ProtobufCMessage *, bool (*visit)(const ProtobufCMessage *, void *),

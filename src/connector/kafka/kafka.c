@@ -282,5 +282,6 @@ const Connector kafka_connector = {
     .sink_way = sink_way,
     .keeps_positions = keeps_positions,
     .property_uses = kafka_property_uses,
+    .property_idle = kafka_property_idle,
     .check = kafka_check,
 };

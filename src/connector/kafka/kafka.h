@@ -39,8 +39,9 @@ void kafka_client_close(KafkaClient *); /* its handle is gone before */
  * words. */
 rd_kafka_conf_t *kafka_conf(const Options *, const KafkaSetting *defaults,
                             const KafkaSetting *fixed, Error *error);
-/* properties.c: Connector.property_uses and .check. */
+/* properties.c: Connector.property_uses, .property_idle and .check. */
 int kafka_property_uses(const char *name);
+const char *kafka_property_idle(const char *name);
 CHECKED Status kafka_check(const Options *, bool as_source, bool as_sink, bool has_key, Error *);
 bool kafka_exactly_once(const Options *);
 /* The client of that configuration, which is used up. FAIL: `what` ("source events") is named. */

@@ -483,7 +483,6 @@ static void properties_are_checked(void **state) {
     refuses(true, "toppic", "x", "did you mean 'topic'?");
     refuses(true, "linger.ms", "soon", "property \"linger.ms\" of connector 'kafka':");
     refuses(true, "metadata.broker.list", "x:1", "\"bootstrap.servers\" says it");
-    refuses(false, "socket.blocking.max.ms", "9", "does nothing any more");
 }
 
 static void properties_that_leat_settles_are_refused(void **state) {
@@ -491,13 +490,16 @@ static void properties_that_leat_settles_are_refused(void **state) {
     refuses(false, "enable.auto.commit", "true", "is always 'false': positions live in the home");
     refuses(false, "auto.offset.reset", "earliest", "option start says where to begin");
     refuses(false, "isolation.level", "read_uncommitted", "is always 'read_committed'");
-    refuses(false, "session.timeout.ms", "30000", "in no group's membership");
-    refuses(false, "statistics.interval.ms", "1000", "takes nothing of the client but");
+    refuses(false, "log.queue", "true", "takes nothing of the client but");
     refuses(true, "transactional.id", "mine", "each sink has its own");
     refuses(true, "delivery.report.only.error", "false", "is always 'true'");
     allows(false, "enable.auto.commit", "0");
     allows(false, "isolation.level", "read_committed");
     allows(true, "enable.idempotence", "true");
+    allows(false, "session.timeout.ms", "30000");
+    assert_non_null(strstr(kafka_connector.property_idle("session.timeout.ms"), "no group's"));
+    assert_non_null(strstr(kafka_connector.property_idle("socket.blocking.max.ms"), "no longer"));
+    assert_null(kafka_connector.property_idle("fetch.min.bytes"));
     assert_int_equal(kafka_connector.property_uses("group.id"), OPTION_SOURCE);
     assert_int_equal(kafka_connector.property_uses("acks"), OPTION_SINK);
     assert_int_equal(kafka_connector.property_uses("client.id"), OPTION_SOURCE | OPTION_SINK);

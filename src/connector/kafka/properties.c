@@ -1,5 +1,5 @@
 /* Properties of librdkafka, which a table gives under their own names in double quotes. Each is
- * either honoured or refused with the reason: one that says nothing in a source or in a sink, one
+ * honoured, told to do nothing, or refused: one that says nothing in a source or in a sink, one
  * that Leat has settled otherwise, and values that contradict one another. Which client a property
  * is for, the library tells itself, and it is asked for its verdict on the whole by a client
  * without a broker, so that `leat check` finds what would end the start. */
@@ -23,7 +23,6 @@ static const struct Rule {
 } rules[] = {
     {"metadata.broker.list", BOTH, NULL, "\"bootstrap.servers\" says it"},
     {"enabled_events", BOTH, "0", no_events},
-    {"statistics.interval.ms", BOTH, "0", no_events},
     {"log.queue", BOTH, "false", no_events},
     {"auto.offset.reset", SOURCE, "error",
      "option start says where to begin, on_gap what happens where records are gone"},
@@ -33,21 +32,28 @@ static const struct Rule {
     {"enable.auto.commit", SOURCE, "false", positions},
     {"enable.auto.offset.store", SOURCE, "false", positions},
     {"auto.commit.enable", SOURCE, NULL, positions},
-    {"auto.commit.interval.ms", SOURCE, NULL, positions},
     {"offset.store.method", SOURCE, NULL, positions},
-    {"group.instance.id", SOURCE, NULL, no_member},
-    {"group.protocol.type", SOURCE, NULL, no_member},
-    {"partition.assignment.strategy", SOURCE, NULL, no_member},
-    {"session.timeout.ms", SOURCE, NULL, no_member},
-    {"heartbeat.interval.ms", SOURCE, NULL, no_member},
-    {"max.poll.interval.ms", SOURCE, NULL, no_member},
-    {"consume.callback.max.messages", SOURCE, NULL, no_events},
     {"delivery.report.only.error", SINK, "true", "rows that are taken need no report"},
     {"transactional.id", ONCE, NULL, "each sink has its own, leat.HOME_ID.TABLE"},
     {"transactional.id", AT_LEAST_ONCE, NULL, "delivery = 'at_least_once' has no transactions"},
     {"transaction.timeout.ms", AT_LEAST_ONCE, NULL,
      "delivery = 'at_least_once' has no transactions"},
     {"enable.idempotence", ONCE, "true", "its transactions need that"},
+};
+
+/* What configurations of other programs often hold. */
+static const struct {
+    const char *name, *why;
+} idle[] = {
+    {"session.timeout.ms", no_member},
+    {"heartbeat.interval.ms", no_member},
+    {"max.poll.interval.ms", no_member},
+    {"partition.assignment.strategy", no_member},
+    {"group.instance.id", no_member},
+    {"group.protocol.type", no_member},
+    {"auto.commit.interval.ms", positions},
+    {"statistics.interval.ms", no_events},
+    {"consume.callback.max.messages", no_events},
 };
 
 bool kafka_exactly_once(const Options *given) {
@@ -106,6 +112,12 @@ int kafka_property_uses(const char *name) {
     Property found = look_up(name);
     if (!found.known) return OPTION_SOURCE | OPTION_SINK; /* kafka_check tells */
     return (found.of_consumers ? OPTION_SOURCE : 0) | (found.of_producers ? OPTION_SINK : 0);
+}
+
+const char *kafka_property_idle(const char *name) {
+    for (size_t i = 0; i < sizeof idle / sizeof *idle; i++)
+        if (strcmp(idle[i].name, name) == 0) return idle[i].why;
+    return look_up(name).unused ? "librdkafka takes the old name and no longer uses it" : NULL;
 }
 
 /* "did you mean …" for a name in double quotes: a property's, or an option of the table's. */
@@ -177,14 +189,6 @@ static bool has_value(const rd_kafka_conf_t *conf, const char *name, const char 
 }
 
 static Status check_rules(const Options *given, const rd_kafka_conf_t *conf, int as, Error *error) {
-    for (int i = 0; i < given->count; i++) {
-        const OptionValue *value = &given->values[i];
-        if (!value->option && look_up(value->name).unused)
-            return fail_at(
-                error, value->line, value->place,
-                "property \"%s\" of connector 'kafka' does nothing any more; leave it out",
-                value->name);
-    }
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         const struct Rule *rule = &rules[i];
         const OptionValue *value = option_find(given, rule->name);
