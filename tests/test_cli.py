@@ -390,6 +390,17 @@ CREATE MATERIALIZED VIEW v AS SELECT count(*) AS n FROM e;""")
     assert "is whole" in leat.ok("check-home", "p.sql").out
 
 
+@pytest.mark.parametrize("arguments", ["version", "-h", "verify -h", "explain p.sql", "verify --json --ledger l --in g", "check-home p.sql"])
+def test_what_cannot_be_told(leat, arguments):
+    leat.write("p.sql", SIMPLE)
+    leat.write("in.ndjson", [])
+    leat.ok("generate", "--events", "3", "--ledger", "l", "--to", "g")
+    leat.run("run", "p.sql")
+    for target in ("> /dev/full", ">&-"):
+        done = subprocess.run(f"{BINARY} {arguments} {target}", shell=True, cwd=leat.folder, capture_output=True, timeout=60)
+        assert done.returncode == 1 and b"standard output could not be written" in done.stderr, done
+
+
 def test_a_pipe_without_a_writer(leat):
     """A run that waits for somebody to write can be stopped; what comes later is read."""
     os.mkfifo(leat.folder / "named")

@@ -80,13 +80,20 @@ static Status read_fault(void) {
     return status;
 }
 
-/* Who starts leat with a standard stream closed (`>&-`) must not find its rows in a home, or its log
- * in a lock file, which would get that number. Reading and writing there stay errors. */
+/* Who starts leat with a standard stream closed (`>&-`) must not find its rows in a home, or its
+ * log in a lock file, which would get that number. Reading and writing there stay errors. */
 static void keep_standard_numbers(void) {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF &&
             open("/dev/null", fd == STDOUT_FILENO ? O_RDONLY : O_WRONLY) != fd)
             exit(EXIT_FAILED);
+}
+
+/* What could not be told was not done. */
+static int told(int exit_status) {
+    if (exit_status != EXIT_DONE || (fflush(stdout) == 0 && !ferror(stdout))) return exit_status;
+    fputs("leat: standard output could not be written; make room there\n", stderr);
+    return EXIT_FAILED;
 }
 
 int main(int argc, char **argv) {
@@ -102,13 +109,13 @@ int main(int argc, char **argv) {
     const char *word = argv[1];
     if (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0 || strcmp(word, "help") == 0) {
         help(stdout);
-        return EXIT_DONE;
+        return told(EXIT_DONE);
     }
     if (strcmp(word, "--version") == 0) word = "version";
     const char *names[VERBS];
     for (int i = 0; i < VERBS; i++) {
         names[i] = verbs[i].name;
-        if (strcmp(word, verbs[i].name) == 0) return verbs[i].run(argc - 1, argv + 1);
+        if (strcmp(word, verbs[i].name) == 0) return told(verbs[i].run(argc - 1, argv + 1));
     }
     const char *close = closest_name(word, names, VERBS);
     fprintf(stderr, "leat: there is no verb '%s'", word);
