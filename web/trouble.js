@@ -56,12 +56,12 @@ function troublesOf(model, history) {
 
 const TROUBLE_NAMES = { home: "Epochs are not committed", engine: "The engine", memory: "Memory" };
 
-/* A new list is read out by screen readers; a clock that goes on is not, since it is outside of what they watch. */
+/* Screen readers read out what is added (index.html says so), and not each second what goes on. */
 function drawTroubles(root, list) {
   const text = JSON.stringify(list.map(t => [t.kind, t.what, t.name, t.mark]));
   if (root.dataset.text !== text) {
     root.dataset.text = text;
-    root.rows = list.map(() => ({ words: h("span", { class: "what" }), time: h("span", { class: "for", "aria-hidden": "true" }) }));
+    root.rows = list.map(() => ({ words: h("span", { class: "what" }), time: h("span", { class: "for" }) }));
     root.replaceChildren(...list.map((t, i) => h("li", { class: t.kind },
       h("b", {}, TROUBLE_NAMES[t.what] || `${t.what[0].toUpperCase()}${t.what.slice(1)} ${t.name}`), h("em", {}, t.mark), root.rows[i].time, root.rows[i].words)));
   }
