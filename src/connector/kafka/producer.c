@@ -107,9 +107,10 @@ static void on_report(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
     KafkaClient *client = context;
     KafkaSink *k = (KafkaSink *)(void *)((char *)client - offsetof(KafkaSink, client));
     rd_kafka_resp_err_t code = message->err;
-    if (!code || code == RD_KAFKA_RESP_ERR__PURGE_QUEUE ||
-        code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT)
-        return;
+    bool purged =
+        code == RD_KAFKA_RESP_ERR__PURGE_QUEUE || code == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT;
+    /* A producer that died throws away what it had, which is sent again; else we did. */
+    if (!code || (purged && (k->context.exactly_once || k->dropping))) return;
     if (!kafka_refuses_row(code) && !k->context.exactly_once && !kafka_never(code)) {
         k->lost_code = code;
         add_part(&k->lost, message->key, message->key_len);
@@ -153,10 +154,12 @@ void kafka_drop_producer(KafkaSink *k) {
     k->begun = k->open = k->spoiled = k->gap = k->client_looked = false;
     k->bad.count = k->back.size = 0;
     if (!k->client.handle) return;
+    k->dropping = true;
     rd_kafka_purge(k->client.handle, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
                                          RD_KAFKA_PURGE_F_NON_BLOCKING);
     rd_kafka_destroy(k->client.handle);
     k->client.handle = NULL;
+    k->dropping = false;
     k->bad.count = k->back.size = 0;
     atomic_store(&k->client.failed, 0);
 }

@@ -115,6 +115,21 @@ static Status produce(KafkaSink *k, Str rows, size_t *done, Error *error) {
     return r.bad ? fail(error, "%s: a damaged row", k->what) : OK;
 }
 
+/* With numbers of its own ("enable.idempotence") a producer that lost count is of no use any more.
+ */
+static bool is_dead(const KafkaSink *k) {
+    char why[512];
+    return k->client.handle && rd_kafka_fatal_error(k->client.handle, why, sizeof why);
+}
+
+/* All that it had came back, and is for the next one. */
+static Status make_anew(KafkaSink *k, Error *error) {
+    buffer_add_str(&k->lost, buffer_str(&k->back));
+    if (!k->lost_code) k->lost_code = RD_KAFKA_RESP_ERR__FATAL;
+    kafka_drop_producer(k);
+    return kafka_make_producer(k, error);
+}
+
 /* Until every row is acknowledged, or came back. */
 static Status flush(KafkaSink *k, Error *error) {
     int left = rd_kafka_outq_len(k->client.handle);
@@ -126,7 +141,7 @@ static Status flush(KafkaSink *k, Error *error) {
             return kafka_away(&k->client, "rows are not acknowledged", error);
     }
     kafka_back(&k->client);
-    return kafka_check_reports(k, error);
+    return is_dead(k) ? make_anew(k, error) : kafka_check_reports(k, error);
 }
 
 static void add_group(KafkaSink *k, Str rows) {
@@ -189,7 +204,8 @@ static Status write_rows(Sink *sink, Str bytes, Error *error) {
     KafkaSink *k = (KafkaSink *)(void *)sink;
     Status status = k->client.handle ? OK : kafka_make_producer(k, error);
     if (status == OK) status = kafka_look_at_topic(k, error);
-    if (status == OK && (k->bad.count || k->group_count || k->lost.size)) status = settle(k, error);
+    bool left = k->bad.count || k->group_count || k->lost.size || is_dead(k);
+    if (status == OK && left) status = settle(k, error);
     if (status == OK && !k->client.handle) status = kafka_make_producer(k, error);
     if (status == OK) status = produce(k, bytes, &k->written, error);
     if (status == OK) k->written = 0;

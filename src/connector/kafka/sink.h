@@ -78,6 +78,7 @@ typedef struct KafkaSink {
     size_t written;    /* of the bytes that write() is called with until it says OK */
     BackGroup *groups; /* the last one first */
     int group_count, group_room;
+    bool dropping;     /* the producer is thrown away, and its rows with it */
     bool split, alone; /* since all was settled: rows came back together; one came back alone */
 } KafkaSink;
 

@@ -2,6 +2,7 @@
  * marker that is gone, went back or is another's, positions. That cluster forgets no row of a
  * transaction that was thrown away and keeps no offset that was sent in one, so here the marker is
  * gone but for what a test wrote; tests/test_kafka_delivery.py looks at a real broker. */
+#include "connector/kafka/sink.h"
 #include "connector/kafka/test_cluster.h"
 #include "data/batch.h"
 #include <inttypes.h>
@@ -407,6 +408,36 @@ static void rows_that_were_given_up_are_sent_again(void **state) {
     buffer_free(&rows);
 }
 
+/* With numbers of its own a producer may be dead for good. */
+static void a_dead_producer_is_made_anew(void **state) {
+    (void)state;
+    Buffer rows = {0};
+    Error error = {0};
+    int64_t length;
+    Status status = AGAIN;
+    set_option(&options, "topic", "one");
+    set_option(&options, "enable.idempotence", "true");
+    context.exactly_once = false;
+    Sink *sink = open_sink();
+    records(sink, 0, 100, &rows);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    must(kafka_sink.sync(sink, &length, &error), &error);
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 300);
+    must(kafka_sink.write(sink, buffer_str(&rows), &error), &error);
+    rd_kafka_test_fatal_error(((KafkaSink *)(void *)sink)->client.handle,
+                              RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, "made up");
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 0);
+    for (int i = 0; i < 10 && status == AGAIN; i++)
+        status = kafka_sink.write(sink, buffer_str(&rows), &error);
+    must(status, &error);
+    status = AGAIN;
+    for (int i = 0; i < 10 && status == AGAIN; i++) status = kafka_sink.sync(sink, &length, &error);
+    must(status, &error);
+    assert_in_range(rows_in("one", 1), 300, 400); /* on the way they may have arrived */
+    kafka_sink.close(sink);
+    buffer_free(&rows);
+}
+
 /* ---- the marker ---- */
 
 /* What the marker says against what this run knows, after it had to begin anew. */
@@ -702,6 +733,7 @@ int main(void) {
         TEST(a_refused_row_is_found),
         TEST(smaller_batches_are_tried),
         TEST(rows_that_were_given_up_are_sent_again),
+        TEST(a_dead_producer_is_made_anew),
         TEST(a_marker_that_changed_behind_its_back_is_found),
         TEST(an_older_run_that_delivers_again_is_found),
         TEST(a_marker_that_went_back_is_found),
