@@ -455,21 +455,24 @@ Status epoch_start(Engine *e, Error *error) {
 }
 
 /* The last epochs. `ended`: all sources have; then every sink must be paid, and the home says that
- * the pipeline is finished. Else (stopped) what is owed is delivered for at most 10 s; the rest
- * waits for the next start. */
+ * the pipeline is finished. Else (stopped) what is owed is delivered, and what sinks by position
+ * lack is read again for them, for at most 10 s; the rest waits for the next start. */
 Status epoch_finish(Engine *e, bool ended, Error *error) {
     if (!e->home) return OK;
     Status status = epoch_close(e, error);
     if (status == OK) status = wait_committed(e, error);
     bool told = ended;
     int64_t began = engine_now(e);
-    while (status == OK && !sinks_paid(e, ended) && !engine_impatient(e)) {
+    while (status == OK && !engine_impatient(e)) {
+        bool worked = false;
+        if (sinks_paid(e, ended) && !pipeline_lags(e)) break;
         if (!told && engine_now(e) - began > TELL_OWED_US) {
             sinks_tell_owed(e, false);
             told = true;
         }
+        status = pipeline_catch_up(e, &worked, error);
         mutex_lock(&e->lock);
-        if (!e->failed) engine_wait(e, &e->wake, 20000);
+        if (!e->failed && !worked) engine_wait(e, &e->wake, 20000);
         atomic_store_explicit(&e->report.now_us, e->env->now_us(e->env), memory_order_relaxed);
         if (e->failed) {
             status = FAIL;

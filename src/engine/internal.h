@@ -257,6 +257,10 @@ void pipeline_close(Engine *);
 CHECKED Status pipeline_advance(Engine *, Error *); /* time moves through the operators */
 CHECKED Status pipeline_step(Engine *, bool *worked, Error *);
 bool pipeline_ended(Engine *);
+/* Told to stop: whether sinks by position lack rows of what the home has counted, and the next of
+ * them. */
+bool pipeline_lags(Engine *);
+CHECKED Status pipeline_catch_up(Engine *, bool *worked, Error *);
 
 /* epoch.c */
 CHECKED Status epoch_open(Engine *, Error *); /* home, queries, state, positions */

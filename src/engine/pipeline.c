@@ -459,3 +459,41 @@ bool pipeline_ended(Engine *e) {
         if (!e->sources[s].ended) return false;
     return true;
 }
+
+/* ---- told to stop ---- */
+
+/* What is being read again of a partition is not all taken; under lock. */
+static bool lags(const Partition *p) {
+    if (p->reached == NO_POSITION || p->reached >= p->position) return false;
+    return p->first ? p->first->replay : !p->read_ended;
+}
+
+bool pipeline_lags(Engine *e) {
+    bool any = false;
+    mutex_lock(&e->lock);
+    for (int s = 0; s < e->plan->source_count; s++)
+        for (int i = 0; i < e->sources[s].partition_count; i++)
+            any = any || lags(e->sources[s].partitions[i]);
+    mutex_unlock(&e->lock);
+    return any;
+}
+
+Status pipeline_catch_up(Engine *e, bool *worked, Error *error) {
+    Partition *next = NULL;
+    sinks_judge(e);
+    judge_blocked(e);
+    mutex_lock(&e->lock);
+    for (int s = 0; s < e->plan->source_count; s++) {
+        SourceRun *run = &e->sources[s];
+        for (int i = 0; i < run->partition_count && !run->blocked; i++) {
+            Partition *p = run->partitions[i];
+            if (!lags(p)) continue;
+            if (!p->first) p->wanted = run->asked_for = true;
+            else if (p->first->done && !next) next = p;
+        }
+    }
+    cond_broadcast(&e->room);
+    mutex_unlock(&e->lock);
+    *worked = next != NULL;
+    return next ? take(e, next, error) : OK;
+}

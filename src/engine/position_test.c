@@ -276,6 +276,33 @@ static void take_all(const char *sql, int rows) {
     fake_close(&running.run);
 }
 
+static bool is_listed(void *context) {
+    return engine_report(((Goal *)context)->running->run.engine)->sources[0].partition_count == 3;
+}
+
+/* Told to stop while it reads again what its sink lacks, it does that first. */
+static void a_stop_waits_for_a_sink_that_is_behind(void **state) {
+    (void)state;
+    FakeSource *source = events(ROWS);
+    FakeSink *out = fake_sink(&world, "out");
+    FakeRunning running;
+    Goal goal = {.running = &running};
+    atomic_store(&out->room, 40);
+    take_all(PIPELINE, ROWS);
+    assert_true(out->rows <= 40);
+    atomic_store(&out->room, INT64_MAX);
+    for (int i = 0; i < 3; i++) atomic_store(&source->there[i], 0);
+    fake_start(&world, &running, PIPELINE, NULL);
+    assert_true(fake_until(is_listed, &goal));
+    engine_stop(running.run.engine);
+    for (int i = 0; i < 3; i++) atomic_store(&source->there[i], source->counts[i]);
+    must(fake_stop(&running), &running.error);
+    rows_are_right(0, ROWS);
+    counts_are_right(&running.run, ROWS);
+    fake_close(&running.run);
+    finish(PIPELINE, NULL, 0, ROWS);
+}
+
 /* It begins where its source stands, and nothing behind that is lost though its sink is away. */
 static void a_new_query_begins_where_its_source_stands(void **state) {
     (void)state;
@@ -506,6 +533,7 @@ int main(void) {
         TEST(a_clean_stop_leaves_nothing_to_repeat),
         TEST(an_old_copy_of_the_home_is_refused),
         TEST(a_far_side_that_went_back_is_refused),
+        TEST(a_stop_waits_for_a_sink_that_is_behind),
         TEST(a_new_query_begins_where_its_source_stands),
         TEST(a_reset_query_gets_what_it_was_owed),
         TEST(new_partitions_begin_at_their_beginning),
