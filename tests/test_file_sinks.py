@@ -287,3 +287,17 @@ def test_a_file_that_is_gone(leat):
         ended = leat.run("run", "p.sql")
         assert ended.status == 1 and "'out' is gone, but" in ended.err, ended
     assert not (leat.folder / "out").exists()
+
+
+@pytest.mark.parametrize("source, target, word", [
+    ("none", "o", "put it there, or correct the path"), ("empty", "o", "put some there"), ("x*", "o", "correct the pattern"),
+    ("in.ndjson", "no/such/o", "make the folder"), ("in.ndjson", "no/such/", "make the folder")])
+def test_each_error_says_what_to_do(leat, source, target, word):
+    leat.write("in.ndjson", [{"a": 1}])
+    (leat.folder / "empty").mkdir()
+    leat.write("p.sql", f"""SET http = 'off';
+CREATE TABLE e (a int) WITH (connector = 'file', path = '{source}');
+CREATE TABLE o (a int) WITH (connector = 'file', path = '{target}');
+INSERT INTO o SELECT a FROM e;""")
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and word in ended.err, ended

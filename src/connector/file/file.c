@@ -87,6 +87,25 @@ const Connector file_connector = {.name = "file",
                                   .shares = file_shares,
                                   .check = check};
 
+const char *file_remedy(int code, bool writing) {
+    switch (code) {
+    case ENOENT:
+    case ENOTDIR:
+        return writing ? "; make the folder, or name another path"
+                       : "; put it there, or correct the path (it is relative to where leat runs)";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return writing ? "; let this user write there, or name another path"
+                       : "; let this user read it";
+    case ENOSPC:
+    case EDQUOT: return "; make room and start again: nothing is lost";
+    case EMFILE:
+    case ENFILE: return "; raise the limit of open files (ulimit -n)";
+    default: return "";
+    }
+}
+
 /* ---- paths ---- */
 
 typedef struct Names {
@@ -110,8 +129,8 @@ static void add_file(Names *names, const char *path) {
 static Status list_folder(Names *names, const char *path, const char *table, Error *error) {
     DIR *folder = opendir(path);
     if (!folder)
-        return fail(error, "source %s: cannot read the folder '%s': %s", table, path,
-                    strerror(errno));
+        return fail(error, "source %s: cannot read the folder '%s': %s%s", table, path,
+                    strerror(errno), file_remedy(errno, false));
     size_t size = strlen(path);
     for (struct dirent *entry; (entry = readdir(folder));) {
         if (entry->d_name[0] == '.') continue;
@@ -122,7 +141,9 @@ static Status list_folder(Names *names, const char *path, const char *table, Err
         buffer_free(&name);
     }
     closedir(folder);
-    return names->count ? OK : fail(error, "source %s: the folder '%s' has no files", table, path);
+    return names->count ? OK
+                        : fail(error, "source %s: the folder '%s' has no files; put some there",
+                               table, path);
 }
 
 static Status list_pattern(Names *names, const char *path, const char *table, Error *error) {
@@ -130,7 +151,9 @@ static Status list_pattern(Names *names, const char *path, const char *table, Er
     int status = glob(path, GLOB_NOSORT, NULL, &found);
     for (size_t i = 0; status == 0 && i < found.gl_pathc; i++) add_file(names, found.gl_pathv[i]);
     if (status == 0) globfree(&found);
-    return names->count ? OK : fail(error, "source %s: no file matches '%s'", table, path);
+    return names->count
+               ? OK
+               : fail(error, "source %s: no file matches '%s'; correct the pattern", table, path);
 }
 
 static int by_name(const void *a, const void *b) {
@@ -150,7 +173,8 @@ static Status list_one(Names *names, const char *path, const char *table, Error 
         return OK;
     }
     if (strpbrk(path, "*?[")) return list_pattern(names, path, table, error);
-    return fail(error, "source %s: cannot read '%s': %s", table, path, strerror(errno));
+    return fail(error, "source %s: cannot read '%s': %s%s", table, path, strerror(errno),
+                file_remedy(errno, false));
 }
 
 /* Several paths, one a line, are what `leat sql` makes of its arguments. */

@@ -25,6 +25,9 @@ Lines lines_of(const SinkContext *);
 void lines_add(const Lines *, const Batch *, Buffer *out);
 void lines_header(const Lines *, Buffer *out); /* nothing where there is none */
 
+/* "; what to do" about an errno of open and the like; "" where there is nothing to advise. */
+const char *file_remedy(int code, bool writing);
+
 /* As Connector.shares. */
 bool file_shares(const Options *sink, const Options *other, bool written);
 

@@ -37,13 +37,13 @@ static const SinkType folder_sink;
 static Status failed(const FolderSink *f, const char *what, const char *name, Error *error) {
     bool passing = errno == ENOSPC || errno == EDQUOT || errno == EIO;
     const char *why = strerror(errno);
-    const char *remedy = errno == ENOSPC || errno == EDQUOT ? "; make room" : "";
     if (passing) { /* who tries again names the sink */
-        (void)fail(error, "cannot %s '%s%s': %s%s", what, f->path, name, why, remedy);
+        (void)fail(error, "cannot %s '%s%s': %s%s", what, f->path, name, why,
+                   errno == EIO ? "" : "; make room");
         return AGAIN;
     }
     return fail(error, "sink %s: cannot %s '%s%s': %s%s", f->table, what, f->path, name, why,
-                remedy);
+                file_remedy(errno, true));
 }
 
 /* ---- names ---- */

@@ -124,8 +124,8 @@ static void chunk_fill(FileReader *r, Part *part, FileChunk *c, int64_t size) {
 /* ---- reading ---- */
 
 static Status read_failed(FileReader *r, const Part *part, Error *error) {
-    return fail(error, "source %s: cannot read '%s': %s", r->context.table, part->path,
-                strerror(errno));
+    return fail(error, "source %s: cannot read '%s': %s%s", r->context.table, part->path,
+                strerror(errno), file_remedy(errno, false));
 }
 
 /* OK: *got bytes; END: the file is over; AGAIN: a pipe or a followed file has nothing now. */

@@ -31,10 +31,8 @@ typedef struct FileSink {
 static FileSink *file_sink_of(Sink *sink) { return (FileSink *)(void *)sink; }
 
 static Status failed(const FileSink *f, const char *what, Error *error) {
-    const char *remedy =
-        errno == ENOSPC || errno == EDQUOT ? "; make room and start again: nothing is lost" : "";
     return fail(error, "sink %s: cannot %s '%s': %s%s", f->table, what, f->path, strerror(errno),
-                remedy);
+                file_remedy(errno, true));
 }
 
 Lines lines_of(const SinkContext *context) {
