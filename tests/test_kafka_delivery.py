@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from support.process import Leat, wait_until
 from support.rows import Home
-from support.servers import Kafka
+from support.servers import Kafka, marker_words
 
 PIPELINE = """SET http = 'off'; SET checkpoint_interval = '50 milliseconds';
 CREATE TABLE events (k text, v int) WITH (connector = 'kafka', topic = '%s', "bootstrap.servers" = '%s');
@@ -73,7 +73,7 @@ class Pipe:
             reader.close()
         if found.offset < 0:
             return None
-        generation, epoch, *_ = found.metadata.split()
+        generation, epoch, *_ = marker_words(found)
         assert int(epoch) == found.offset
         return int(generation), int(epoch)
 

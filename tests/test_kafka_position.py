@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from support.rows import Home
+from support.servers import marker_words
 
 PIPELINE = """SET http = 'off'; SET checkpoint_interval = '%s';
 CREATE TABLE events (k text, v int) WITH (connector = 'kafka', topic = '%s', "bootstrap.servers" = '%s');
@@ -58,7 +59,7 @@ class Pipe:
             found = reader.committed(asked, 10)
         finally:
             reader.close()
-        return [p.offset for p in found[:3]], (found[3].metadata or "").split()
+        return [p.offset for p in found[:3]], marker_words(found[3])
 
 
 @pytest.fixture

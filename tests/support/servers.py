@@ -6,6 +6,7 @@ import os
 import pathlib
 import pwd
 import random
+import re
 import shutil
 import signal
 import socket
@@ -114,6 +115,19 @@ class Postgres:
         end(self.process, signal.SIGINT)
         self.log.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def marker_words(found):
+    """What stands beside the offset of a sink's marker: generation, epoch, run and, by position, number.
+
+    The client takes the metadata for a text that ends in a NUL, which a copy of it lacks: behind the
+    words there may be whatever stands in memory."""
+    try:
+        text = found.metadata or ""
+    except UnicodeDecodeError as beyond:
+        text = beyond.object.decode(errors="replace")
+    words = re.match(r"(\d+) (\d+) ([0-9a-f]{16})(?: (\d+))?", text)
+    return [word for word in words.groups() if word] if words else []
 
 
 class Broker:
