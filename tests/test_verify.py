@@ -448,6 +448,22 @@ def test_a_ledger_of_its_own(leat):
         assert (leat.folder / "both").read_text() == "kept"
 
 
+def test_clocks_that_are_behind(leat):
+    """Rows that were stored before they were made took no time, and are told."""
+    rows = [{**row, "storedAt": later(row["createdAt"], -1.5)} for row in send(leat, events=100)]
+    result = verify(leat, rows)
+    assert result["backwards"] == len(rows) and result["latency_seconds"]["created_stored"]["p50"] == 0
+    assert result["drain_seconds"] == -1.5
+
+
+def test_drained(leat):
+    rows = send(leat, "--duplicates", "0", events=100)
+    rows = [{**row, "storedAt": later(row["createdAt"], 7 if i == 50 else 0.25)} for i, row in enumerate(rows)]
+    assert verify(leat, rows)["drain_seconds"] == round(7 - 49 * 0.001, 6)
+    ended = leat.ok("verify", "--ledger", "ledger", "--in", "arrived.ndjson")
+    assert "drained 6.95 s after the last event was sent" in ended.out, ended
+
+
 def test_limits_as_shares(leat):
     rows = send(leat, "--duplicates", "0", events=1000)
     assert verify(leat, rows[10:], "--max-missing", "1%")["limits"]["missing"] == 10

@@ -229,6 +229,9 @@ static void judge_times(Verdict *v, const Sent *sent, const RowTimes *times, Str
         if (v->stage_rows[s] == 1 || us[s] > v->last_us[s]) v->last_us[s] = us[s];
     }
     if (legs == 0) return;
+    int64_t sent_us = us[STAGE_SENT];
+    if (v->stage_rows[STAGE_SENT]++ == 0 || sent_us > v->last_us[STAGE_SENT])
+        v->last_us[STAGE_SENT] = sent_us;
     if ((Stage)before > v->last_stage) v->last_stage = (Stage)before;
     if (legs > 1) latency_add(&v->legs[STAGE_CREATED][before], us[before] - us[STAGE_CREATED]);
     if (spec->disorder_us > 0 || spec->late > 0)

@@ -122,6 +122,11 @@ static void tell_leg(const Verdict *r, int from, int to) {
     printf("\n");
 }
 
+/* How long after the last event was sent the last row came to its end. */
+static int64_t drain_us(const Verdict *r) {
+    return r->last_us[r->last_stage] - r->last_us[STAGE_SENT];
+}
+
 static void tell_latencies(Verify *v) {
     Verdict *r = &v->verdict;
     char text[32];
@@ -132,6 +137,8 @@ static void tell_latencies(Verify *v) {
         for (int to = 0; to < STAGES; to++)
             if (&r->legs[from][to] != whole) tell_leg(r, from, to);
     if (whole) tell_leg(r, way_from(v), r->last_stage);
+    if (whole && drain_us(r) >= 0)
+        printf("drained %s after the last event was sent\n", seconds(drain_us(r), text));
     for (int p = 0; p < PERCENTILES; p++) {
         if (v->latency_us[p] < 0) continue;
         char name[40];
@@ -243,8 +250,9 @@ static void add_count(Buffer *out, const char *name, int64_t value) {
 }
 
 static void add_seconds(Buffer *out, const char *name, int64_t us) {
-    buffer_add_format(out, "\"%s\":%" PRId64 ".%06d", name, us / US_PER_SECOND,
-                      (int)(us % US_PER_SECOND));
+    int64_t size = us < 0 ? -us : us;
+    buffer_add_format(out, "\"%s\":%s%" PRId64 ".%06d", name, us < 0 ? "-" : "",
+                      size / US_PER_SECOND, (int)(size % US_PER_SECOND));
 }
 
 static void add_latencies(Verify *v, Buffer *out) {
@@ -264,6 +272,9 @@ static void add_latencies(Verify *v, Buffer *out) {
             buffer_add_char(out, '}');
         }
     buffer_add_text(out, "}");
+    if (!whole_way(v)) return;
+    buffer_add_char(out, ',');
+    add_seconds(out, "drain_seconds", drain_us(r));
 }
 
 static void add_rate(const Verify *v, Buffer *out) {
