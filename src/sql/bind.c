@@ -199,6 +199,12 @@ Status bind_node(Scope *scope, NodeTree *node, Operand *out, Error *error) {
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
         return refuse(scope->catalog, out->location, error, "COLLATE",
                       "text is compared bytewise, as collation C");
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        return refuse(scope->catalog, out->location, error, node_kind_name(node),
+                      "write its values one by one: a = 1 AND b = 2");
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        return refuse(scope->catalog, out->location, error, node_kind_name(node),
+                      "write x IN (1, 2), or make a jsonb: jsonb_build_array(1, 2)");
     default: return refuse(scope->catalog, out->location, error, node_kind_name(node), NULL);
     }
 }

@@ -271,13 +271,14 @@ static Status check_call(Scope *scope, const PgQuery__FuncCall *call, const char
         if (call->args[i]->node_case == PG_QUERY__NODE__NODE_NAMED_ARG_EXPR)
             return refuse(scope->catalog, node_location(call->args[i]), error,
                           "a named argument of this function", "give the arguments in order");
-    static const char *const windows[] = {"tumble", "hop", "session", "cumulate"};
+    static const char *const windows[] = {"tumble", "hop", "session",
+                                          "cumulate"}; /* odd: 2 sizes */
     for (size_t i = 0; i < sizeof windows / sizeof *windows; i++)
         if (strcmp(name, windows[i]) == 0)
             return error_at(scope->catalog, at, error,
-                            "%s(…) stands in FROM: SELECT … FROM %s(t, time, INTERVAL '1 minute') "
-                            "GROUP BY window_start",
-                            name, name);
+                            "%s(…) stands in FROM: SELECT … FROM %s(t, time, %sINTERVAL '1 "
+                            "minute') GROUP BY window_start",
+                            name, name, i % 2 ? "INTERVAL '10 seconds', " : "");
     return OK;
 }
 
@@ -287,7 +288,8 @@ Status bind_function(Scope *scope, const PgQuery__FuncCall *call, Operand *out, 
     const char *schema = call->n_funcname == 2 ? string_of(call->funcname[0]) : NULL;
     if (!name || call->n_funcname > 2 || (schema && strcmp(schema, "pg_catalog") != 0))
         return refuse(scope->catalog, call->location, error, "a function in a schema",
-                      schema && name ? function_remedy(schema) : NULL);
+                      schema && name && function_remedy(schema) ? function_remedy(schema)
+                                                                : "leave the schema out");
     Status status = check_call(scope, call, name, error);
     if (status != OK) return status;
     if (strcmp(name, "metadata") == 0) return bind_metadata(scope, call, out, error);

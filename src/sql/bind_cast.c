@@ -1,6 +1,7 @@
 /* Casts and common types: which type an expression can become in which context, by the flags of the
  * cast functions, and what untyped literals and paths turn into once their surroundings have
  * decided. */
+#include "data/time.h"
 #include "sql/binder.h"
 
 bool type_is_string(TypeKind kind) { return kind == TYPE_TEXT || kind == TYPE_VARCHAR; }
@@ -46,13 +47,23 @@ bool can_cast(TypeKind from, TypeKind to, CastContext context) {
                                                   : FUNCTION_IMPLICIT);
 }
 
+/* `now() - '1 hour'`: beside a time a literal is a time. */
+static const char *literal_remedy(Str text, TypeKind to) {
+    Interval interval;
+    Error ignored;
+    bool time = to == TYPE_TIMESTAMPTZ || to == TYPE_TIMESTAMP || to == TYPE_DATE;
+    if (!time || interval_parse(text, &interval, &ignored) != OK) return "";
+    return "; for a length of time write INTERVAL before it";
+}
+
 /* "invalid input syntax for type integer: "x"" at the literal's place. */
 static Status literal_as(Scope *scope, const Expr *e, TypeKind to, Expr **out, Error *error) {
     Value value = {.type = type_of(to), .null = true};
     if (!e->value.null) {
         Error inner = {0};
         if (value_parse(type_of(to), e->value.str, &value, scope->arena, &inner) != OK)
-            return fail_at(error, e->line, e->place, "%s", inner.text);
+            return fail_at(error, e->line, e->place, "%s%s", inner.text,
+                           literal_remedy(e->value.str, to));
         value.type = type_of(to);
     }
     *out = expr_constant(scope->arena, value);

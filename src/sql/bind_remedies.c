@@ -31,6 +31,10 @@ static const NameRemedy functions[] = {
     {"json_array_length|json_typeof|json_build_object|to_json|row_to_json|json_object|json_build_"
      "array",
      "write the jsonb function: jsonb_array_length, jsonb_typeof, jsonb_build_object, to_jsonb"},
+    {"year|month|day|hour|minute|second|quarter|week|dayofweek|dayofyear",
+     "write extract(year FROM time), with month, day, hour … in the place of year"},
+    {"date_format|format_date|format_timestamp|strftime|dateformat",
+     "write to_char(time, 'YYYY-MM-DD')"},
     {"substring_index", "write split_part(text, separator, n)"},
     {"ucase", "write upper(text)"},
     {"lcase", "write lower(text)"},
@@ -53,7 +57,7 @@ static const char later[] =
     "|approx_count_distinct|percentile_cont|percentile_disc|approx_percentile|string_agg|array_agg|"
     "jsonb_agg|json_agg|jsonb_object_agg|json_object_agg|mode|corr|covar_pop|covar_samp|regr_slope|"
     "row_number|rank|dense_rank|lag|lead|ntile|nth_value|percent_rank|cume_dist|bit_and|bit_or|bit_"
-    "xor|cumulate|";
+    "xor|";
 
 static bool is_among(const char *names, const char *name) {
     for (const char *at = names; *at;) {

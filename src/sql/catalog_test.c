@@ -304,6 +304,7 @@ static void test_tables(void **state) {
         {"CREATE TABLE IF NOT EXISTS t (a int)", 1, 28, "IF NOT EXISTS"},
         {"CREATE TEMP TABLE t (a int)", 1, 19, "TEMPORARY"},
         {"CREATE TABLE s.t (a int)", 1, 14, "a schema"},
+        {"CREATE TABLE t PARTITION OF x DEFAULT", 1, 14, "PARTITION OF is not supported"},
         {"CREATE TABLE t (a int) INHERITS (x)", 1, 14, "INHERITS"},
         {"CREATE TABLE t (a int) PARTITION BY HASH (a)", 1, 14, "PARTITION BY"},
         {"CREATE TABLE t (a int)", 1, 14, "needs a connector"},

@@ -47,8 +47,9 @@ static Status check_create(Catalog *c, const PgQuery__CreateStmt *s, Error *erro
     if (s->if_not_exists)
         return refuse(c, at, error, "IF NOT EXISTS",
                       "leave it out: a file describes all that there is");
+    if (s->partbound) return refuse(c, at, error, "PARTITION OF", "write the columns out");
     if (s->n_inh_relations > 0) return refuse(c, at, error, "INHERITS", "write the columns out");
-    if (s->partbound || s->partspec)
+    if (s->partspec)
         return refuse(c, at, error, "PARTITION BY",
                       "leave it out: partitions are the source's own");
     if (s->of_typename) return refuse(c, at, error, "CREATE TABLE OF", "write the columns out");

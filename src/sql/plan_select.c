@@ -262,12 +262,26 @@ static Status plan_simple_select(Planner *p, PgQuery__SelectStmt *select, Select
     return OK;
 }
 
+/* As PostgreSQL has it: a second query of a name would hide the first. */
+static Status check_cte_name(Planner *p, const Cte *first, const Cte *end, const Cte *cte,
+                             Error *error) {
+    for (const Cte *other = first; other != end; other = other->outer)
+        if (name_matches(cte->name, cte->quoted, other->name) ||
+            name_matches(other->name, other->quoted, cte->name))
+            return error_at(p->catalog, cte->location, error,
+                            "WITH query name \"%s\" specified more than once; give one of them "
+                            "another name",
+                            cte->name);
+    return OK;
+}
+
 static Status add_ctes(Planner *p, const PgQuery__WithClause *with, Error *error) {
     if (with->recursive && with->location < 0 && p->view) /* CREATE RECURSIVE VIEW */
         return fail_at(error, p->view->line, p->view->place,
                        "RECURSIVE is not supported; write the levels out");
     if (with->recursive)
         return refuse(p->catalog, with->location, error, "WITH RECURSIVE", "write the levels out");
+    const Cte *outer = p->ctes;
     for (size_t i = 0; i < with->n_ctes; i++) {
         const PgQuery__CommonTableExpr *expr = with->ctes[i]->common_table_expr;
         if (!expr->ctequery || expr->ctequery->node_case != PG_QUERY__NODE__NODE_SELECT_STMT)
@@ -277,6 +291,7 @@ static Status add_ctes(Planner *p, const PgQuery__WithClause *with, Error *error
         cte->name = spelling_of(p->catalog, expr->location, expr->ctename, &cte->quoted);
         cte->select = expr->ctequery->select_stmt;
         cte->location = expr->location;
+        if (check_cte_name(p, p->ctes, outer, cte, error) != OK) return FAIL;
         cte->column_count = (int)expr->n_aliascolnames;
         if (cte->column_count > 0)
             cte->columns =

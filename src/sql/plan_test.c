@@ -551,6 +551,10 @@ static const Bad bad[] = {
      "state_ttl expects an interval greater than zero without months"},
     {"CREATE MATERIALIZED VIEW m AS WITH RECURSIVE q AS (SELECT k FROM t) SELECT * FROM q;",
      "WITH RECURSIVE"},
+    {"CREATE MATERIALIZED VIEW m AS WITH q AS (SELECT k FROM t), Q AS (SELECT v AS k FROM t) "
+     "SELECT k "
+     "FROM q;",
+     "WITH query name \"Q\" specified more than once"},
     {"CREATE RECURSIVE VIEW q (k) AS SELECT k FROM t;", "RECURSIVE is not supported"},
     {"CREATE MATERIALIZED VIEW m AS SELECT nope FROM t;", "nope"},
     {"CREATE MATERIALIZED VIEW m AS SELECT k FROM t WHERE v;",

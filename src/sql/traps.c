@@ -75,7 +75,8 @@ static Status check_select(Walk *w, const PgQuery__SelectStmt *s) {
     Catalog *c = w->catalog;
     if (s->into_clause)
         return refuse(c, at, w->error, "SELECT INTO", "write INSERT INTO table SELECT …");
-    if (s->n_locking_clause > 0) return refuse(c, at, w->error, "FOR UPDATE", "leave it out");
+    if (s->n_locking_clause > 0)
+        return refuse(c, at, w->error, "FOR UPDATE or FOR SHARE", "leave it out");
     if (s->n_values_lists > 0)
         return refuse(c, at, w->error, "VALUES",
                       "use a reference table: a file joined by its PRIMARY KEY");

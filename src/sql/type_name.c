@@ -116,10 +116,10 @@ static Status read_modifiers(Catalog *c, const PgQuery__TypeName *node, const ch
 }
 
 Status bind_type_name(Catalog *c, const PgQuery__TypeName *node, Type *out, Error *error) {
-    if (node->setof) return refuse(c, node->location, error, "SETOF", NULL);
+    if (node->setof) return refuse(c, node->location, error, "SETOF", "leave it out");
     if (node->pct_type) return refuse(c, node->location, error, "%TYPE", "write the type itself");
     if (node->n_names == 0 || node->n_names > 2)
-        return refuse(c, node->location, error, "a type in a schema", NULL);
+        return refuse(c, node->location, error, "a type in a schema", "leave the schema out");
     const char *name = string_of(node->names[node->n_names - 1]);
     if (!name) return refuse(c, node->location, error, "this type", NULL);
     if (node->n_names == 2 && strcmp(string_of(node->names[0]), "pg_catalog") != 0)
