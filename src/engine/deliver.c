@@ -221,7 +221,8 @@ void sinks_tell_owed(Engine *e, bool over) {
             log_warning("sink %s is owed %" PRId64 " bytes; the next start delivers them",
                         run->plan->table->name, owed);
         else
-            log_info("stopping: waits at most 10 s for sink %s, which is owed %" PRId64 " bytes",
+            log_info("stopping: waits at most 10 s for sink %s, which is owed %" PRId64
+                     " bytes; a second signal ends at once",
                      run->plan->table->name, owed);
     }
 }

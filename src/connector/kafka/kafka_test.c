@@ -405,7 +405,13 @@ static void trouble_names_its_remedy(void **state) {
         {RD_KAFKA_RESP_ERR__TRANSPORT, 0,
          "10.0.0.1:9092/3: Connect to ipv4#10.0.0.1:9092 failed: Connection refused (after 0ms in "
          "state CONNECT, 1 identical error(s) suppressed)",
-         "10.0.0.1:9092/3: Connect to ipv4#10.0.0.1:9092 failed: Connection refused"},
+         "10.0.0.1:9092/3: Connection refused"},
+        {RD_KAFKA_RESP_ERR__TRANSPORT, 0,
+         "10.0.0.1:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused",
+         "Connection refused"},
+        {RD_KAFKA_RESP_ERR__TRANSPORT, 0,
+         "broker:9092/bootstrap: Connect to ipv4#10.0.0.1:9092 failed: Connection refused",
+         "Connect to ipv4#10.0.0.1:9092 failed: Connection refused"},
         {RD_KAFKA_RESP_ERR__AUTHENTICATION, 0,
          "sasl_ssl://a:1/bootstrap: SASL authentication error: no (after 3ms in state AUTH_REQ)",
          "SASL authentication error: no; correct \"sasl.username\", \"sasl.password\" or "

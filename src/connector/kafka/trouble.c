@@ -47,6 +47,15 @@ static const char *meaning(const KafkaClient *client, int code, const char *reas
     return "";
 }
 
+/* "Connect to ipv4#10.0.0.1:9092 failed: refused" is "refused" where that address stands before. */
+static const char *without_address(const char *text, Str before) {
+    static const char begin[] = "Connect to ipv4#";
+    const char *address = text + sizeof begin - 1, *end = strstr(text, " failed: ");
+    if (strncmp(text, begin, sizeof begin - 1) != 0 || !end || !before.size) return text;
+    if (!memmem(before.data, before.size, address, (size_t)(end - address))) return text;
+    return end + strlen(" failed: ");
+}
+
 void kafka_trouble(const KafkaClient *client, int code, const char *reason, char *out,
                    size_t size) {
     const char *text = strstr(reason, ": ");
@@ -55,7 +64,9 @@ void kafka_trouble(const KafkaClient *client, int code, const char *reason, char
     bool instead;
     const char *more = meaning(client, code, reason, &instead);
     /* Which broker it is stands before it in any case when only the first address is known. */
-    Str broker = {reason, first ? 0 : (size_t)(text - reason)}, told = str_from(text);
+    Str broker = {reason, first ? 0 : (size_t)(text - reason)};
+    text = without_address(text, (Str){reason, (size_t)(text - reason)});
+    Str told = str_from(text);
     const char *after = strstr(text, " (after ");
     if (after) told.size = (size_t)(after - text);
     if (instead) told.size = 0;
