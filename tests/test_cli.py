@@ -401,6 +401,16 @@ def test_what_cannot_be_told(leat, arguments):
         assert done.returncode == 1 and b"standard output could not be written" in done.stderr, done
 
 
+def test_filter_stopped(leat):
+    """Nothing comes of a count that was stopped; that is told, or it would look like an answer."""
+    running = leat.start("sql", "SELECT count(*) FROM input", stdin=subprocess.PIPE)
+    running.process.stdin.write(b'{"a":1}\n' * 200_000)
+    running.process.stdin.flush()
+    running.process.send_signal(signal.SIGINT)
+    assert running.wait(20).status == 0
+    assert "stopped" in running.err
+
+
 def test_a_pipe_without_a_writer(leat):
     """A run that waits for somebody to write can be stopped; what comes later is read."""
     os.mkfifo(leat.folder / "named")

@@ -36,8 +36,10 @@ typedef struct AdHoc {
 } AdHoc;
 
 static Engine *running;
+static volatile sig_atomic_t stopped;
 static void on_signal(int number) {
     (void)number;
+    stopped = 1;
     if (running) engine_stop(running);
 }
 
@@ -215,6 +217,8 @@ static int run_query(AdHoc *q, const Arguments *a, Error *error) {
         fputs("leat sql: standard output could not be written; make room there\n", stderr);
         return EXIT_FAILED;
     }
+    if (stopped)
+        fputs("leat sql: stopped before the end of its input; groups would come there\n", stderr);
     if (q->bad) {
         fprintf(stderr, "leat sql: %" PRId64 " bad record%s, the first: %s\n", q->bad,
                 q->bad == 1 ? "" : "s", q->first_bad);
