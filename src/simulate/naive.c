@@ -189,6 +189,11 @@ static int64_t floor_to(int64_t t, int64_t step, int64_t offset) {
 static bool survives(Naive *n, const Scenario *s, int query, const Event *e) {
     const SimQuery *q = &s->queries[query];
     int64_t *tally = n->tally[query][e->source];
+    int w;
+    if (q->joins == JOINS_INNER && !reference_of(e->k, &w)) {
+        tally[TALLY_FILTERED]++;
+        return false;
+    }
     if (!passes(e, q->outer_m, q->outer_r)) {
         tally[TALLY_FILTERED]++;
         return false;
@@ -293,9 +298,12 @@ static void plain(Naive *n, const Scenario *s, int query, Rows in, Groups *group
         const char *v = number(n, !e->v_null, e->v);
         const char *quotient =
             q->divides ? say(n, ",\"q\":%s", number(n, !e->v_null, e->v ? 100 / e->v : 0)) : "";
+        int w = 0;
+        bool found = q->joins && reference_of(e->k, &w);
+        const char *joined = q->joins ? say(n, ",\"w\":%s", number(n, found, w)) : "";
         add(n, &n->views[query],
-            (Answer){.text = say(n, "{\"id\":\"e%d\",\"k\":%d,\"v\":%s,\"t\":\"%s\"%s}", e->id,
-                                 e->k, v, moment(n, e->t), quotient),
+            (Answer){.text = say(n, "{\"id\":\"e%d\",\"k\":%d,\"v\":%s,\"t\":\"%s\"%s%s}", e->id,
+                                 e->k, v, moment(n, e->t), quotient, joined),
                      .key = say(n, "e%d", e->id),
                      .source = e->source,
                      .event = e});

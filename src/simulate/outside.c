@@ -3,6 +3,7 @@
  * stream of random numbers. What the real ones promise, these do and no more. */
 #include "simulate/outside.h"
 #include "simulate/disk.h"
+#include "simulate/plant.h"
 #include "simulate/schedule.h"
 #include "simulate/trace.h"
 #include <stdio.h>
@@ -66,14 +67,16 @@ typedef struct OutSource {
     int at[MOST_PARTITIONS];
 } OutSource;
 
-static const SourceType bounded_type, endless_type;
+static const SourceType bounded_type, endless_type, reference_type;
 
 static Status open_source(const SourceContext *context, Source **out, Error *error) {
     (void)error;
     OutSource *s = xcalloc(1, sizeof *s);
     s->source = (Source){.type = outside.scenario->bounded ? &bounded_type : &endless_type,
                          .bounded = outside.scenario->bounded};
-    s->index = context->table[1] - '0';
+    if (strcmp(context->table, "r") == 0)
+        s->source = (Source){.type = &reference_type, .bounded = true};
+    else s->index = context->table[1] - '0';
     *out = &s->source;
     return OK;
 }
@@ -85,7 +88,9 @@ static Status partitions(Source *source, int *count, Error *error) {
         (void)fail(error, "the source is away");
         return AGAIN;
     }
-    *count = outside.scenario->tables[s->index].partitions;
+    const SimTable *table = &outside.scenario->tables[s->index];
+    *count = 0;
+    while (*count < table->partitions && table->begins_us[*count] <= schedule_now_us()) ++*count;
     return OK;
 }
 
@@ -95,9 +100,22 @@ static const char *partition_name(Source *source, int partition) {
     return names[partition];
 }
 
+/* How many records of a partition have come by now. */
+static int there_by_now(const OutSource *s, int partition) {
+    const Scenario *scenario = outside.scenario;
+    int there = 0, count = scenario->counts[s->index][partition];
+    while (there < count &&
+           scenario->of[s->index][partition][there]->arrives_us <= schedule_now_us())
+        there++;
+    return there;
+}
+
 static Status seek(Source *source, int partition, int64_t position, Error *error) {
     OutSource *s = (OutSource *)(void *)source;
     s->at[partition] = position == NO_POSITION ? 0 : (int)position;
+    const SimTable *table = &outside.scenario->tables[s->index];
+    if (plant(PLANT_LATE_PARTITION) && position == NO_POSITION && table->begins_us[partition])
+        s->at[partition] = there_by_now(s, partition);
     if (!schedule_zombie()) outside.taken[s->index][partition] = s->at[partition];
     if (s->at[partition] > outside.scenario->counts[s->index][partition] || s->at[partition] < 0)
         return fail(error, "sought behind the end");
@@ -119,46 +137,51 @@ static void release(Chunk *chunk) {
     free(c);
 }
 
-static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
-    (void)error;
-    OutSource *s = (OutSource *)(void *)source;
-    const Scenario *scenario = outside.scenario;
-    int at = s->at[partition], count = scenario->counts[s->index][partition], there = at;
-    *at_end = false;
-    if (outside_draw(outside.round->source_away_of)) return AGAIN;
-    int64_t now = schedule_now_us();
-    Event *const *events = scenario->of[s->index][partition];
-    while (there < count && events[there]->arrives_us <= now) there++;
-    if (at == there) {
-        *at_end = true;
-        return at == count && scenario->bounded ? END : AGAIN;
-    }
-    int most = 1 + (int)random_below(&outside.draws, 12);
-    int rows = there - at < most ? there - at : most;
+static Chunk *chunk_of(int partition, const char *const *texts, int begin, int rows) {
     size_t size = 0;
-    for (int i = 0; i < rows; i++) size += strlen(events[at + i]->text);
+    for (int i = 0; i < rows; i++) size += strlen(texts[i]);
     OutChunk *c = xcalloc(1, sizeof *c + size + 1);
     c->size = size;
     c->records = xcalloc((size_t)rows, sizeof *c->records);
     c->chunk = (Chunk){.partition = partition,
                        .records = c->records,
                        .record_count = rows,
-                       .begin = at,
-                       .end = at + rows,
+                       .begin = begin,
+                       .end = begin + rows,
                        .taken_us = env_now(NULL),
                        .release = release};
     char *to = c->bytes;
     for (int i = 0; i < rows; i++) {
-        size_t part = strlen(events[at + i]->text);
-        memcpy(to, events[at + i]->text, part);
-        c->records[i] = (Record){.body = {to, part}, .position = at + i, .timestamp_us = INT64_MIN};
+        size_t part = strlen(texts[i]);
+        memcpy(to, texts[i], part);
+        c->records[i] =
+            (Record){.body = {to, part}, .position = begin + i, .timestamp_us = INT64_MIN};
         to += part;
     }
+    return &c->chunk;
+}
+
+static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
+    (void)error;
+    OutSource *s = (OutSource *)(void *)source;
+    const Scenario *scenario = outside.scenario;
+    int at = s->at[partition], count = scenario->counts[s->index][partition];
+    *at_end = false;
+    if (outside_draw(outside.round->source_away_of)) return AGAIN;
+    int there = there_by_now(s, partition);
+    if (at >= there) {
+        *at_end = true;
+        return at == count && scenario->bounded ? END : AGAIN;
+    }
+    const char *texts[12];
+    int most = 1 + (int)random_below(&outside.draws, 12);
+    int rows = there - at < most ? there - at : most;
+    for (int i = 0; i < rows; i++) texts[i] = scenario->of[s->index][partition][at + i]->text;
+    *out = chunk_of(partition, texts, at, rows);
     s->at[partition] += rows;
     if (!schedule_zombie()) outside.taken[s->index][partition] = s->at[partition];
     trace_line("s%d[%d] gives %d..%d", s->index, partition, at, at + rows - 1);
     trace_number((uint64_t)(at * 100 + rows));
-    *out = &c->chunk;
     return OK;
 }
 
@@ -194,6 +217,7 @@ static const SourceType endless_type = {.open = open_source,
 
 static const Option no_options[] = {{0}};
 static const Connector bounded_connector = {.name = "simulated",
+                                            .reference = true,
                                             .options = no_options,
                                             .source = &bounded_type,
                                             .sink = &store_type,
@@ -205,6 +229,51 @@ static const Connector endless_connector = {.name = "simulated",
                                             .sink = &store_type,
                                             .sink_way = store_way,
                                             .keeps_positions = store_keeps_positions};
+
+/* ---- the reference table ---- */
+
+static Status one_partition(Source *source, int *count, Error *error) {
+    (void)source;
+    outside_wait(outside.round->slow_list_us);
+    *count = 1;
+    return outside_fails(outside.round->source_away_of)
+               ? fail(error, "reference table r breaks off")
+               : OK;
+}
+
+static Status seek_begin(Source *source, int partition, int64_t position, Error *error) {
+    (void)error, (void)position;
+    ((OutSource *)(void *)source)->at[partition] = 0;
+    return OK;
+}
+
+/* All that is there, in several chunks; in the middle it may break off. */
+static Status next_rows(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
+    OutSource *s = (OutSource *)(void *)source;
+    char bytes[20][40];
+    const char *texts[20];
+    int rows = 0;
+    *at_end = s->at[0] == MOST_REFERENCE_ROWS;
+    if (*at_end) return END;
+    if (outside_fails(outside.round->source_away_of))
+        return fail(error, "reference table r breaks off");
+    for (; rows < 20 && s->at[0] + rows < MOST_REFERENCE_ROWS; rows++) {
+        int key, w = reference_row(s->at[0] + rows, &key);
+        snprintf(bytes[rows], sizeof bytes[rows], "{\"k\":%d,\"w\":%d}", key, w);
+        texts[rows] = bytes[rows];
+    }
+    *out = chunk_of(partition, texts, s->at[0], rows);
+    s->at[0] += rows;
+    return OK;
+}
+
+static const SourceType reference_type = {.bounded_possible = true,
+                                          .open = open_source,
+                                          .partitions = one_partition,
+                                          .partition_name = partition_name,
+                                          .seek = seek_begin,
+                                          .next = next_rows,
+                                          .close = close_source};
 
 /* ---- the whole ---- */
 

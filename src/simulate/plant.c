@@ -3,7 +3,8 @@
  * one record too low, the first row's `seen` for all of its batch, a segment of keys dropped, what
  * was counted before counted again, or not read again for the sink that lacks it. Those of sinks
  * (marker before the rows, a length that was not synced, a marker read one too low, an offset one
- * record too far, markers of other runs that are overlooked) are in stores.c. */
+ * record too far, markers of other runs that are overlooked) are in stores.c, that of sources (a
+ * new partition is read from its present end) in outside.c. */
 #include "simulate/plant.h"
 #include "engine/internal.h"
 
@@ -22,6 +23,7 @@ const char *const PLANT_NAMES[PLANTS] = {
     [PLANT_REPLAY_COUNTS] = "replay-counts",
     [PLANT_NO_REPLAY] = "no-replay",
     [PLANT_ZOMBIE] = "zombie-not-told",
+    [PLANT_LATE_PARTITION] = "new-partition-from-now",
 };
 
 void __real_home_put_delta(HomeBatch *, const char *, Str);

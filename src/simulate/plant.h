@@ -17,6 +17,7 @@ typedef enum Plant {
     PLANT_REPLAY_COUNTS,
     PLANT_NO_REPLAY,
     PLANT_ZOMBIE,
+    PLANT_LATE_PARTITION,
     PLANTS
 } Plant;
 

@@ -43,6 +43,22 @@ const char *query_name(const Scenario *s, int query) {
     return name;
 }
 
+/* Keys 0 to 47, not every third; some come twice. */
+int reference_row(int number, int *key) {
+    *key = number % 48;
+    *key += *key % 3 == 0;
+    return number * 10;
+}
+
+bool reference_of(int key, int *w) {
+    bool found = false;
+    for (int i = 0, of; i < MOST_REFERENCE_ROWS; i++) {
+        int value = reference_row(i, &of);
+        if (of == key) *w = value, found = true;
+    }
+    return found;
+}
+
 /* ---- the pipeline ---- */
 
 static bool tumbles(const SimQuery *q) {
@@ -120,6 +136,7 @@ static void draw_query(Scenario *s, Random *r, int theme) {
         q->by_key = s->queries[q->reads].by_key && s->queries[q->right].by_key && q->by_key;
     if (one_of(r, 4)) q->inner_m = 2 + below(r, 3), q->inner_r = below(r, q->inner_m);
     if (one_of(r, 4)) q->outer_m = 2 + below(r, 3), q->outer_r = below(r, q->outer_m);
+    if (q->shape == SHAPE_PLAIN && one_of(r, 4)) q->joins = one_of(r, 2) ? JOINS_INNER : JOINS_LEFT;
     q->divides = (q->shape == SHAPE_PLAIN || q->shape == SHAPE_TUMBLE) && one_of(r, 4);
     if (q->shape >= SHAPE_TUMBLE && q->shape < SHAPE_JOIN && one_of(r, 4)) q->having = 1;
     /* Sources without an end: windows close by the time that passes, and that costs steps. */
@@ -162,7 +179,9 @@ static void draw_query(Scenario *s, Random *r, int theme) {
     if (s->idles && q->way == WAY_ONCE) q->way = WAY_OUTBOX;
     if (q->shape == SHAPE_PLAIN && q->keyed && q->source_count == 2) q->keyed = false;
     /* What the planner asks for: rows of one record each, of topics. */
-    bool may = q->shape == SHAPE_PLAIN && q->way != WAY_VIEW && !s->bounded && !q->dedup;
+    if (leaves) q->joins = JOINS_NOT;
+    bool may =
+        q->shape == SHAPE_PLAIN && !q->joins && q->way != WAY_VIEW && !s->bounded && !q->dedup;
     if ((may && !one_of(r, 5)) || leaves) {
         q->way = WAY_POSITION;
         q->keyed = false;
@@ -203,9 +222,12 @@ static void add_select(const Scenario *s, int number, Buffer *b) {
                                             [SHAPE_SESSION] = "session"};
     switch (q->shape) {
     case SHAPE_PLAIN:
-        buffer_add_format(b, "SELECT id, k, v, t%s FROM ", q->divides ? ", 100 / v AS q" : "");
+        buffer_add_format(b, "SELECT id, %sk, v, t%s%s FROM ", q->joins ? "x." : "",
+                          q->divides ? ", 100 / v AS q" : "", q->joins ? ", w" : "");
         add_base(s, q, b);
-        if (q->source_count > 1 || q->inner_m) buffer_add_text(b, " x");
+        if (q->source_count > 1 || q->inner_m || q->joins) buffer_add_text(b, " x");
+        if (q->joins)
+            buffer_add_format(b, " %sJOIN r ON r.k = x.k", q->joins == JOINS_LEFT ? "LEFT " : "");
         add_where(q, b);
         break;
     case SHAPE_FIRSTS:
@@ -273,7 +295,8 @@ static void add_select(const Scenario *s, int number, Buffer *b) {
 static void add_columns(const Scenario *s, const SimQuery *q, Buffer *b) {
     switch (q->shape) {
     case SHAPE_PLAIN:
-        buffer_add_format(b, "id text, k int, v int, t timestamptz%s", q->divides ? ", q int" : "");
+        buffer_add_format(b, "id text, k int, v int, t timestamptz%s%s",
+                          q->divides ? ", q int" : "", q->joins ? ", w int" : "");
         break;
     case SHAPE_FIRSTS:
         buffer_add_text(b, "id text, k int, v int, t timestamptz, window_start timestamptz");
@@ -325,6 +348,16 @@ static void write_sql(Scenario *s) {
                               "CREATE VIEW d%d WITH (horizon = '%lld milliseconds') AS SELECT "
                               "DISTINCT ON (id) * FROM s%d;\n",
                               i, (long long)(t->horizon_us / 1000), i);
+    }
+    bool joins = false;
+    for (int i = 0; i < s->query_count; i++) joins |= s->queries[i].joins && !s->queries[i].out;
+    if (joins) {
+        buffer_add_text(
+            b, "CREATE TABLE r (k int PRIMARY KEY, w int) WITH (connector = 'file', path = 'r'");
+        if (s->refresh_us)
+            buffer_add_format(b, ", refresh = '%lld milliseconds'",
+                              (long long)(s->refresh_us / 1000));
+        buffer_add_text(b, ");\n");
     }
     static const char *const ways[] = {"", "length", "outbox", "once", "position"};
     for (int i = 0; i < s->query_count; i++) {
@@ -386,7 +419,7 @@ static void draw_events(Scenario *s, Random *r) {
         for (int p = 0; p < s->tables[i].partitions; p++) {
             int first = s->event_count,
                 count = one_of(r, 8) ? 0 : 1 + below(r, one_of(r, 4) ? 60 : 20);
-            int64_t t = SIM_EPOCH_US + below(r, 5000) * 1000, arrives = 0;
+            int64_t t = SIM_EPOCH_US + below(r, 5000) * 1000, arrives = s->tables[i].begins_us[p];
             for (int n = 0; n < count && s->event_count < MOST_EVENTS; n++) {
                 Event *e = &s->events[s->event_count];
                 t += (int64_t)random_below(r, (uint64_t)step_us);
@@ -566,12 +599,18 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     s->bounded = !one_of(r, 3) && theme != THEME_POSITION;
     s->table_count = 1 + one_of(r, 3);
     s->keys_split = one_of(r, 2);
-    s->idles = !s->bounded && one_of(r, 4);
+    s->grows = !s->bounded && one_of(r, 4);
+    s->idles = s->grows || (!s->bounded && one_of(r, 5));
     for (int i = 0; i < s->table_count; i++)
         s->tables[i] =
             (SimTable){.partitions = 1 + below(r, MOST_PARTITIONS),
                        .delay_us = PICK(r, 0, 1000, 3000, s->bounded ? 10000 : 2000) * 1000,
                        .horizon_us = PICK(r, 1000, 4000, 20000, 600000) * 1000};
+    s->refresh_us = PICK(r, 0, 20, 300, 2000) * 1000;
+    for (int i = 0; i < s->table_count && s->grows; i++)
+        for (int p = 1; p < s->tables[i].partitions; p++)
+            s->tables[i].begins_us[p] =
+                s->tables[i].begins_us[p - 1] + (one_of(r, 3) ? 0 : below(r, 4000000));
     s->checkpoint_us = PICK(r, 20, 100, 1000) * 1000;
     s->idle_us = 1000000;
     s->outbox_limit = one_of(r, 4) ? 200 : 0;
@@ -599,7 +638,10 @@ void scenario_print(const Scenario *s) {
     for (int i = 0; i < s->table_count; i++)
         for (int p = 0; p < s->tables[i].partitions; p++) {
             if (!s->counts[i][p]) continue;
-            printf("--- s%d[%d] ---\n", i, p);
+            printf("--- s%d[%d]", i, p);
+            if (s->tables[i].begins_us[p])
+                printf(", there from %lld us on", (long long)s->tables[i].begins_us[p]);
+            printf(" ---\n");
             for (int n = 0; n < s->counts[i][p]; n++)
                 printf("%9lld us  %s\n", (long long)s->of[i][p][n]->arrives_us,
                        s->of[i][p][n]->text);

@@ -27,7 +27,8 @@ typedef struct Event {
 typedef struct SimTable {
     bool read; /* by some query */
     int partitions;
-    int64_t delay_us, horizon_us; /* horizon: of the DISTINCT ON over it */
+    int64_t begins_us[MOST_PARTITIONS]; /* a partition is there from then on */
+    int64_t delay_us, horizon_us;       /* horizon: of the DISTINCT ON over it */
 } SimTable;
 
 typedef enum Shape {
@@ -54,7 +55,8 @@ typedef struct SimQuery {
     int right;                               /* JOIN: the other one */
     bool left;                               /* LEFT JOIN */
     bool dedup, by_key, divides, emit_final, keyed;
-    bool refuses;                         /* the sink takes some rows never */
+    enum { JOINS_NOT, JOINS_INNER, JOINS_LEFT } joins; /* PLAIN: with the reference table */
+    bool refuses;                                      /* the sink takes some rows never */
     int inner_m, inner_r;                 /* WHERE v % m <> r before the window; 0: none */
     int outer_m, outer_r;                 /* behind it */
     int having;                           /* count(*) > having; 0: none */
@@ -113,6 +115,7 @@ typedef struct Limits {
 typedef struct Scenario {
     uint64_t seed;
     bool bounded;
+    bool grows;      /* partitions come while it runs; idles, too */
     bool idles;      /* partitions fall idle and come back: who is late, the clock decides */
     bool keys_split; /* each k is of one partition */
     SimTable tables[MOST_SOURCES];
@@ -124,7 +127,8 @@ typedef struct Scenario {
     Event *of[MOST_SOURCES][MOST_PARTITIONS][MOST_EVENTS];
     int counts[MOST_SOURCES][MOST_PARTITIONS];
     Round rounds[MOST_ROUNDS];
-    int round_count; /* the last one is without faults */
+    int round_count;    /* the last one is without faults */
+    int64_t refresh_us; /* of the reference table; 0: never */
     int64_t checkpoint_us, idle_us, outbox_limit, last_arrival_us, longest_us;
     Buffer sql;
 } Scenario;
@@ -134,6 +138,10 @@ typedef struct Scenario {
 void scenario_make(Scenario *, uint64_t seed, const Limits *);
 void scenario_print(const Scenario *);
 /* A query's name in the home: v3, o3. */
+/* The reference table: of each key the rows that it holds, of which the last counts. */
+enum { MOST_REFERENCE_ROWS = 64 };
+int reference_row(int number, int *key); /* its w */
+bool reference_of(int key, int *w);
 const char *query_name(const Scenario *, int query);
 bool query_refuses(const Scenario *, int query, Str row); /* the sink will never take it */
 bool query_windowed(const Scenario *, int query);         /* rows come when a window closes */
