@@ -253,6 +253,12 @@ static Status judge_view(Case *c, int query) {
         status =
             home_read_view(reader, name, &view->schema, NULL, 0, 100000, &json, &more, c->error);
     home_reader_close(&reader);
+    /* Crashed when it was forgotten and not made anew yet: the next start makes it. */
+    if (status != OK && outside.query_forgotten && strstr(c->error->text, "no such table")) {
+        buffer_free(&json);
+        *c->error = (Error){0};
+        return OK;
+    }
     if (status != OK) return FAIL;
     Texts got = {.arena = c->arena}, wanted = wanted_of(c, &c->naive.views[query]);
     split_json(&got, buffer_str(&json));

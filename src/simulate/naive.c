@@ -383,6 +383,42 @@ static void outer(Naive *n, const Scenario *s, int query) {
     }
 }
 
+static void ask(Naive *n, const Scenario *s, int query, Rows in) {
+    const SimQuery *q = &s->queries[query];
+    Groups *groups = arena_zero(n->arena, sizeof *groups);
+    if (q->shape == SHAPE_FIRSTS) firsts(n, s, query, in);
+    else if (q->shape == SHAPE_SESSION) sessions(n, s, query, in, groups);
+    else if (q->shape == SHAPE_PLAIN || q->shape == SHAPE_GROUPS) plain(n, s, query, in, groups);
+    else windows(n, s, query, in, groups);
+    tell_groups(n, q, query, groups);
+}
+
+static bool was_reset(const Scenario *s, int query) {
+    bool reset = false;
+    for (int i = 0; i < MOST_SOURCES; i++)
+        for (int p = 0; p < MOST_PARTITIONS; p++) reset |= s->begins[query][i][p] > 0;
+    return reset;
+}
+
+/* What comes into a query; `since`: it was reset. */
+static Rows rows_of(Naive *n, const Scenario *s, int query, Rows sources[], Rows distincts[],
+                    bool since) {
+    const SimQuery *q = &s->queries[query];
+    Rows in = {.rows = arena_new_array(n->arena, Row, MOST_EVENTS)};
+    for (int i = 0; i < q->source_count; i++) {
+        int source = q->sources[i];
+        const Rows *from = q->dedup ? &distincts[source] : &sources[source];
+        for (int k = 0; k < from->count; k++) {
+            const Event *e = from->rows[k].event;
+            if (since && e->position < s->begins[query][source][e->partition]) continue;
+            n->tally[query][source][TALLY_IN]++;
+            if (passes(e, q->inner_m, q->inner_r)) in.rows[in.count++] = from->rows[k];
+            else n->tally[query][source][TALLY_FILTERED]++;
+        }
+    }
+    return in;
+}
+
 static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows distincts[]) {
     const SimQuery *q = &s->queries[query];
     if (q->shape == SHAPE_COPY) {
@@ -397,23 +433,15 @@ static void answer(Naive *n, const Scenario *s, int query, Rows sources[], Rows 
     if (q->shape == SHAPE_JOIN) join(n, s, query);
     else if (q->reads >= 0 && q->shape != SHAPE_COPY) outer(n, s, query);
     if (q->reads >= 0) return;
-    Rows in = {.rows = arena_new_array(n->arena, Row, MOST_EVENTS)};
-    for (int i = 0; i < q->source_count; i++) {
-        int source = q->sources[i];
-        const Rows *from = q->dedup ? &distincts[source] : &sources[source];
-        for (int k = 0; k < from->count; k++) {
-            n->tally[query][source][TALLY_IN]++;
-            if (passes(from->rows[k].event, q->inner_m, q->inner_r))
-                in.rows[in.count++] = from->rows[k];
-            else n->tally[query][source][TALLY_FILTERED]++;
-        }
-    }
-    Groups *groups = arena_zero(n->arena, sizeof *groups);
-    if (q->shape == SHAPE_FIRSTS) firsts(n, s, query, in);
-    else if (q->shape == SHAPE_SESSION) sessions(n, s, query, in, groups);
-    else if (q->shape == SHAPE_PLAIN || q->shape == SHAPE_GROUPS) plain(n, s, query, in, groups);
-    else windows(n, s, query, in, groups);
-    tell_groups(n, q, query, groups);
+    ask(n, s, query, rows_of(n, s, query, sources, distincts, false));
+    if (!was_reset(s, query)) return;
+    /* What was rejected before stays told; all else is of what came since. */
+    int late = n->late.count, dead = n->dead.count;
+    n->views[query].count = 0;
+    memset(n->tally[query], 0, sizeof n->tally[query]);
+    ask(n, s, query, rows_of(n, s, query, sources, distincts, true));
+    n->late.count = late;
+    n->dead.count = dead;
 }
 
 void naive_open(Naive *n, const Scenario *s, const int64_t taken[MOST_SOURCES][MOST_PARTITIONS],

@@ -52,6 +52,7 @@ static void env_random(Env *env, void *to, size_t size) {
 }
 static bool env_fault(Env *env, const char *point) {
     (void)env;
+    if (strcmp(point, "query.forgotten") == 0) outside.query_forgotten = true;
     outside_pass(point);
     if (strcmp(point, "home.commit") != 0 || !outside_fails(outside.round->commit_fails_of))
         return true;
@@ -297,6 +298,7 @@ void outside_round(const Round *round, uint64_t seed) {
     outside.passes = 0;
     memset(outside.taken, -1, sizeof outside.taken); /* until it is sought */
     outside.failures = 0;
+    outside.query_forgotten = false;
     random_seed(&outside.draws, seed);
     *disk_faults() = (DiskFaults){.write_fails_of = round->disk_write_fails_of,
                                   .sync_fails_of = round->disk_sync_fails_of,

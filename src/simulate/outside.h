@@ -18,8 +18,9 @@ typedef struct Outside {
     int passes;   /* of the point where this run is to crash */
     int failures; /* in this run: so it may end with an error */
     char home[128];
-    bool copy_delivered; /* those who were frozen have written to a topic since */
-    const char *broken;  /* a rule that the engine broke towards the outside */
+    bool query_forgotten; /* in this run, by --reset */
+    bool copy_delivered;  /* those who were frozen have written to a topic since */
+    const char *broken;   /* a rule that the engine broke towards the outside */
 } Outside;
 
 extern Outside outside;

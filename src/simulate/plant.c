@@ -24,6 +24,7 @@ const char *const PLANT_NAMES[PLANTS] = {
     [PLANT_NO_REPLAY] = "no-replay",
     [PLANT_ZOMBIE] = "zombie-not-told",
     [PLANT_LATE_PARTITION] = "new-partition-from-now",
+    [PLANT_RESET] = "reset-keeps-state",
 };
 
 void __real_home_put_delta(HomeBatch *, const char *, Str);
@@ -81,4 +82,12 @@ int64_t __real_positions_resume(const SourceRun *, const Partition *);
 int64_t __wrap_positions_resume(const SourceRun *, const Partition *);
 int64_t __wrap_positions_resume(const SourceRun *source, const Partition *p) {
     return plant(PLANT_NO_REPLAY) ? p->position : __real_positions_resume(source, p);
+}
+
+Status __real_home_forget_query(Home *, const char *, const char *, const char *, Error *);
+Status __wrap_home_forget_query(Home *, const char *, const char *, const char *, Error *);
+Status __wrap_home_forget_query(Home *home, const char *query, const char *view, const char *sink,
+                                Error *error) {
+    if (!plant(PLANT_RESET)) return __real_home_forget_query(home, query, view, sink, error);
+    return OK;
 }

@@ -18,6 +18,7 @@ typedef enum Plant {
     PLANT_NO_REPLAY,
     PLANT_ZOMBIE,
     PLANT_LATE_PARTITION,
+    PLANT_RESET,
     PLANTS
 } Plant;
 

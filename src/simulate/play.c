@@ -18,6 +18,9 @@ typedef struct Run {
     const Round *round;
     Engine *engine;
     bool last, over; /* over: engine_run has returned */
+    char reset[16];
+    int64_t stands[MOST_SOURCES][MOST_PARTITIONS]; /* the home, before the run */
+    int64_t known;                                 /* 1: the home knows the query to be reset */
     Status opened, status;
     Error error;
 } Run;
@@ -103,6 +106,49 @@ static bool look(const Scenario *s, const Plan *plan, bool finished, Verdict *v)
     return status == OK;
 }
 
+static void take_stand(void *context, const char **columns) {
+    Run *run = context;
+    run->stands[columns[0][1] - '0'][atoi(columns[1])] = atoll(columns[2]);
+}
+
+static void take_known(void *context, const char **columns) {
+    *(int64_t *)context = atoll(*columns);
+}
+
+static void ask_known(Run *run, int64_t *known) {
+    char sql[80];
+    Error none = {0};
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM leat_queries WHERE name = '%s'", run->reset);
+    disk_keep();
+    *known = 0;
+    (void)disk_query(outside.home, sql, take_known, known, &none);
+    disk_put_back();
+}
+
+/* A home that is not there yet knows no query. */
+static void prepare_reset(const Scenario *s, Run *run) {
+    Error none = {0};
+    snprintf(run->reset, sizeof run->reset, "%s", query_name(s, run->round->reset));
+    ask_known(run, &run->known);
+    disk_keep();
+    (void)disk_query(outside.home,
+                     "SELECT source, partition, position FROM leat_positions WHERE query = ''",
+                     take_stand, run, &none);
+    disk_put_back();
+    if (run->known) run->options.reset = run->reset;
+}
+
+/* Whether it came to that, also when a crash met it. */
+static void note_reset(Run *run) {
+    int64_t known = 1;
+    if (!run->options.reset) return;
+    if (!outside.query_forgotten) ask_known(run, &known);
+    if (known && !outside.query_forgotten) return;
+    trace_line("%s was reset", run->reset);
+    outside.query_forgotten = true;
+    memcpy(outside.scenario->begins[run->round->reset], run->stands, sizeof run->stands);
+}
+
 static int lowest_file(void) {
     int file = dup(0);
     close(file);
@@ -120,6 +166,7 @@ static bool play_round(const Scenario *s, Run *run, int number, int *first_file,
         stores_forget(outside.home);
         disk_put_back();
     }
+    if (round->reset >= 0 && number) prepare_reset(s, run);
     ScheduleOptions options = {.seed = round->schedule_seed,
                                .switch_every = round->switch_every,
                                .creep_us = round->creep_us,
@@ -135,6 +182,8 @@ static bool play_round(const Scenario *s, Run *run, int number, int *first_file,
     RunEnd end = schedule_run(&options, run_engine, run);
     v->runs++;
     v->points += schedule_points();
+    if (end == RUN_CRASHED) outside_crash(round->power);
+    note_reset(run);
     bool faulty = outside.failures || disk_failures() > disk_before;
     if (outside.broken) {
         wrong(v, "%s", outside.broken);
@@ -154,7 +203,6 @@ static bool play_round(const Scenario *s, Run *run, int number, int *first_file,
     if (end == RUN_CRASHED) {
         v->crashes++;
         close_range((unsigned)*first_file, ~0u, 0); /* the lock file's */
-        outside_crash(round->power);
         return look(s, run->plan, false, v);
     }
     Status status = run->opened != OK ? run->opened : run->status;

@@ -36,10 +36,10 @@ bool query_dedups(const Scenario *s, int source) {
 }
 
 const char *query_name(const Scenario *s, int query) {
-    static char names[8][8];
+    static char names[8][16];
     static int turn;
     char *name = names[turn++ % 8];
-    snprintf(name, 8, "%c%d", s->queries[query].way == WAY_VIEW ? 'v' : 'o', query);
+    snprintf(name, 16, "%c%d", s->queries[query].way == WAY_VIEW ? 'v' : 'o', query);
     return name;
 }
 
@@ -460,8 +460,8 @@ static const char *draw_point(Random *r) {
     for (;;) {
         int n = below(r, count + 2);
         const char *name = n < count ? fault_points[n].name : own[n - count];
-        if (strncmp(name, "folder.", 7) != 0 && strncmp(name, "query.", 6) != 0 &&
-            strcmp(name, "source.fact") != 0 && strcmp(name, "source.kept") != 0)
+        if (strncmp(name, "folder.", 7) != 0 && strcmp(name, "source.fact") != 0 &&
+            strcmp(name, "source.kept") != 0)
             return name;
     }
 }
@@ -497,6 +497,8 @@ static void draw_round(Scenario *s, Random *r, Round *round, unsigned faults) {
     with.sink_breaks_of = (uint32_t)PICK(r, 0, 0, 0, 20);
     bool forgotten = one_of(r, 8), pauses = one_of(r, 6);
     int64_t pause_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
+    int reset = one_of(r, 4) ? below(r, MOST_QUERIES) : -1;
+    round->reset = faults & FAULT_RESETS ? reset : -1;
     bool freezes = one_of(r, 8);
     int64_t freeze_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
     round->thaw_step = 1 + (int64_t)random_below(r, 1ull << (6 + below(r, 7)));
@@ -544,6 +546,7 @@ static void calm(Round *round) {
                      .slow_sync_us = round->slow_sync_us,
                      .slow_sink_us = round->slow_sink_us,
                      .forgotten = round->forgotten,
+                     .reset = round->reset,
                      .thaw_step = round->thaw_step,
                      .slow_list_us = round->slow_list_us};
 }
@@ -561,6 +564,18 @@ static void choose_zombie(Scenario *s) {
         may = false;
         for (int k = i; k < s->round_count; k++) s->rounds[k].forgotten = false;
     }
+}
+
+/* Of a view that nobody reads it is plain what is left: rows that come from then on. */
+static bool may_reset(const Scenario *s, int query) {
+    if (query < 0 || query >= s->query_count || s->queries[query].out) return false;
+    for (int i = 0; i < s->query_count; i++) {
+        const SimQuery *q = &s->queries[i];
+        if (!q->out && (q->reads == query || (q->shape == SHAPE_JOIN && q->right == query)))
+            return false;
+    }
+    const SimQuery *q = &s->queries[query];
+    return q->way == WAY_VIEW && q->reads < 0 && q->shape != SHAPE_FIRSTS;
 }
 
 static void lay_out(Scenario *s, const Limits *limits) {
@@ -630,6 +645,8 @@ void scenario_make(Scenario *s, uint64_t seed, const Limits *limits) {
     s->round_count = 1 + (rounds < limits->rounds ? rounds : limits->rounds);
     calm(&s->rounds[s->round_count - 1]);
     choose_zombie(s);
+    for (int i = 0; i < s->round_count; i++)
+        if (!may_reset(s, s->rounds[i].reset)) s->rounds[i].reset = -1;
     write_sql(s);
 }
 
@@ -654,6 +671,7 @@ void scenario_print(const Scenario *s) {
         if (r->crash_step) printf(", crashes at step %lld", (long long)r->crash_step);
         if (r->crash_point) printf(", crashes at %s, pass %d", r->crash_point, r->crash_pass);
         if ((r->crash_step || r->crash_point) && r->power) printf(" (power)");
+        if (r->reset >= 0) printf(", resets %s", query_name(s, r->reset));
         if (r->forgotten) printf(", markers are forgotten");
         if (r->pause_step) printf(", stands still at step %lld", (long long)r->pause_step);
         if (r->freeze_step)

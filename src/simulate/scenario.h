@@ -77,7 +77,8 @@ typedef enum Fault {
     FAULT_FORGETS = 256,  /* markers of sinks */
     FAULT_PAUSES = 512,   /* the process stands still for long */
     FAULT_ZOMBIES = 1024, /* it stands still on a copy of its disk while the next one runs */
-    FAULTS = 11,
+    FAULT_RESETS = 2048,  /* of one query */
+    FAULTS = 12,
     FAULT_ALL = (1 << FAULTS) - 1
 } Fault;
 
@@ -93,6 +94,7 @@ typedef struct Round {
     int crash_pass;                 /* when it is passed for the n-th time */
     int64_t stop_us;                /* told to stop after so long; 0: no */
     bool power;                     /* the crash is one of the machine */
+    int reset;                      /* that query; -1: none */
     bool forgotten;                 /* before it begins nothing ran for a week */
     int64_t freeze_step, thaw_step; /* 0: no */
     int64_t pause_step;             /* the process stands still at that point, for minutes; 0: no */
@@ -127,7 +129,9 @@ typedef struct Scenario {
     Event *of[MOST_SOURCES][MOST_PARTITIONS][MOST_EVENTS];
     int counts[MOST_SOURCES][MOST_PARTITIONS];
     Round rounds[MOST_ROUNDS];
-    int round_count;    /* the last one is without faults */
+    int round_count; /* the last one is without faults */
+    /* Found while it is played: a query that was reset has only the records from there on. */
+    int64_t begins[MOST_QUERIES][MOST_SOURCES][MOST_PARTITIONS];
     int64_t refresh_us; /* of the reference table; 0: never */
     int64_t checkpoint_us, idle_us, outbox_limit, last_arrival_us, longest_us;
     Buffer sql;
