@@ -103,24 +103,13 @@ static void committed(Source *source, int partition, int64_t position) {
 
 static void close_source(Source *source) { free(source); }
 
-static const SourceType source_type = {.bounded_possible = true,
-                                       .open = open_source,
-                                       .partitions = partitions,
-                                       .partition_name = partition_name,
-                                       .seek = seek,
-                                       .next = next,
-                                       .wait = wait_moment,
-                                       .committed = committed,
-                                       .close = close_source};
-
-static const SourceType endless_type = {.open = open_source,
-                                        .partitions = partitions,
-                                        .partition_name = partition_name,
-                                        .seek = seek,
-                                        .next = next,
-                                        .wait = wait_moment,
-                                        .committed = committed,
-                                        .close = close_source};
+#define SOURCE_TYPE(ends)                                                                          \
+    {                                                                                              \
+        .bounded_possible = ends, .open = open_source, .partitions = partitions,                   \
+        .partition_name = partition_name, .seek = seek, .next = next, .wait = wait_moment,         \
+        .committed = committed, .close = close_source                                              \
+    }
+static const SourceType source_type = SOURCE_TYPE(true), endless_type = SOURCE_TYPE(false);
 
 /* ---- sinks ---- */
 
@@ -337,18 +326,13 @@ static const SinkType two_steps_type = {.open = open_sink,
                                         .close = close_sink};
 
 static const Option no_options[] = {{0}};
-static const Connector bounded_connector = {.name = "fake",
-                                            .options = no_options,
-                                            .source = &source_type,
-                                            .sink = &sink_type,
-                                            .sink_way = sink_way,
-                                            .keeps_positions = keeps_positions};
-static const Connector endless_connector = {.name = "fake",
-                                            .options = no_options,
-                                            .source = &endless_type,
-                                            .sink = &sink_type,
-                                            .sink_way = sink_way,
-                                            .keeps_positions = keeps_positions};
+#define CONNECTOR(type)                                                                            \
+    {                                                                                              \
+        .name = "fake", .options = no_options, .source = &type, .sink = &sink_type,                \
+        .sink_way = sink_way, .keeps_positions = keeps_positions                                   \
+    }
+static const Connector bounded_connector = CONNECTOR(source_type),
+                       endless_connector = CONNECTOR(endless_type);
 
 /* ---- the world ---- */
 

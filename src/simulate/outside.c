@@ -198,38 +198,22 @@ static void committed(Source *source, int partition, int64_t position) {
 
 static void close_source(Source *source) { free(source); }
 
-static const SourceType bounded_type = {.bounded_possible = true,
-                                        .open = open_source,
-                                        .partitions = partitions,
-                                        .partition_name = partition_name,
-                                        .seek = seek,
-                                        .next = next,
-                                        .wait = wait_moment,
-                                        .committed = committed,
-                                        .close = close_source};
-static const SourceType endless_type = {.open = open_source,
-                                        .partitions = partitions,
-                                        .partition_name = partition_name,
-                                        .seek = seek,
-                                        .next = next,
-                                        .wait = wait_moment,
-                                        .committed = committed,
-                                        .close = close_source};
+#define SOURCE_TYPE(ends)                                                                          \
+    {                                                                                              \
+        .bounded_possible = ends, .open = open_source, .partitions = partitions,                   \
+        .partition_name = partition_name, .seek = seek, .next = next, .wait = wait_moment,         \
+        .committed = committed, .close = close_source                                              \
+    }
+static const SourceType bounded_type = SOURCE_TYPE(true), endless_type = SOURCE_TYPE(false);
 
 static const Option no_options[] = {{0}};
-static const Connector bounded_connector = {.name = "simulated",
-                                            .reference = true,
-                                            .options = no_options,
-                                            .source = &bounded_type,
-                                            .sink = &store_type,
-                                            .sink_way = store_way,
-                                            .keeps_positions = store_keeps_positions};
-static const Connector endless_connector = {.name = "simulated",
-                                            .options = no_options,
-                                            .source = &endless_type,
-                                            .sink = &store_type,
-                                            .sink_way = store_way,
-                                            .keeps_positions = store_keeps_positions};
+#define CONNECTOR(type)                                                                            \
+    {                                                                                              \
+        .name = "simulated", .options = no_options, .reference = true, .source = &type,            \
+        .sink = &store_type, .sink_way = store_way, .keeps_positions = store_keeps_positions       \
+    }
+static const Connector bounded_connector = CONNECTOR(bounded_type),
+                       endless_connector = CONNECTOR(endless_type);
 
 /* ---- the reference table ---- */
 
