@@ -78,7 +78,8 @@ static Status judge_marker(KafkaSink *k, const char *text, Error *error) {
     bool theirs = *text && strcmp(run, k->run) != 0;
     bool same = found.generation == k->context.generation;
     bool back = found.epoch < k->marker.epoch ||
-                (found.epoch == k->marker.epoch && found.number < k->marker.number);
+                (k->context.by_position && found.epoch == k->marker.epoch &&
+                 found.number < k->marker.number);
     if (found.generation > k->context.generation)
         return fail(error,
                     "%s: a later run of this home (generation %" PRId64 ", ours %" PRId64

@@ -667,6 +667,22 @@ static void a_marker_is_renewed(void **state) {
     buffer_free(&rows);
 }
 
+/* By outbox, what an earlier time by position left is not written on. */
+static void a_renewed_marker_is_by_outbox(void **state) {
+    (void)state;
+    Error error = {0};
+    int64_t next;
+    mark("t", 0, 8, "1 8 0123456789abcdef 4294967300");
+    context.generation = 2;
+    Sink *sink = open_sink();
+    must(kafka_sink.idle(sink, &next, &error), &error);
+    const SinkMarker *marker = &((KafkaSink *)(void *)sink)->marker;
+    assert_int_equal(marker->generation, 2);
+    assert_int_equal(marker->epoch, 8);
+    assert_int_equal(marker->number, 0);
+    kafka_sink.close(sink);
+}
+
 /* ---- by position ---- */
 
 static void positions_stand_beside_the_marker(void **state) {
@@ -743,6 +759,7 @@ int main(void) {
         TEST(reading_back_does_not_hang),
         TEST(a_lost_answer_without_a_marker),
         TEST(a_marker_is_renewed),
+        TEST(a_renewed_marker_is_by_outbox),
         TEST(positions_stand_beside_the_marker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -357,6 +357,7 @@ Status kafka_sink_idle(Sink *sink, int64_t *next_us, Error *error) {
     }
     k->next = k->marker;
     k->next.generation = k->context.generation;
+    if (!k->context.by_position) k->next.number = 0; /* that of an earlier time says nothing now */
     if (k->next_positions) rd_kafka_topic_partition_list_destroy(k->next_positions);
     k->next_positions = NULL;
     if ((status = begin_anew(k, error)) != OK) return status;
