@@ -464,6 +464,13 @@ def test_drained(leat):
     assert "drained 6.95 s after the last event was sent" in ended.out, ended
 
 
+def test_two_ledgers_of_one_seed(leat):
+    rows = send(leat, events=100)
+    assert verify(leat, rows)["ok"]
+    ended = leat.run("verify", "--ledger", "ledger", "--ledger", "./ledger", "--in", "arrived.ndjson")
+    assert ended.status == 2 and "of the same seed" in ended.err, ended
+
+
 def test_limits_as_shares(leat):
     rows = send(leat, "--duplicates", "0", events=1000)
     assert verify(leat, rows[10:], "--max-missing", "1%")["limits"]["missing"] == 10

@@ -33,6 +33,12 @@ static int read_ledgers(Verify *v) {
         if (*error.text) fprintf(stderr, "leat verify: %s\n", error.text);
         if (exit_status != EXIT_DONE) return exit_status;
         const EventSpec *spec = &sent->ledger.spec;
+        for (int k = 0; k < i; k++)
+            if (v->verdict.sents[k].ledger.spec.seed == spec->seed)
+                return usage_error("verify",
+                                   "%s and %s are of the same seed, so their events have the same "
+                                   "ids and cannot be told apart",
+                                   v->ledgers[k], v->ledgers[i]);
         int64_t most = sent->ledger.sent + (sent->ledger.ended ? 0 : 1000000);
         sent->device_count = spec->devices < most ? spec->devices : most;
         v->offered_rate += spec->rate;
