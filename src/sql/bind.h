@@ -72,8 +72,8 @@ typedef enum CastContext { CAST_IMPLICIT, CAST_ASSIGNMENT, CAST_EXPLICIT } CastC
 CHECKED Status bind_cast(Scope *, Expr *, Type to, CastContext, Expr **out, Error *);
 /* The common type of UNION branches, CASE results, coalesce (PostgreSQL's rules). */
 CHECKED Status common_type(const Type *types, int count, const char *context, Type *out, Error *);
-/* A constant interval argument (window sizes). Refuses months; wants > 0 unless zero_allowed. */
-CHECKED Status bind_interval_constant(Scope *, NodeTree *, const char *what, bool zero_allowed,
+/* A constant interval argument (window sizes). Refuses months; wants > 0 unless any_sign. */
+CHECKED Status bind_interval_constant(Scope *, NodeTree *, const char *what, bool any_sign,
                                       int64_t *us, Error *);
 /* The name that PostgreSQL gives an un-aliased output column ("count", "?column?", "coalesce",
  * "extract"…), spelled as declared. */

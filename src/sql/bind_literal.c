@@ -3,6 +3,9 @@
 #include "data/time.h"
 #include "sql/binder.h"
 
+/* As src/operator/window.c has it; nothing overflows so. */
+static const int64_t WIDEST_US = 10000 * 366 * US_PER_DAY;
+
 static Operand operand_of(Scope *scope, Value value, int location) {
     return (Operand){.expr = placed(scope, expr_constant(scope->arena, value), location),
                      .location = location};
@@ -177,7 +180,7 @@ Status bind_type_cast(Scope *scope, const PgQuery__TypeCast *cast, Operand *out,
 
 /* ---- constants that must be intervals ---- */
 
-Status bind_interval_constant(Scope *scope, NodeTree *node, const char *what, bool zero_allowed,
+Status bind_interval_constant(Scope *scope, NodeTree *node, const char *what, bool any_sign,
                               int64_t *us, Error *error) {
     Expr *e;
     int location = node_location(node);
@@ -194,7 +197,10 @@ Status bind_interval_constant(Scope *scope, NodeTree *node, const char *what, bo
         return error_at(scope->catalog, location, error,
                         "%s has months, whose length is not fixed; write it in days, hours or less",
                         what);
-    if (*us < 0 || (*us == 0 && !zero_allowed))
+    if (*us <= 0 && !any_sign)
         return error_at(scope->catalog, location, error, "%s must be greater than zero", what);
+    if (*us > WIDEST_US || *us < -WIDEST_US)
+        return error_at(scope->catalog, location, error,
+                        "%s is longer than 10000 years; make it shorter", what);
     return OK;
 }

@@ -430,6 +430,14 @@ static const Bad bad[] = {
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, sise => INTERVAL '1 "
      "minute') GROUP BY 1;",
      "did you mean 'size'?"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t, at, INTERVAL '4000000 "
+     "days') "
+     "GROUP BY 1;",
+     "size is longer than 10000 years"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM session(t, at, INTERVAL '4000000 "
+     "days') "
+     "GROUP BY 1;",
+     "gap is longer than 10000 years"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t => t, at, INTERVAL '1 "
      "minute') "
      "GROUP BY 1;",

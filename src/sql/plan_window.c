@@ -249,6 +249,15 @@ static Status check_sizes(Planner *p, const WindowFunction *f, NodeTree *const s
     return OK;
 }
 
+/* Windows are the same when they are moved by whole ones: -1 hour of a day is 23 hours. */
+static Status plan_offset(Scope *scope, NodeTree *node, WindowSpec *w, Error *error) {
+    int64_t offset_us;
+    if (bind_interval_constant(scope, node, "offset", true, &offset_us, error) != OK) return FAIL;
+    w->offset_us =
+        offset_us >= 0 ? offset_us : (offset_us % w->slide_us + w->slide_us) % w->slide_us;
+    return OK;
+}
+
 static Status plan_sizes(Planner *p, const WindowFunction *f, NodeTree *slots[SLOTS], From *from,
                          Relation *r, Error *error) {
     Scope scope;
@@ -266,9 +275,7 @@ static Status plan_sizes(Planner *p, const WindowFunction *f, NodeTree *slots[SL
     if (slots[SLOT_STEP] &&
         bind_interval_constant(&scope, slots[SLOT_STEP], "step", false, &w->slide_us, error) != OK)
         return FAIL;
-    if (slots[SLOT_OFFSET] && bind_interval_constant(&scope, slots[SLOT_OFFSET], "offset", true,
-                                                     &w->offset_us, error) != OK)
-        return FAIL;
+    if (slots[SLOT_OFFSET] && plan_offset(&scope, slots[SLOT_OFFSET], w, error) != OK) return FAIL;
     return check_sizes(p, f, slots, w, error);
 }
 
