@@ -377,6 +377,7 @@ void disk_keep(void) {
     for (int i = 0; i < file_count; i++) {
         DiskFile *f = &files[i];
         if (f->apart) continue;
+        forget_shared(f); /* nobody has it open: the next one reads the WAL itself */
         copy(&f->kept, &f->data);
         copy(&f->kept_synced, &f->synced);
         copy(&f->kept_ghost, &f->ghost);
