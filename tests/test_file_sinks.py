@@ -278,6 +278,16 @@ def test_a_first_start_that_failed(leat):
     assert "has changed" in leat.run("run", "p.sql").err
 
 
+def test_a_first_start_that_read(leat):
+    """What was sent at once may be out already, though no epoch tells of it: a change is a change."""
+    leat.write("p.sql", TABLES + sink("", "out"))
+    leat.write("in.ndjson", many(10))
+    assert leat.run("run", "p.sql", env={"LEAT_FAULT": "epoch.close:1"}).status == -9
+    leat.write("p.sql", TABLES + sink("", "other"))
+    ended = leat.run("run", "p.sql")
+    assert ended.status == 1 and "has changed" in ended.err, ended
+
+
 def test_a_file_that_is_gone(leat):
     leat.write("p.sql", TABLES + sink("", "out"))
     leat.write("in.ndjson", many(400))

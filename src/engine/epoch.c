@@ -9,6 +9,9 @@
 
 /* ---- at start ---- */
 
+/* The home's fact that everything was opened once and reading began. */
+static const char STARTED[] = "started";
+
 static const PlanQuery *plan_query(const Plan *plan, const char *name) {
     for (int i = 0; i < plan->query_count; i++)
         if (strcmp(plan->queries[i].name, name) == 0) return &plan->queries[i];
@@ -25,8 +28,8 @@ static Status forget(Engine *e, const char *name, Error *error) {
     return status;
 }
 
-/* As long as no epoch was committed nothing was counted: a first start that failed, of a mistyped
- * path perhaps, does not hold its file to what it said then. */
+/* Before anything was read: a first start that failed, of a mistyped path perhaps, does not hold its
+ * file to what it said then. */
 static Status forget_unread(Engine *e, HomeQuery *known, int *count, Error *error) {
     int kept = 0;
     Status status = OK;
@@ -44,7 +47,7 @@ static Status match_queries(Engine *e, bool *over, Error *error) {
     HomeQuery *known;
     int known_count;
     Status status = home_queries(e->home, &known, &known_count, e->arena, error);
-    if (status == OK && !home_info(e->home)->epoch)
+    if (status == OK && !home_info(e->home)->epoch && !home_get(e->home, STARTED))
         status = forget_unread(e, known, &known_count, error);
     if (status != OK) return status;
     const char *reset = e->options.reset;
@@ -449,6 +452,7 @@ static void *commit_thread(void *context) {
 Status epoch_start(Engine *e, Error *error) {
     e->closed_at_us = engine_now(e);
     if (!e->home) return OK;
+    if (!home_get(e->home, STARTED) && home_set(e->home, STARTED, "yes", error) != OK) return FAIL;
     Status status = thread_start(&e->committer, commit_thread, e, error);
     e->committer_started = status == OK;
     return status;
