@@ -149,6 +149,30 @@ static void partitions_are_read_side_by_side(void **state) {
     kafka_source.close(source);
 }
 
+static void the_lag_grows_while_nobody_asks(void **state) {
+    (void)state;
+    set_option(&options, "queued.max.messages.kbytes", "1");
+    set_option(&options, "queued.min.messages", "1");
+    put_numbers(0, 400 * PARTITIONS);
+    Source *source = open_all(NO_POSITION);
+    Chunk *chunk = NULL;
+    bool at_end;
+    Error error = {0};
+    Status status = AGAIN;
+    for (int look = 0; look < LOOKS && status == AGAIN; look++) {
+        status = kafka_source.next(source, 0, &chunk, &at_end, &error);
+        if (status == AGAIN) kafka_source.wait(source, 20000);
+    }
+    must(status, &error);
+    int64_t end = chunk->end;
+    chunk->release(chunk);
+    put_numbers(0, 4000 * PARTITIONS);
+    int count;
+    for (int i = 0; i < 8; i++) must(list(source, &count, &error), &error);
+    assert_int_equal(kafka_source.lag(source, 0, end), 4400 - end);
+    kafka_source.close(source);
+}
+
 static void bodies_keys_and_headers_arrive_as_they_were(void **state) {
     (void)state;
     rd_kafka_producev(helper, RD_KAFKA_V_TOPIC("t"), RD_KAFKA_V_PARTITION(0),
@@ -544,6 +568,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(partitions_are_read_side_by_side),
+        TEST(the_lag_grows_while_nobody_asks),
         TEST(bodies_keys_and_headers_arrive_as_they_were),
         TEST(what_passes_is_gone_through),
         TEST(a_broker_that_is_away_is_named_and_waited_for),

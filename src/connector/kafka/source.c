@@ -5,7 +5,8 @@
  *
  * Threads: partitions(), partition_name(), seek(), next() and wait() are called by the source's
  * reader alone, and only they look at `partitions`; committed() is called by the committing thread,
- * lag() by the engine's: they touch the client, which any thread may, and `told`, which has a lock.
+ * lag() by the engine's, too: they touch the client, which any thread may, and `told` and `ends`,
+ * which have a lock.
  */
 #include "connector/kafka/kafka.h"
 #include "base/log.h"
@@ -23,6 +24,7 @@ enum {
     PARTITIONS_PLANNED = 4,       /* for these the first client is made */
     LAST_COMMIT_MS = 500,
     BROKER_LOOK_MS = 200,
+    QUIET_LOOKS = 3,           /* at the partitions, once a second */
     UNKNOWN_MOST_US = 3000000, /* a broker that has just started may not know of a topic that has
                                   just been made, or not of all of its partitions */
     BEYOND_MOST_US = 10000000, /* how long a leader may think that it still leads */
@@ -61,6 +63,10 @@ typedef struct KafkaSource {
     bool something; /* a queue went from empty to not empty; under lock */
     int64_t *told;  /* what committed() said, by partition; NO_POSITION: nothing new; under lock */
     int told_count;
+    bool asked;    /* for records, since the last look at the partitions */
+    int quiet;     /* looks since then */
+    int64_t *ends; /* of partitions, when nobody asked for records; under lock */
+    int end_count;
 } KafkaSource;
 
 /* What the table may set otherwise. fetch.wait.max.ms: a partition's end is told by an empty
@@ -210,6 +216,7 @@ static void close_source(Source *source) {
     pthread_cond_destroy(&k->wake);
     free(k->partitions);
     free(k->told);
+    free(k->ends);
     free(k->what);
     free(k);
 }
@@ -343,6 +350,25 @@ static Status look(KafkaSource *k, const struct rd_kafka_metadata **metadata, Er
     return fail(error, "%s: %s", k->what, reason.text);
 }
 
+/* While nobody asks for records (a full sink), the client fills its queues and then hears no more
+ * of where the partitions end, just when the lag is what people want to know. */
+static void look_ahead(KafkaSource *k) {
+    k->quiet = k->asked ? 0 : k->quiet + 1;
+    k->asked = false;
+    if (!k->count || !k->quiet || k->quiet % QUIET_LOOKS) return;
+    int64_t *ends = xcalloc((size_t)k->count, sizeof *ends);
+    if (kafka_offsets(&k->client, k->topic, 0, k->count, RD_KAFKA_OFFSET_END, ends,
+                      BROKER_LOOK_MS) == 0) {
+        pthread_mutex_lock(&k->lock);
+        int64_t *before = k->ends;
+        k->ends = ends;
+        k->end_count = k->count;
+        pthread_mutex_unlock(&k->lock);
+        ends = before;
+    }
+    free(ends);
+}
+
 static Status partitions(Source *source, int *count, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     const struct rd_kafka_metadata *metadata;
@@ -365,6 +391,7 @@ static Status partitions(Source *source, int *count, Error *error) {
     rd_kafka_metadata_destroy(metadata);
     for (int i = 0; i < k->count && status == OK; i++)
         if (k->partitions[i]->astray) status = find_place(k, i, error);
+    if (status == OK) look_ahead(k);
     *count = k->count;
     return status;
 }
@@ -481,6 +508,7 @@ static KafkaChunk *new_chunk(KafkaSource *k, int partition, int64_t begin, ssize
 static Status next(Source *source, int partition, Chunk **out, bool *at_end, Error *error) {
     KafkaSource *k = (KafkaSource *)(void *)source;
     KafkaPartition *p = k->partitions[partition];
+    k->asked = true;
     ssize_t count =
         rd_kafka_consume_batch_queue(p->queue, 0, k->taken, (size_t)most_messages(k, p));
     KafkaChunk *c = NULL;
@@ -537,6 +565,9 @@ static int64_t lag(Source *source, int partition, int64_t position) {
     if (rd_kafka_get_watermark_offsets(k->client.handle, k->topic, partition, &low, &high) ||
         high < 0)
         return -1;
+    pthread_mutex_lock(&k->lock);
+    if (partition < k->end_count && k->ends[partition] > high) high = k->ends[partition];
+    pthread_mutex_unlock(&k->lock);
     return high > position ? high - position : 0;
 }
 
