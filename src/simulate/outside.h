@@ -19,6 +19,7 @@ typedef struct Outside {
     int failures; /* in this run: so it may end with an error */
     char home[128];
     bool query_forgotten; /* in this run, by --reset */
+    bool any_forgotten;   /* in some run */
     bool copy_delivered;  /* those who were frozen have written to a topic since */
     const char *broken;   /* a rule that the engine broke towards the outside */
 } Outside;

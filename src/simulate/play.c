@@ -145,7 +145,7 @@ static void note_reset(Run *run) {
     if (!outside.query_forgotten) ask_known(run, &known);
     if (known && !outside.query_forgotten) return;
     trace_line("%s was reset", run->reset);
-    outside.query_forgotten = true;
+    outside.any_forgotten = true;
     memcpy(outside.scenario->begins[run->round->reset], run->stands, sizeof run->stands);
 }
 
