@@ -438,6 +438,10 @@ static const Bad bad[] = {
      "days') "
      "GROUP BY 1;",
      "gap is longer than 10000 years"},
+    {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble((SELECT at FROM t UNION ALL "
+     "SELECT "
+     "now() FROM plain), at, INTERVAL '1 minute') GROUP BY 1;",
+     "tumble goes by the event time, which rows of plain do not have"},
     {"CREATE MATERIALIZED VIEW m AS SELECT window_start FROM tumble(t => t, at, INTERVAL '1 "
      "minute') "
      "GROUP BY 1;",

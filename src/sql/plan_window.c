@@ -148,11 +148,11 @@ static Status plan_argument(Planner *p, const WindowFunction *f, NodeTree *arg, 
 
 /* ---- time ---- */
 
-/* The event time that got lost on the way. */
-static const Relation *timed_source(const Relation *r) {
-    if (r->kind == REL_SOURCE) return r->table->event_time >= 0 ? r : NULL;
+/* A source with an event time, which got lost on the way, or one without. */
+static const Relation *find_source(const Relation *r, bool timed) {
+    if (r->kind == REL_SOURCE) return (r->table->event_time >= 0) == timed ? r : NULL;
     for (int i = 0; i < r->input_count; i++) {
-        const Relation *found = timed_source(r->inputs[i]);
+        const Relation *found = find_source(r->inputs[i], timed);
         if (found) return found;
     }
     return NULL;
@@ -174,7 +174,13 @@ static Status wrong_time(Planner *p, const WindowFunction *f, const From *from, 
                         "%s over results of a GROUP BY needs their window_start or window_end; "
                         "select one of them inside",
                         f->name);
-    const Relation *source = timed_source(from->relation);
+    const Relation *source = find_source(from->relation, true);
+    const Relation *untimed = find_source(from->relation, false);
+    if (source && untimed)
+        return error_at(p->catalog, location, error,
+                        "%s goes by the event time, which rows of %s do not have; say event_time = "
+                        "'column' among its options",
+                        f->name, untimed->table->name);
     if (source)
         return error_at(p->catalog, location, error,
                         "%s goes by the event time alone, which is column %s of %s; select it "
