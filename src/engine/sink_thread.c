@@ -178,7 +178,7 @@ static Status compare_marker(SinkRun *run, Error *error) {
         return fail(error,
                     "sink %s went back: the home delivered epoch %" PRId64
                     ", outside stands %" PRId64 "; epochs %" PRId64 " to %" PRId64
-                    " are lost there; restore it, or leat run --reset",
+                    " are lost there; restore it, or start over with leat run --fresh",
                     run->plan->table->name, known, epoch, epoch + 1, known);
     return epoch > known ? take_over(run, known, epoch, error) : OK;
 }
