@@ -411,6 +411,12 @@ def test_filter_stopped(leat):
     assert "stopped" in running.err
 
 
+@pytest.mark.parametrize("options", [["--start", "9999-12-31T23:59:59.9975Z"], ["--start", "0001-01-01", "--late", "1"]])
+def test_generated_times_have_four_digits_of_a_year(leat, options):
+    ended = leat.run("generate", "--events", "10", "--seed", "1", *options)
+    assert ended.status == 1 and "choose another --start" in ended.err, ended
+
+
 def test_a_pipe_without_a_writer(leat):
     """A run that waits for somebody to write can be stopped; what comes later is read."""
     os.mkfifo(leat.folder / "named")

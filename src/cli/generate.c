@@ -245,6 +245,15 @@ static void progress(const Generate *g, int64_t now, bool last) {
             g->records, seconds > 0 ? (double)g->ledger.sent / seconds : 0.0, last ? "\n" : "");
 }
 
+/* Years before 1 and after 9999 can be written by nobody. */
+static Status check_time(const Event *event, Error *error) {
+    const int64_t first_us = INT64_C(-62135596800000000), end_us = INT64_C(253402300800000000);
+    if (event->created_us >= first_us && event->created_us < end_us) return OK;
+    return fail(error,
+                "event %" PRId64 " would be outside the years 1 to 9999; choose another --start",
+                event->number);
+}
+
 static Status send_events(Generate *g, Error *error) {
     Env *env = env_system();
     EventWriter *writer = event_writer_new(&g->ledger.spec);
@@ -258,14 +267,16 @@ static Status send_events(Generate *g, Error *error) {
         if (rate > 0) due = (int64_t)((double)(now - g->started_us) * rate / 1e6) + 1;
         if (g->events >= 0 && due > g->events) due = g->events;
         while (g->ledger.sent < due && g->pending.size < FLUSH_BYTES && !stopped) {
-            event_of(&g->ledger.spec, g->ledger.segments[0], g->ledger.sent++, event);
+            event_of(&g->ledger.spec, g->ledger.segments[0], g->ledger.sent, event);
+            if ((status = check_time(event, error)) != OK) break;
+            g->ledger.sent++;
             event_fields(&g->ledger.spec, event);
             add_record(g, writer, event, EVENT_ITSELF, scratch);
             if (event->copied) add_record(g, writer, event, EVENT_COPY, scratch);
             if (event->broken) add_record(g, writer, event, EVENT_BROKEN, scratch);
         }
         bool idle = g->pending.size < FLUSH_BYTES, second = now - g->synced_us >= 1000000;
-        status = flush(g, second, error);
+        if (status == OK) status = flush(g, second, error);
         if (second) {
             g->synced_us = now;
             progress(g, now, false);
@@ -273,7 +284,9 @@ static Status send_events(Generate *g, Error *error) {
         struct timespec pause = {.tv_nsec = PAUSE_US * 1000};
         if (idle && rate > 0 && !stopped && g->ledger.sent != g->events) nanosleep(&pause, NULL);
     }
+    Error ignored;
     if (status == OK) status = flush(g, true, error);
+    else if (!g->sink) (void)!flush(g, false, &ignored); /* what came before */
     progress(g, env->monotonic_us(env), true);
     free(scratch);
     free(event);
