@@ -28,8 +28,8 @@ static Status forget(Engine *e, const char *name, Error *error) {
     return status;
 }
 
-/* Before anything was read: a first start that failed, of a mistyped path perhaps, does not hold its
- * file to what it said then. */
+/* Before anything was read: a first start that failed, of a mistyped path perhaps, does not hold
+ * its file to what it said then. */
 static Status forget_unread(Engine *e, HomeQuery *known, int *count, Error *error) {
     int kept = 0;
     Status status = OK;

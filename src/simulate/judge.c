@@ -174,13 +174,15 @@ static int times_left(const Case *c, int query, const Event *e) {
     return times;
 }
 
-/* What sinks have refused: perhaps of deliveries that are not through yet, but each row once. */
+/* What sinks have refused: perhaps of deliveries that are not through yet, but each row once. Where
+ * a frozen run has delivered since, what that one refused is in its own copy of the home, and what
+ * ours refused in a transaction that was never committed is taken for its. */
 static Status judge_refused(Case *c) {
     Texts got = {.arena = c->arena}, wanted = {.arena = c->arena};
     if (!disk_query(outside.home, "SELECT query, record FROM dead_letters WHERE source IS NULL",
                     take_refused, &got, c->error))
         return FAIL;
-    bool twice = false;
+    bool twice = outside.copy_delivered;
     for (int q = 0; q < c->scenario->query_count; q++) {
         bool whole = c->scenario->queries[q].way == WAY_POSITION;
         const Answers *answers = whole ? &c->whole.views[q] : &c->naive.views[q];
