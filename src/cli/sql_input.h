@@ -19,8 +19,8 @@ const char *packer_of(Str head);
 /* The columns of all that was looked at. Without a record there are none; FAIL: there are records,
  * but none is one. */
 CHECKED Status inference_schema(const Inference *, Schema *out, Error *);
-/* The first INFER_RECORDS lines of a file, and at least so many bytes. A pipe can afterwards be read
- * from its start again, under *path. */
+/* The first INFER_RECORDS lines of a file, and at least so many bytes. A pipe can afterwards be
+ * read from its start again, under *path. */
 CHECKED Status read_head(const char **path, size_t least, Buffer *head, Arena *, Error *);
 /* The same of standard input, which afterwards can be read from its start again. */
 CHECKED Status read_stdin_head(size_t least, Buffer *head, Error *);

@@ -20,7 +20,7 @@ static Status view_fail(const View *view, Error *error, const char *format, cons
 
 /* ---- views ---- */
 
-static Status name_view_columns(Planner *p, const View *view, Relation *r, Error *error) {
+static Status name_view_columns(const View *view, Relation *r, Error *error) {
     ColumnSet *set = r->set;
     if (view->column_name_count > set->declared)
         return fail_at(error, view->line, view->place,
@@ -36,11 +36,11 @@ static Status name_view_columns(Planner *p, const View *view, Relation *r, Error
                                set->columns[i].name, view->name);
             else if (view->materialized && str_equal_nocase(str_from(set->columns[i].name),
                                                             str_from(set->columns[k].name)))
-                return fail_at(error, view->line, view->place,
-                               "columns \"%s\" and \"%s\" of view %s differ in case alone; the home "
-                               "cannot keep both, give one of them another name with AS",
-                               set->columns[k].name, set->columns[i].name, view->name);
-    (void)p;
+                return fail_at(
+                    error, view->line, view->place,
+                    "columns \"%s\" and \"%s\" of view %s differ in case alone; the home "
+                    "cannot keep both, give one of them another name with AS",
+                    set->columns[k].name, set->columns[i].name, view->name);
     return OK;
 }
 
@@ -56,7 +56,7 @@ static Status plan_view_text(Planner *p, View *view, Query *query, Relation **ou
     p->query = outer_query;
     p->view = outer_view;
     p->ctes = ctes;
-    return status == OK ? name_view_columns(p, view, *out, error) : status;
+    return status == OK ? name_view_columns(view, *out, error) : status;
 }
 
 static Status check_view_options(Planner *p, const View *view, const Relation *root, Error *error) {

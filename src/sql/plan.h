@@ -62,7 +62,7 @@ typedef struct PlanView {
     const char *name;
     Schema schema;
     int query, node;
-    bool emit_final; /* final rows only: as it was told, or since no other can be shown */
+    bool emit_final;      /* final rows only: as it was told, or since no other can be shown */
     bool plain;           /* rows of a plain SELECT: keyed by branch, ordinal and position */
     int64_t retention_us; /* 0: for ever */
     int window_start, window_end; /* columns of the schema that hold the window, -1: none; for

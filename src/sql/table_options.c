@@ -258,7 +258,8 @@ static Status read_meaning(Catalog *c, Table *t, Error *error) {
     if (!t->format) {
         const OptionValue *o = option_find(&t->options, "format");
         return fail_at(error, o ? o->line : t->line, o ? o->place : t->place,
-                       "format '%s' comes with a later version; there are json, json_array and csv", format);
+                       "format '%s' comes with a later version; there are json, json_array and csv",
+                       format);
     }
     return OK;
 }
