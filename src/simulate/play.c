@@ -12,12 +12,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { MOST_AGAIN = 100 }; /* runs without faults, until all is there */
+
 typedef struct Run {
     Plan *plan;
     EngineOptions options;
     const Round *round;
     Engine *engine;
     bool last, over; /* over: engine_run has returned */
+    bool owed;       /* it was stopped before sinks had all */
     char reset[16];
     int64_t stands[MOST_SOURCES][MOST_PARTITIONS]; /* the home, before the run */
     int64_t known;                                 /* 1: the home knows the query to be reset */
@@ -32,6 +35,15 @@ static int64_t rows_taken(Run *run) {
     for (int s = 0; s < report->plan->source_count; s++)
         rows += report->sources[s].rows + report->sources[s].dead;
     return rows;
+}
+
+/* A stop waits 10 s for what sinks are owed; the next start delivers the rest. */
+static bool is_owed(const Run *run) {
+    const Report *report = engine_report(run->engine);
+    int64_t bytes = 0;
+    for (int i = 0; i < report->plan->sink_count; i++)
+        bytes += atomic_load(&report->sinks[i].owed_bytes);
+    return bytes > 0;
 }
 
 /* Stops a run that would go on for ever, or that is to be stopped. */
@@ -76,6 +88,7 @@ static void *run_engine(void *context) {
                    run->status == OK ? "" : run->error.text);
         return NULL; /* its files are not SQLite's to close: they have other names now */
     }
+    run->owed = run->last && run->status == OK && is_owed(run);
     if (run->status == AGAIN) schedule_crash(); /* the process ends: closing could take for ever */
     engine_close(&run->engine);
     return NULL;
@@ -225,7 +238,7 @@ static bool play_round(const Scenario *s, Run *run, int number, int *first_file,
     }
     bool ended = status == END || (s->bounded && !round->stop_us);
     if (status == OK && !ended) v->stops++;
-    return look(s, run->plan, ended || run->last, v) && status != END;
+    return look(s, run->plan, ended || (run->last && !run->owed), v) && status != END;
 }
 
 void play(uint64_t seed, const Limits *limits, const char *home, Verdict *v) {
@@ -265,6 +278,11 @@ void play(uint64_t seed, const Limits *limits, const char *home, Verdict *v) {
         more = play_round(s, run, i, &first_file, v);
         /* The two have met, and both have ended: the next one is alone. */
         if (more && run->last && run->status == FAIL) schedule_bury(), i--;
+        else if (more && run->owed) i--;
+        if (more && v->runs > s->round_count + MOST_AGAIN) {
+            wrong(v, "after %d more runs there is still something to do", MOST_AGAIN);
+            more = false;
+        }
     }
     for (int i = 0; i < s->query_count && v->ok; i++)
         trace_bytes(buffer_str(&outside.sinks[i].bytes));
