@@ -279,7 +279,8 @@ static bool gather(SinkRun *run, Buffer *moved) {
             int64_t reached = feeding->run->partitions[i]->reached;
             if (reached == NO_POSITION) continue;
             if (!t->stale && (reached <= t->handed || reached <= t->from)) continue;
-            SinkPosition at = {f, i, reached};
+            /* What the home knows as acknowledged is not taken back while it is read again. */
+            SinkPosition at = {f, i, reached < t->from ? t->from : reached};
             buffer_add(moved, (const char *)&at, sizeof at);
         }
     }
